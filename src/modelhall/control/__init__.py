@@ -1,0 +1,1 @@
+"""Makes the declared true: the loop, and one reconciler a kind. Knows no tensor, no HTTP and no adapter."""

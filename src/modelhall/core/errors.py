@@ -1,0 +1,93 @@
+"""Errors say who must act: the caller (`Rejected`), time (`NotNow`) or us (`Broken`).
+
+Every message states what happened, the value seen and what would do. Doors turn the class into an HTTP
+status or an exit code; nobody else needs to know which.
+"""
+
+from __future__ import annotations
+
+
+class HallError(Exception):
+    """Anything the hall says no to, or fails at, in its own words."""
+
+    who = "us"
+    status = 500
+    exit_code = 70
+
+    def __init__(self, message: str, *, field: str | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.field = field
+        """Dotted path of the field that is wrong, such as `train.epochs`; None when no field is to blame."""
+
+
+class Rejected(HallError):
+    """The request is wrong; the caller must change it."""
+
+    who = "caller"
+    status = 400
+    exit_code = 2
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        field: str | None = None,
+        file: str | None = None,
+        line: int | None = None,
+        status: int = 400,
+    ) -> None:
+        super().__init__(message, field=field)
+        self.file = file
+        self.line = line
+        self.status = status
+
+    def __str__(self) -> str:
+        where = ":".join(str(part) for part in (self.file, self.line) if part is not None)
+        parts = [part for part in (where, self.field, self.message) if part]
+        return ": ".join(parts)
+
+
+class NotFound(Rejected):
+    """What was named is not there."""
+
+    def __init__(self, message: str, *, field: str | None = None) -> None:
+        super().__init__(message, field=field, status=404)
+
+
+class Conflict(Rejected):
+    """The write rests on a revision that is no longer the newest, or on something still in use."""
+
+    def __init__(self, message: str, *, field: str | None = None) -> None:
+        super().__init__(message, field=field, status=409)
+
+
+class Denied(Rejected):
+    """The caller has not shown who he is (401) or may not do this (403)."""
+
+    def __init__(self, message: str, *, status: int = 403) -> None:
+        super().__init__(message, status=status)
+
+
+class NotNow(HallError):
+    """The same request may succeed later; `delay_s` says when to ask again."""
+
+    who = "time"
+    status = 503
+    exit_code = 1
+
+    def __init__(self, message: str, *, delay_s: float) -> None:
+        super().__init__(message)
+        self.delay_s = delay_s
+
+
+class Broken(HallError):
+    """Our own fault: a bug, or damage to what the hall keeps."""
+
+
+class Failed(HallError):
+    """The work was done as asked and did not succeed, such as a requirement that was not met."""
+
+    who = "caller"
+    status = 409
+    exit_code = 1

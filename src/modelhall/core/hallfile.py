@@ -1,0 +1,188 @@
+"""Hall files: YAML text to documents, every mistake named with its file, line and field.
+
+YAML is read by the rules of its 1.2 core schema (`5e-4` is a number, `no` is a word). Tags are refused,
+a key may stand once, and aliases are followed only as far as `MAX_NODES`.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import yaml
+from pydantic import ValidationError
+
+from modelhall.core.errors import Rejected
+from modelhall.core.kinds import KINDS, Document
+from modelhall.core.names import did_you_mean
+
+MAX_BYTES = 4 * 2**20
+MAX_NODES = 100_000
+MAX_DEPTH = 50
+
+_INTEGER = re.compile(r"[-+]?[0-9]+")
+_FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
+_PLAIN_TAGS = frozenset(f"tag:yaml.org,2002:{name}" for name in (
+    "str", "int", "float", "bool", "null", "map", "seq", "timestamp", "merge", "value",
+))  # fmt: skip
+
+Path = tuple[str | int, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Declared:
+    """One document and where its fields stand."""
+
+    document: Document
+    file: str
+    lines: dict[Path, int]
+
+    def blame(self, error: Rejected) -> Rejected:
+        """The same error with the file and line of the field it is about."""
+        path = tuple(int(part) if part.isdigit() else part for part in (error.field or "").split(".") if part)
+        return Rejected(
+            error.message, field=error.field, file=self.file, line=_line(self.lines, path), status=error.status
+        )
+
+
+def parse(text: str, file: str) -> list[Declared]:
+    """All documents of a hall file; raises Rejected at the first mistake."""
+    if len(text) > MAX_BYTES:
+        raise Rejected(f"a hall file may have {MAX_BYTES} bytes; this one has {len(text)}", file=file)
+    try:
+        roots = list(yaml.compose_all(text, Loader=yaml.SafeLoader))
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        raise Rejected(
+            f"not YAML: {error.problem or error.context}", file=file, line=mark.line + 1 if mark else None
+        ) from None
+    except (yaml.YAMLError, RecursionError) as error:
+        raise Rejected(f"not YAML: {error}", file=file) from None
+    reader = _Reader(file)
+    return [_declare(*reader.read(root), file) for root in roots if root is not None]
+
+
+def document_from_json(data: Any) -> Document:
+    """One document from parsed JSON, checked as strictly as a hall file; raises Rejected."""
+    if not isinstance(data, dict):
+        raise Rejected(f"a document is a mapping with a kind and a name, not {type(data).__name__}")
+    kind = data.get("kind")
+    declared = [name for name, kind in KINDS.items() if kind.declared]
+    if kind not in declared:
+        if kind is None:
+            raise Rejected(f"no kind is given; there is: {', '.join(declared)}", field="kind")
+        raise Rejected(f"no kind {kind!r}; {did_you_mean(str(kind), declared)}", field="kind")
+    try:
+        # By way of JSON text, whose strict mode takes a list for a tuple but never a word for a number.
+        return KINDS[kind].document.model_validate_json(json.dumps(data, allow_nan=False), strict=True)
+    except ValidationError as error:
+        raise _first_mistake(error, KINDS[kind].document) from None
+    except ValueError as error:
+        raise Rejected(f"not a finite number: {error}") from None
+
+
+def _declare(data: Any, lines: dict[Path, int], file: str) -> Declared:
+    try:
+        document = document_from_json(data)
+    except Rejected as error:
+        path = tuple(int(part) if part.isdigit() else part for part in (error.field or "").split(".") if part)
+        raise Rejected(error.message, field=error.field, file=file, line=_line(lines, path)) from None
+    return Declared(document=document, file=file, lines=lines)
+
+
+def _line(lines: dict[Path, int], path: Path) -> int | None:
+    """The line of the field at `path`, or of the nearest thing around it."""
+    while path and path not in lines:
+        path = path[:-1]
+    return lines.get(path)
+
+
+def _first_mistake(error: ValidationError, document: type[Document]) -> Rejected:
+    """Pydantic's first complaint in the hall's words."""
+    mistake = error.errors()[0]
+    location = [str(part) for part in mistake["loc"] if not _is_union_branch(part)]
+    field = ".".join(location)
+    if mistake["type"] == "extra_forbidden":
+        known = _fields_at(document, location[:-1])
+        return Rejected(f"no field {location[-1]!r} here; {did_you_mean(location[-1], known)}", field=field)
+    message = mistake["msg"].removeprefix("Value error, ")
+    if mistake["type"] == "missing":
+        return Rejected("this field is required", field=field)
+    if mistake["type"] != "value_error":
+        shown = json.dumps(mistake["input"], ensure_ascii=False, default=str)
+        message = f"{message}, not {shown[:80]}"
+    return Rejected(message, field=field)
+
+
+def _is_union_branch(part: str | int) -> bool:
+    """Pydantic names the tried branch of a union in the location; people do not write it."""
+    return isinstance(part, str) and (part in {"str", "int", "float"} or "[" in part)
+
+
+def _fields_at(document: type[Document], path: list[str]) -> list[str]:
+    """The field names of the model found by following `path`."""
+    model: Any = document
+    for part in path:
+        field = getattr(model, "model_fields", {}).get(part)
+        model = field.annotation if field else None
+    return list(getattr(model, "model_fields", {}))
+
+
+class _Reader:
+    """Builds plain values from YAML nodes and remembers lines; counts nodes over all documents."""
+
+    def __init__(self, file: str) -> None:
+        self._file = file
+        self._nodes = 0
+
+    def read(self, root: yaml.Node) -> tuple[Any, dict[Path, int]]:
+        lines: dict[Path, int] = {}
+        return self._value(root, (), lines), lines
+
+    def _value(self, node: yaml.Node, path: Path, lines: dict[Path, int]) -> Any:
+        self._nodes += 1
+        line = node.start_mark.line + 1
+        lines.setdefault(path, line)
+        if self._nodes > MAX_NODES or len(path) > MAX_DEPTH:
+            raise Rejected(
+                f"this file grows to more than {MAX_NODES} values or {MAX_DEPTH} levels "
+                "when its aliases are followed",
+                file=self._file,
+                line=line,
+            )
+        if node.tag not in _PLAIN_TAGS:
+            raise Rejected(f"tags such as {node.tag!r} are not read", file=self._file, line=line)
+        if isinstance(node, yaml.MappingNode):
+            return {key: self._value(value, (*path, key), lines) for key, value in self._pairs(node, path, lines)}
+        if isinstance(node, yaml.SequenceNode):
+            return [self._value(item, (*path, place), lines) for place, item in enumerate(node.value)]
+        return _scalar(node.value) if node.style is None else node.value
+
+    def _pairs(
+        self, node: yaml.MappingNode, path: Path, lines: dict[Path, int]
+    ) -> Iterator[tuple[str, yaml.Node]]:
+        seen: set[str] = set()
+        for key_node, value in node.value:
+            line = key_node.start_mark.line + 1
+            if not isinstance(key_node, yaml.ScalarNode):
+                raise Rejected("a key must be a word", file=self._file, line=line)
+            key = str(key_node.value)
+            if key in seen:
+                raise Rejected(f"the key {key!r} stands twice", file=self._file, line=line)
+            seen.add(key)
+            lines[(*path, key)] = line
+            yield key, value
+
+
+def _scalar(text: str) -> Any:
+    """A plain scalar by the YAML 1.2 core schema."""
+    if text in {"", "~", "null", "Null", "NULL"}:
+        return None
+    if text.lower() in {"true", "false"}:
+        return text.lower() == "true"
+    if _INTEGER.fullmatch(text):
+        return int(text) if len(text) < 20 else float(text)
+    return float(text) if _FLOAT.fullmatch(text) else text

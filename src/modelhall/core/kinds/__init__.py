@@ -1,0 +1,59 @@
+"""The kinds, and the way from JSON to them. A new kind is one file here and one line in `KINDS`."""
+
+from __future__ import annotations
+
+import json
+from typing import Any, NamedTuple
+
+from modelhall.core.errors import Rejected
+from modelhall.core.kinds.base import Document, Key, Problem, Resource, Resources, Status
+from modelhall.core.kinds.dataset import Dataset, DatasetResource, DatasetStatus
+from modelhall.core.kinds.model import Model, ModelResource, ModelStatus
+from modelhall.core.kinds.node import Node, NodeResource, NodeStatus
+from modelhall.core.kinds.project import Project, ProjectResource, ProjectStatus
+from modelhall.core.kinds.result import Result, ResultResource
+from modelhall.core.kinds.run import Run, RunResource, RunStatus
+from modelhall.core.kinds.service import Service, ServiceResource, ServiceStatus
+from modelhall.core.names import did_you_mean
+
+
+class Kind(NamedTuple):
+    document: type[Document]
+    status: type[Status]
+    resource: type[Resource[Any, Any]]
+    declared: bool
+    """Whether people write it in hall files."""
+
+
+AnyResource = Resource[Any, Any]
+
+KINDS: dict[str, Kind] = {
+    "project": Kind(Project, ProjectStatus, ProjectResource, True),
+    "dataset": Kind(Dataset, DatasetStatus, DatasetResource, True),
+    "model": Kind(Model, ModelStatus, ModelResource, True),
+    "service": Kind(Service, ServiceStatus, ServiceResource, True),
+    "run": Kind(Run, RunStatus, RunResource, True),
+    "node": Kind(Node, NodeStatus, NodeResource, False),
+    "result": Kind(Result, Status, ResultResource, False),
+}
+
+
+def kind_named(name: str) -> Kind:
+    """The kind called `name`, singular or plural; raises Rejected with a suggestion otherwise."""
+    kind = KINDS.get(name) or KINDS.get(name.removesuffix("s"))
+    if kind is None:
+        public = [name for name in KINDS if name != "result"]
+        raise Rejected(f"no kind {name!r}; {did_you_mean(name, public)}", field="kind", status=404)
+    return kind
+
+
+def resource_from_json(data: str | bytes) -> AnyResource:
+    """The inverse of `resource.model_dump_json()`; the kind is taken from the document."""
+    raw = json.loads(data)
+    return KINDS[raw["document"]["kind"]].resource.model_validate(raw)
+
+
+__all__ = [
+    "KINDS", "AnyResource", "Dataset", "Document", "Key", "Kind", "Model", "Node", "Problem", "Project",
+    "Resource", "Resources", "Result", "Run", "Service", "Status", "kind_named", "resource_from_json",
+]  # fmt: skip

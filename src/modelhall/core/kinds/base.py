@@ -1,0 +1,113 @@
+"""What every kind has: a flat document that declares it, a status that tells what is, and the envelope."""
+
+from __future__ import annotations
+
+from typing import Any, Generic, NamedTuple, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from modelhall.core.errors import HallError
+from modelhall.core.names import Name
+
+DEFAULT_PROJECT = "default"
+
+
+class Frozen(BaseModel):
+    """Data that is never changed in place, and never has a field nobody declared."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class Document(Frozen):
+    """What a person writes: kind, name, project, labels, then the kind's own fields, flat."""
+
+    kind: str
+    name: Name = Field(description="Lower-case letters, digits and '-', at most 63, a letter first.")
+    project: Name = Field(default=DEFAULT_PROJECT, description="The tenant this belongs to.")
+    labels: dict[str, str] = Field(default_factory=dict, description="Free words to find it by.")
+
+    @property
+    def key(self) -> Key:
+        return Key(self.kind, self.project, self.name)
+
+
+class Key(NamedTuple):
+    """Where a resource lives: no two of one kind and project share a name."""
+
+    kind: str
+    project: str
+    name: str
+
+    def __str__(self) -> str:
+        place = "" if self.project == DEFAULT_PROJECT else f"{self.project}/"
+        return f"{self.kind} {place}{self.name}"
+
+    @property
+    def path(self) -> str:
+        """`model/default/digits`, as used in labels and ledger accounts."""
+        return "/".join(self)
+
+    @classmethod
+    def parse(cls, path: str) -> Key:
+        """The inverse of `path`."""
+        kind, project, name = path.split("/")
+        return cls(kind, project, name)
+
+
+class Problem(Frozen):
+    """An error as data: what happened, which field is to blame, and who must act (caller, time, us)."""
+
+    message: str
+    who: str
+    field: str | None = None
+
+    @classmethod
+    def of(cls, error: HallError) -> Problem:
+        return cls(message=error.message, who=error.who, field=error.field)
+
+
+class Status(Frozen):
+    """What the hall observes. `state` is one word, `reason` says why in a sentence."""
+
+    state: str = "new"
+    reason: str = ""
+    problem: Problem | None = None
+    observed_generation: int = 0
+
+
+class Resources(Frozen):
+    """What a run is given on its node."""
+
+    cpus: float = Field(default=1.0, ge=0, le=4096, description="Processor cores; 0 means whatever is free.")
+    memory_gib: float | None = Field(default=None, gt=0, description="Memory limit in GiB.")
+
+    @property
+    def threads(self) -> int:
+        """How many threads a numeric library should use."""
+        return max(1, int(self.cpus))
+
+
+D = TypeVar("D", bound=Document)
+S = TypeVar("S", bound=Status)
+
+
+class Resource(Frozen, Generic[D, S]):
+    """A document as the store holds it. `revision` grows with every write to the store, `generation`
+    with every change of the document; revision 0 means not stored yet."""
+
+    document: D
+    status: S
+    uid: str
+    generation: int = 1
+    revision: int = 0
+    created_at: float
+    updated_at: float
+    deleting: bool = False
+
+    @property
+    def key(self) -> Key:
+        return self.document.key
+
+    def with_status(self, **changes: Any) -> Resource[D, S]:
+        """The same resource with these status fields replaced."""
+        return self.model_copy(update={"status": self.status.model_copy(update=changes)})

@@ -1,0 +1,108 @@
+"""`dataset`: a source and the steps that prepare it."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import Field, model_validator
+
+from modelhall.core.kinds.base import Document, Frozen, Resource, Resources, Status
+
+SPLITS = ("train", "validation", "test")
+Split = Literal["train", "validation", "test"]
+
+
+class Format(Frozen):
+    """How the source is to be read; what is not said is found out from the file's name."""
+
+    type: str | None = Field(default=None, description="csv, tsv, jsonl, parquet or images.")
+    header: bool = Field(default=True, description="Whether the first line of a csv or tsv names the columns.")
+    columns: tuple[str, ...] | None = Field(default=None, description="Column names, in file order.")
+
+
+class Step(Frozen):
+    """One preparation step. In a hall file: `- clean` or `- clean: {strip_html: true}`."""
+
+    name: str
+    options: dict[str, Any] = Field(default_factory=dict)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_hall_file(cls, value: Any) -> Any:
+        if isinstance(value, str):
+            return {"name": value}
+        if isinstance(value, dict) and set(value) != {"name", "options"}:
+            if len(value) != 1:
+                raise ValueError("a step has one name, such as `- clean: {drop_empty: true}`")
+            ((name, options),) = value.items()
+            return {"name": name, "options": options or {}}
+        return value
+
+
+class Dataset(Document):
+    kind: Literal["dataset"] = "dataset"
+    source: str | dict[Split, str] = Field(
+        description="A path or glob, or package://…; or one such for each of train, validation and test."
+    )
+    format: Format = Field(default_factory=Format)
+    prepare: tuple[Step, ...] = Field(default=(), description="Steps, in order.")
+    max_damaged: float = Field(
+        default=0.01, ge=0, le=1, description="Largest share of damaged rows that may be skipped."
+    )
+    resources: Resources = Field(default_factory=Resources)
+
+    @property
+    def sources(self) -> dict[str, str]:
+        """Every source by the split it fills; `all` when one source is yet to be split."""
+        return {"all": self.source} if isinstance(self.source, str) else dict(self.source)
+
+
+class Column(Frozen):
+    name: str
+    type: str
+
+
+class SourceFile(Frozen):
+    """One file a version was made from."""
+
+    path: str
+    digest: str
+    size_bytes: int
+
+
+class StepReport(Frozen):
+    """What one step did to the rows."""
+
+    name: str
+    rows_in: int
+    rows_out: int
+    dropped: dict[str, int] = Field(default_factory=dict)
+    examples: dict[str, tuple[str, ...]] = Field(default_factory=dict)
+
+
+class DatasetVersion(Frozen):
+    """One prepared state of a data set; `id` is the digest of its sources' content and its steps."""
+
+    id: str
+    artifact: str
+    run: str
+    rows: dict[str, int]
+    columns: tuple[Column, ...]
+    size_bytes: int
+    sources: tuple[SourceFile, ...]
+    steps: tuple[StepReport, ...]
+    created_at: float
+
+
+class DatasetStatus(Status):
+    """States: new, preparing, ready, failed."""
+
+    version: str | None = None
+    versions: tuple[DatasetVersion, ...] = ()
+
+    @property
+    def current(self) -> DatasetVersion | None:
+        return next((v for v in self.versions if v.id == self.version), None)
+
+
+DatasetResource = Resource[Dataset, DatasetStatus]

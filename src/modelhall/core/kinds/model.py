@@ -1,0 +1,94 @@
+"""`model`: task, data, network, training, and the requirement a version must meet."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from modelhall.core.kinds.base import Document, Frozen, Resource, Resources, Status
+from modelhall.core.names import Reference
+from modelhall.core.requirement import RequirementText
+
+
+class Network(BaseModel):
+    """A model family and its options; which options there are, the family's own file says."""
+
+    model_config = ConfigDict(frozen=True, extra="allow", allow_inf_nan=False)
+
+    family: str = Field(description="A file in modelhall/networks, or a model type of transformers.")
+
+    @property
+    def options(self) -> dict[str, Any]:
+        return dict(self.model_extra or {})
+
+
+class Train(Frozen):
+    """How the network is trained."""
+
+    epochs: int = Field(default=3, ge=1, le=100_000)
+    batch: int = Field(default=32, ge=1, le=1_000_000, description="Rows a step.")
+    optimizer: Literal["sgd", "adam", "adamw"] = "adamw"
+    learning_rate: float = Field(default=1e-3, gt=0)
+    weight_decay: float = Field(default=0.01, ge=0)
+    schedule: Literal["constant", "linear", "cosine"] = Field(
+        default="linear", description="How the learning rate falls after the warm-up."
+    )
+    warmup: float = Field(default=0.05, ge=0, le=1, description="Share of all steps with a rising rate.")
+    clip: float | None = Field(default=1.0, gt=0, description="Largest norm of the gradient.")
+    label_smoothing: float = Field(default=0.0, ge=0, lt=1)
+    seed: int = Field(default=1, ge=0)
+    checkpoint_s: float = Field(default=20.0, gt=0, description="Seconds between checkpoints.")
+
+
+class Model(Document):
+    kind: Literal["model"] = "model"
+    task: str = Field(description="A file in modelhall/tasks.")
+    data: Reference = Field(description="The data set: name follows its newest version, name@version pins one.")
+    columns: dict[str, str] = Field(
+        default_factory=dict, description="Which column plays which part, such as {text: review}."
+    )
+    network: Network
+    train: Train = Field(default_factory=Train)
+    require: dict[str, RequirementText] = Field(
+        default_factory=dict, description="Metric → comparison on the test split, such as '>= 0.85'."
+    )
+    resources: Resources = Field(default_factory=Resources)
+
+
+class ModelVersion(Frozen):
+    """One trained and measured state of a model; `id` is the digest of what it was made from."""
+
+    id: str
+    artifact: str
+    accepted: bool
+    refusal: str = ""
+    """Each unmet requirement in words, such as `accuracy 0.81 < 0.85`."""
+    metrics: dict[str, float]
+    size_bytes: int
+    parameters: int
+    task: str
+    data: str
+    """`name@version` of the data set it was trained on."""
+    train_run: str
+    evaluate_run: str
+    created_at: float
+
+
+class ModelStatus(Status):
+    """States: new, waiting, training, evaluating, ready, refused, failed."""
+
+    version: str | None = None
+    """The version this document declares, accepted or not; the newest accepted one is what services follow."""
+    versions: tuple[ModelVersion, ...] = ()
+
+    @property
+    def accepted(self) -> ModelVersion | None:
+        """The version a service that follows this model serves: the declared one, if it was accepted, else
+        the newest that was."""
+        accepted = [v for v in self.versions if v.accepted]
+        declared = next((v for v in accepted if v.id == self.version), None)
+        return declared or max(accepted, key=lambda v: v.created_at, default=None)
+
+
+ModelResource = Resource[Model, ModelStatus]

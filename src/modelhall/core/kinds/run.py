@@ -1,0 +1,83 @@
+"""`run`: one piece of work on a node, made by the hall for its models, or asked for directly."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import Field
+
+from modelhall.core.kinds.base import Document, Frozen, Resource, Resources, Status
+
+ACTIVE = ("starting", "running")
+DONE = ("succeeded", "failed", "cancelled")
+
+
+class Stage(Frozen):
+    """A program of the hall's own and the order it is to carry out."""
+
+    program: str
+    """prepare, train, evaluate or serve."""
+    order: dict[str, Any]
+    key: str | None = None
+    """Address of the result: runs of one key would compute the same. None for replicas."""
+
+
+class Run(Document):
+    kind: Literal["run"] = "run"
+    command: tuple[str, ...] | None = Field(default=None, description="Program and arguments.")
+    stage: Stage | None = Field(default=None, description="Set by the hall for its own runs.")
+    owner: str | None = Field(default=None, description="Set by the hall: what this run is for.")
+    resources: Resources = Field(default_factory=Resources)
+    priority: int = Field(default=0, ge=-1000, le=1000, description="Higher starts first.")
+    retries: int = Field(default=3, ge=0, le=1000, description="New attempts after a failure of the machine.")
+    restart: bool = Field(default=False, description="Whether it is started again whenever it ends.")
+    cancelled: bool = Field(default=False, description="Whether it is to stop and not be started again.")
+
+
+class Exit(Frozen):
+    """How an attempt ended. Times in seconds, CPU time over all its processes."""
+
+    code: int | None = None
+    signal: int | None = None
+    cpu_s: float = 0.0
+    peak_bytes: int = 0
+    ended_at: float
+
+
+class Attempt(Frozen):
+    number: int
+    node: str
+    started_at: float
+    exit: Exit | None = None
+
+
+class Progress(Frozen):
+    """How far a run is; `rate` is in units a second."""
+
+    done: float
+    total: float | None = None
+    unit: str = ""
+    rate: float | None = None
+    left_s: float | None = None
+    message: str = ""
+
+
+class RunStatus(Status):
+    """States: waiting, queued, starting, running, succeeded, failed, cancelled."""
+
+    state: str = "waiting"
+    attempt: int = 0
+    attempts: tuple[Attempt, ...] = ()
+    node: str | None = None
+    not_before: float = 0.0
+    """A run that failed is not started again before this instant."""
+    failures: int = 0
+    """Attempts in a row that ended by the machine's fault."""
+    progress: Progress | None = None
+    metrics: dict[str, float] = Field(default_factory=dict)
+    address: str | None = None
+    """host:port of a replica that is ready."""
+    result: dict[str, Any] | None = None
+
+
+RunResource = Resource[Run, RunStatus]

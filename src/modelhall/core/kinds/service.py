@@ -1,0 +1,55 @@
+"""`service`: a model behind an address."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from modelhall.core.kinds.base import Document, Frozen, Resource, Resources, Status
+from modelhall.core.names import Reference
+
+
+class Batching(Frozen):
+    """How a replica gathers requests into one pass through the network."""
+
+    max_size: int = Field(default=32, ge=1, le=4096, description="Rows a batch.")
+    max_delay_ms: float = Field(default=2.0, ge=0, le=1000, description="Longest wait for more rows.")
+
+
+class Service(Document):
+    kind: Literal["service"] = "service"
+    model: Reference = Field(description="name follows the newest accepted version, name@version pins one.")
+    replicas: int = Field(default=1, ge=0, le=1000)
+    balance: str = Field(default="least-connections", description="A file in modelhall/policy/balance.")
+    engine: str = Field(default="torch", description="A file in modelhall/serving/engines.")
+    batching: Batching = Field(default_factory=Batching)
+    try_timeout_s: float = Field(default=10.0, gt=0, le=3600, description="Wait for one replica's answer.")
+    retries: int = Field(default=3, ge=0, le=10, description="Further replicas tried when one fails.")
+    resources: Resources = Field(default_factory=lambda: Resources(cpus=0))
+
+
+class Replica(Frozen):
+    """One replica as the service sees it; `address` is host:port once it is ready."""
+
+    run: str
+    uid: str
+    version: str
+    state: str
+    address: str | None = None
+
+
+class ServiceStatus(Status):
+    """States: new, waiting, starting, ready, degraded, failed."""
+
+    version: str | None = None
+    """The model version requests are sent to."""
+    replicas: tuple[Replica, ...] = ()
+
+    @property
+    def ready(self) -> tuple[Replica, ...]:
+        """The replicas requests may be sent to."""
+        return tuple(r for r in self.replicas if r.state == "ready" and r.address)
+
+
+ServiceResource = Resource[Service, ServiceStatus]

@@ -1,0 +1,53 @@
+"""Names: what may be one, and what a misspelt one probably meant."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Iterable
+from typing import Annotated
+
+from pydantic import AfterValidator
+
+from modelhall.core.errors import Rejected
+
+_NAME = re.compile(r"[a-z][a-z0-9-]{0,62}")
+_REFERENCE = re.compile(r"(?P<name>[a-z][a-z0-9-]{0,62})(@(?P<version>[0-9a-f]{4,64}))?")
+
+
+def check_name(value: str) -> str:
+    """Return `value` if it may name a resource; raises ValueError otherwise."""
+    if not _NAME.fullmatch(value):
+        raise ValueError(
+            f"{value!r} is not a name: lower-case letters, digits and '-', at most 63, a letter first"
+        )
+    return value
+
+
+def check_reference(value: str) -> str:
+    """Return `value` if it is `name` or `name@version`; raises ValueError otherwise."""
+    if not _REFERENCE.fullmatch(value):
+        raise ValueError(f"{value!r} is not a reference: write name, or name@version with 4 to 64 hex digits")
+    return value
+
+
+def split_reference(value: str) -> tuple[str, str | None]:
+    """`reviews@3f2a` → (`reviews`, `3f2a`); `reviews` → (`reviews`, None)."""
+    match = _REFERENCE.fullmatch(value)
+    if match is None:
+        raise Rejected(f"{value!r} is not a reference: write name or name@version")
+    return match["name"], match["version"]
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """A sentence end that helps: the closest known word, or the list of all."""
+    known = sorted(known)
+    close = difflib.get_close_matches(word, known, n=1, cutoff=0.6)
+    if close:
+        return f"did you mean {close[0]!r}?"
+    shown = ", ".join(known[:40]) + (f" and {len(known) - 40} more" if len(known) > 40 else "")
+    return f"there is: {shown}" if known else "there is none"
+
+
+Name = Annotated[str, AfterValidator(check_name)]
+Reference = Annotated[str, AfterValidator(check_reference)]

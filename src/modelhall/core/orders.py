@@ -1,0 +1,100 @@
+"""What control orders from each stage and what it gets back: the contract between two floors that never meet.
+
+The key of an order is the address of its result. It holds all that can change the result and nothing else:
+the order's fields, its inputs by digest, and the stage's own version, raised when its code changes results.
+"""
+
+from __future__ import annotations
+
+from modelhall.core import digest
+from modelhall.core.kinds.base import Frozen
+from modelhall.core.kinds.dataset import Column, Dataset, Format, SourceFile, Step, StepReport
+from modelhall.core.kinds.model import Network, Train
+from modelhall.core.kinds.service import Batching
+
+VERSIONS = {"prepare": 1, "train": 1, "evaluate": 1}
+
+
+class PrepareOrder(Frozen):
+    source: str | dict[str, str]
+    format: Format
+    prepare: tuple[Step, ...]
+    max_damaged: float
+
+    @classmethod
+    def of(cls, dataset: Dataset) -> PrepareOrder:
+        return cls(
+            source=dict(dataset.source) if isinstance(dataset.source, dict) else dataset.source,
+            format=dataset.format,
+            prepare=dataset.prepare,
+            max_damaged=dataset.max_damaged,
+        )
+
+    def version(self, sources: tuple[SourceFile, ...]) -> str:
+        """The identity of what this makes of files with this content, wherever they lie."""
+        content = {"files": [file.digest for file in sources], "splits": self._splits()}
+        return key_of("prepare", self.model_copy(update={"source": ""}), content=content)
+
+    def _splits(self) -> list[str]:
+        return sorted(self.source) if isinstance(self.source, dict) else []
+
+
+class PrepareOutput(Frozen):
+    version: str
+    artifact: str
+    """Digest of a folder: `train.parquet`, `validation.parquet`, `test.parquet` (as far as there are rows)
+    and `dataset.json`."""
+    rows: dict[str, int]
+    columns: tuple[Column, ...]
+    size_bytes: int
+    sources: tuple[SourceFile, ...]
+    steps: tuple[StepReport, ...]
+
+
+class TrainOrder(Frozen):
+    task: str
+    columns: dict[str, str]
+    network: Network
+    train: Train
+    data: str
+    """Artifact of the data version."""
+
+
+class TrainOutput(Frozen):
+    artifact: str
+    """Digest of a folder that `networks.load` and `tasks.load` read."""
+    size_bytes: int
+    parameters: int
+    steps: int
+
+
+class EvaluateOrder(Frozen):
+    task: str
+    model: str
+    """Artifact of the trained model."""
+    data: str
+    split: str = "test"
+    metrics: tuple[str, ...]
+    """Names asked for in `require`; the task's own are measured as well."""
+
+
+class EvaluateOutput(Frozen):
+    metrics: dict[str, float]
+    rows: int
+
+
+class ServeOrder(Frozen):
+    service: str
+    """The name callers use, as in `/v2/models/NAME/infer`."""
+    version: str
+    artifact: str
+    task: str
+    engine: str
+    batching: Batching
+
+
+def key_of(stage: str, order: Frozen, **more: object) -> str:
+    """The address of what `stage` makes of `order`."""
+    return digest.of_json(
+        {"stage": stage, "version": VERSIONS[stage], "order": order.model_dump(mode="json"), **more}
+    )

@@ -1,0 +1,116 @@
+"""Plug-ins: one file, no registration. The file's name, with '-' for '_', is its name in a hall file.
+
+What there is can be listed, and what options it takes can be read, without importing it: the control plane
+checks a hall file without loading torch. Files whose name begins with '_' are not plug-ins.
+"""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import importlib.util
+from functools import cache
+from pathlib import Path
+from types import ModuleType
+from typing import Any, Literal, NamedTuple
+
+from pydantic import TypeAdapter, ValidationError
+
+from modelhall.core.errors import Broken, Rejected
+from modelhall.core.names import did_you_mean
+
+PLACES = {
+    "task": "modelhall.tasks",
+    "network": "modelhall.networks",
+    "step": "modelhall.stages.prepare.steps",
+    "format": "modelhall.stages.prepare.formats",
+    "metric": "modelhall.stages.evaluate.metrics",
+    "engine": "modelhall.serving.engines",
+    "balance": "modelhall.policy.balance",
+    "schedule": "modelhall.policy.schedule",
+    "source": "modelhall.adapters.source",
+    "blobs": "modelhall.adapters.blobs",
+}
+"""Where each sort of plug-in lives."""
+
+
+def names(sort: str) -> list[str]:
+    """All plug-ins of one sort, sorted, without importing any."""
+    return sorted(_files(sort))
+
+
+def load(sort: str, name: str, *, field: str | None = None) -> ModuleType:
+    """Import one plug-in; raises Rejected, listing what there is, when there is none of that name."""
+    _path(sort, name, field)
+    return importlib.import_module(f"{PLACES[sort]}.{name.replace('-', '_')}")
+
+
+def check(sort: str, name: str, *, field: str | None = None) -> None:
+    """Raise Rejected unless there is a plug-in `name`."""
+    _path(sort, name, field)
+
+
+def check_options(sort: str, name: str, function: str, options: dict[str, Any], *, field: str) -> None:
+    """Check options against the keyword-only parameters of a plug-in's function, without importing it.
+
+    Raises Rejected for one that is not there, has the wrong type, or is required and missing.
+    """
+    parameters = _parameters(_path(sort, name, field), function)
+    for option, value in options.items():
+        if option not in parameters:
+            raise Rejected(
+                f"{name} has no option {option!r}; {did_you_mean(option, parameters)}", field=f"{field}.{option}"
+            )
+        try:
+            parameters[option].type.validate_python(value, strict=True)
+        except ValidationError as error:
+            raise Rejected(f"{error.errors()[0]['msg']}, not {value!r}", field=f"{field}.{option}") from None
+    missing = [option for option, parameter in parameters.items() if parameter.required and option not in options]
+    if missing:
+        raise Rejected(f"{name} needs the option {missing[0]!r}", field=field)
+
+
+class _Parameter(NamedTuple):
+    type: TypeAdapter[Any]
+    required: bool
+
+
+_TYPES = {"int": int, "float": float, "str": str, "bool": bool, "list": list, "dict": dict, "Literal": Literal}
+
+
+@cache
+def _parameters(path: Path, function: str) -> dict[str, _Parameter]:
+    """The keyword-only parameters of `function` in the file at `path`, read from its source."""
+    for node in ast.parse(path.read_text()).body:
+        if isinstance(node, ast.FunctionDef) and node.name == function:
+            pairs = zip(node.args.kwonlyargs, node.args.kw_defaults, strict=True)
+            return {arg.arg: _Parameter(TypeAdapter(_type(arg)), default is None) for arg, default in pairs}
+    raise Broken(f"{path} defines no function {function!r}")
+
+
+def _type(argument: ast.arg) -> Any:
+    """The type an annotation such as `list[int] | None` stands for; only plain JSON types are known."""
+    if argument.annotation is None:
+        return Any
+    # The source is the hall's own file, and the names it may use are the ones listed.
+    return eval(compile(ast.Expression(argument.annotation), "annotation", "eval"), {"__builtins__": {}}, _TYPES)  # noqa: S307
+
+
+def _path(sort: str, name: str, field: str | None) -> Path:
+    found = _files(sort)
+    if name not in found:
+        raise Rejected(f"no {sort} {name!r}; {did_you_mean(name, found)}", field=field)
+    return found[name]
+
+
+@cache
+def _files(sort: str) -> dict[str, Path]:
+    spec = importlib.util.find_spec(PLACES[sort])
+    if spec is None or spec.submodule_search_locations is None:
+        return {}
+    modules = (path for place in spec.submodule_search_locations for path in Path(place).iterdir())
+    return {
+        path.stem.replace("_", "-"): path / "__init__.py" if path.is_dir() else path
+        for path in modules
+        if not path.name.startswith(("_", ".")) and (path.suffix == ".py" or (path / "__init__.py").exists())
+    }
