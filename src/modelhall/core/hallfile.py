@@ -9,14 +9,15 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path as FilePath
 from typing import Any
 
 import yaml
 from pydantic import ValidationError
 
 from modelhall.core.errors import Rejected
-from modelhall.core.kinds import KINDS, Document
+from modelhall.core.kinds import KINDS, Dataset, Document
 from modelhall.core.names import did_you_mean
 
 MAX_BYTES = 4 * 2**20
@@ -44,7 +45,11 @@ class Declared:
         """The same error with the file and line of the field it is about."""
         path = tuple(int(part) if part.isdigit() else part for part in (error.field or "").split(".") if part)
         return Rejected(
-            error.message, field=error.field, file=self.file, line=_line(self.lines, path), status=error.status
+            error.message,
+            field=error.field,
+            file=self.file,
+            line=_line(self.lines, path),
+            status=error.status,
         )
 
 
@@ -63,6 +68,17 @@ def parse(text: str, file: str) -> list[Declared]:
         raise Rejected(f"not YAML: {error}", file=file) from None
     reader = _Reader(file)
     return [_declare(*reader.read(root), file) for root in roots if root is not None]
+
+
+def anchored(declared: Declared, folder: FilePath) -> Declared:
+    """The same document with relative paths taken from `folder`, where its hall file lies."""
+    document = declared.document
+    if not isinstance(document, Dataset):
+        return declared
+    source = document.source
+    anchor = {split: url if "://" in url else str(folder / url) for split, url in document.sources.items()}
+    moved = document.model_copy(update={"source": anchor["all"] if isinstance(source, str) else anchor})
+    return replace(declared, document=moved)
 
 
 def document_from_json(data: Any) -> Document:
@@ -156,10 +172,12 @@ class _Reader:
         if node.tag not in _PLAIN_TAGS:
             raise Rejected(f"tags such as {node.tag!r} are not read", file=self._file, line=line)
         if isinstance(node, yaml.MappingNode):
-            return {key: self._value(value, (*path, key), lines) for key, value in self._pairs(node, path, lines)}
+            return {
+                key: self._value(value, (*path, key), lines) for key, value in self._pairs(node, path, lines)
+            }
         if isinstance(node, yaml.SequenceNode):
             return [self._value(item, (*path, place), lines) for place, item in enumerate(node.value)]
-        return _scalar(node.value) if node.style is None else node.value
+        return _scalar(node.value) if getattr(node, "style", None) is None else node.value
 
     def _pairs(
         self, node: yaml.MappingNode, path: Path, lines: dict[Path, int]

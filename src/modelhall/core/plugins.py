@@ -1,4 +1,5 @@
-"""Plug-ins: one file, no registration. The file's name, with '-' for '_', is its name in a hall file.
+"""Plug-ins: one file, no registration. The file's name, with '-' for '_', is its name in a hall file (a metric keeps
+its '_').
 
 What there is can be listed, and what options it takes can be read, without importing it: the control plane
 checks a hall file without loading torch. Files whose name begins with '_' are not plug-ins.
@@ -33,6 +34,10 @@ PLACES = {
 }
 """Where each sort of plug-in lives."""
 
+ELSEWHERE = {"network": "modelhall.networks"}
+"""Sorts that have more names than files of their own. The module here has a function `elsewhere()` which maps
+each further name to the file in its place that answers for it, and imports nothing heavy."""
+
 
 def names(sort: str) -> list[str]:
     """All plug-ins of one sort, sorted, without importing any."""
@@ -41,8 +46,21 @@ def names(sort: str) -> list[str]:
 
 def load(sort: str, name: str, *, field: str | None = None) -> ModuleType:
     """Import one plug-in; raises Rejected, listing what there is, when there is none of that name."""
-    _path(sort, name, field)
-    return importlib.import_module(f"{PLACES[sort]}.{name.replace('-', '_')}")
+    path = _path(sort, name, field)
+    return importlib.import_module(
+        f"{PLACES[sort]}.{path.parent.name if path.stem == '__init__' else path.stem}"
+    )
+
+
+def load_for_url(sort: str, url: str, *, default: str | None = None, field: str | None = None) -> ModuleType:
+    """Import the plug-in named by the scheme of `url`; `default` answers for a URL without one.
+
+    Stages reach blobs and sources this way: they are neighbours of the adapters and do not import them.
+    """
+    scheme, separator, _ = url.partition("://")
+    if not separator and default is None:
+        raise Rejected(f"{url!r} is not a URL; {did_you_mean('', names(sort))}", field=field)
+    return load(sort, scheme if separator else str(default), field=field)
 
 
 def check(sort: str, name: str, *, field: str | None = None) -> None:
@@ -59,13 +77,16 @@ def check_options(sort: str, name: str, function: str, options: dict[str, Any], 
     for option, value in options.items():
         if option not in parameters:
             raise Rejected(
-                f"{name} has no option {option!r}; {did_you_mean(option, parameters)}", field=f"{field}.{option}"
+                f"{name} has no option {option!r}; {did_you_mean(option, parameters)}",
+                field=f"{field}.{option}",
             )
         try:
             parameters[option].type.validate_python(value, strict=True)
         except ValidationError as error:
             raise Rejected(f"{error.errors()[0]['msg']}, not {value!r}", field=f"{field}.{option}") from None
-    missing = [option for option, parameter in parameters.items() if parameter.required and option not in options]
+    missing = [
+        option for option, parameter in parameters.items() if parameter.required and option not in options
+    ]
     if missing:
         raise Rejected(f"{name} needs the option {missing[0]!r}", field=field)
 
@@ -75,7 +96,15 @@ class _Parameter(NamedTuple):
     required: bool
 
 
-_TYPES = {"int": int, "float": float, "str": str, "bool": bool, "list": list, "dict": dict, "Literal": Literal}
+_TYPES = {
+    "int": int,
+    "float": float,
+    "str": str,
+    "bool": bool,
+    "list": list,
+    "dict": dict,
+    "Literal": Literal,
+}
 
 
 @cache
@@ -93,7 +122,9 @@ def _type(argument: ast.arg) -> Any:
     if argument.annotation is None:
         return Any
     # The source is the hall's own file, and the names it may use are the ones listed.
-    return eval(compile(ast.Expression(argument.annotation), "annotation", "eval"), {"__builtins__": {}}, _TYPES)  # noqa: S307
+    return eval(
+        compile(ast.Expression(argument.annotation), "annotation", "eval"), {"__builtins__": {}}, _TYPES
+    )  # noqa: S307
 
 
 def _path(sort: str, name: str, field: str | None) -> Path:
@@ -108,9 +139,16 @@ def _files(sort: str) -> dict[str, Path]:
     spec = importlib.util.find_spec(PLACES[sort])
     if spec is None or spec.submodule_search_locations is None:
         return {}
+    more = importlib.import_module(ELSEWHERE[sort]).elsewhere() if sort in ELSEWHERE else {}
     modules = (path for place in spec.submodule_search_locations for path in Path(place).iterdir())
-    return {
-        path.stem.replace("_", "-"): path / "__init__.py" if path.is_dir() else path
+    own = {
+        _name(sort, path): path / "__init__.py" if path.is_dir() else path
         for path in modules
         if not path.name.startswith(("_", ".")) and (path.suffix == ".py" or (path / "__init__.py").exists())
     }
+    return {**more, **own}
+
+
+def _name(sort: str, path: Path) -> str:
+    # Metrics keep the names that scikit-learn and its kind gave them, such as f1_macro.
+    return path.stem if sort == "metric" else path.stem.replace("_", "-")

@@ -14,13 +14,14 @@ import time
 import traceback
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from pydantic import Field
 
-from modelhall.core import files
+from modelhall.core import files, plugins
 from modelhall.core.errors import HallError
 from modelhall.core.kinds.base import Frozen, Problem
+from modelhall.core.ports.blobs import Blobs
 
 PROGRAMS = {
     "prepare": "modelhall.stages.prepare",
@@ -47,6 +48,18 @@ class Order(Frozen):
     cache: Path
     """A folder shared by all runs on this node, for unpacked artifacts."""
     threads: int = Field(ge=1)
+
+
+def open_blobs(order: Order) -> Blobs:
+    """The blobs a program takes its inputs from and puts its artifacts into."""
+    return cast(Blobs, plugins.load_for_url("blobs", order.blobs).open_blobs(order.blobs))
+
+
+def unpacked(order: Order, digest: str) -> Path:
+    """The folder of an artifact, read-only, in this node's cache. Raises NotFound or Broken."""
+    folder = order.cache / digest
+    open_blobs(order).get_folder(digest, folder)
+    return folder
 
 
 class Reporter:

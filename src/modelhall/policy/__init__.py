@@ -1,1 +1,1 @@
-"""Decisions without I/O: pure functions of facts. No clock, no network, no store; whoever calls supplies all."""
+"""Decisions without I/O: pure functions of facts. No clock, network or store; whoever calls supplies all."""

@@ -16,7 +16,9 @@ class Format(Frozen):
     """How the source is to be read; what is not said is found out from the file's name."""
 
     type: str | None = Field(default=None, description="csv, tsv, jsonl, parquet or images.")
-    header: bool = Field(default=True, description="Whether the first line of a csv or tsv names the columns.")
+    header: bool = Field(
+        default=True, description="Whether the first line of a csv or tsv names the columns."
+    )
     columns: tuple[str, ...] | None = Field(default=None, description="Column names, in file order.")
 
 

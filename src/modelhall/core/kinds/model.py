@@ -44,7 +44,9 @@ class Train(Frozen):
 class Model(Document):
     kind: Literal["model"] = "model"
     task: str = Field(description="A file in modelhall/tasks.")
-    data: Reference = Field(description="The data set: name follows its newest version, name@version pins one.")
+    data: Reference = Field(
+        description="The data set: name follows its newest version, name@version pins one."
+    )
     columns: dict[str, str] = Field(
         default_factory=dict, description="Which column plays which part, such as {text: review}."
     )

@@ -49,7 +49,9 @@ class ServiceStatus(Status):
     @property
     def ready(self) -> tuple[Replica, ...]:
         """The replicas requests may be sent to."""
-        return tuple(r for r in self.replicas if r.state == "ready" and r.address)
+        return tuple(
+            r for r in self.replicas if r.state == "ready" and r.address and r.version == self.version
+        )
 
 
 ServiceResource = Resource[Service, ServiceStatus]

@@ -1,1 +1,1 @@
-"""The ports: what the hall asks of the world, as protocols. Adapters answer; one folder a port, one file a way."""
+"""The ports: what the hall asks of the world, as protocols. Adapters answer, one folder a port."""

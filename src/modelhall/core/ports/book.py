@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
-from typing import Protocol
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+from modelhall.core.kinds import Key
+
+By = Literal["project", "service", "run", "node", "use"]
+"""What entries are summed by. `use` is the first word of the debit: `run`, `request` or `standby`."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Entry:
     """One movement: what `credit` (a node) gave and `debit` (a run, a request, an idle replica) took.
 
-    Entries are never changed. Money in billionths of the currency unit, rounded once, here.
+    Entries are never changed. Money in billionths of the currency unit, rounded once, when the entry is made.
     """
 
     id: str
@@ -22,9 +27,13 @@ class Entry:
     """Path of what used it: `run/default/NAME`, `request/ID`, `standby/default/RUN`."""
     credit: str
     """Path of what gave it: `node/default/NAME`."""
+    run: str | None = None
+    """Path of the run that did the work: for a request and for standby, the replica."""
     service: str | None = None
+    """Path of the service it was done for."""
     cpu_s: float = 0.0
     energy_j: float = 0.0
+    """At the machine; what the building adds (PUE) is in the carbon and the money."""
     energy_source: str = ""
     measured: bool = False
     co2_g: float = 0.0
@@ -37,18 +46,24 @@ class Usage:
 
     request: str
     at: float
+    """When it came in, in seconds since the epoch."""
     project: str
     service: str
     version: str
     replica: str
-    """Name of the run that answered."""
+    """Name of the run that answered; empty when none did."""
     status: int
     tries: int
     duration_s: float
     weight: float
-    """The replica's own account of the work: seconds of compute; requests share a replica's energy by it."""
+    """The replica's own account of the work: seconds of compute; requests share a replica's energy by it.
+    0 when the replica gave none."""
     bytes_in: int = 0
     bytes_out: int = 0
+
+    @property
+    def ended_at(self) -> float:
+        return self.at + self.duration_s
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,33 +77,48 @@ class Total:
     co2_g: float = 0.0
     cost_nano: int = 0
     measured: bool = False
-    energy_sources: tuple[str, ...] = field(default_factory=tuple)
+    """Whether every joule of it was measured."""
+    energy_sources: tuple[str, ...] = ()
+    """Where the joules come from, sorted."""
 
 
 class Book(Protocol):
-    """An append-only, transactional book of entries and the usage they were made from."""
+    """An append-only, transactional book of entries and the usage they were made from.
+
+    Methods raise NotNow when the book cannot be reached in time.
+    """
 
     async def append(
-        self, *, usage: Sequence[Usage] = (), entries: Sequence[Entry] = (), marks: dict[str, float] | None = None
+        self,
+        *,
+        usage: Sequence[Usage] = (),
+        entries: Sequence[Entry] = (),
+        marks: Mapping[str, float] | None = None,
     ) -> None:
         """Write all of it in one durable transaction. Ids already there are passed over. `marks` are named
         numbers replaced in the same transaction, such as how far a journal has been read."""
         ...
 
-    async def mark(self, name: str) -> float | None: ...
+    async def marks(self, names: Collection[str]) -> dict[str, float]:
+        """Those of the named marks that have been set."""
+        ...
 
-    async def unsettled(self) -> list[Usage]:
-        """Usage without an entry yet, oldest first."""
+    async def unsettled(
+        self, *, replica: Key | None = None, after: float = 0.0, until: float, limit: int
+    ) -> list[Usage]:
+        """The oldest `limit` requests without an entry that ended later than `after` and not later than
+        `until`; of one replica, if the key of its run is given."""
         ...
 
     async def usage(self, request: str) -> Usage | None: ...
 
     async def entries(self, debit: str) -> list[Entry]:
-        """The entries that charge `debit`."""
+        """The entries that charge `debit`, oldest first."""
         ...
 
-    async def totals(self, by: str, *, project: str | None = None) -> list[Total]:
-        """Sums by `service`, `run`, `node` or `project`."""
+    async def totals(self, by: By, *, only: Mapping[By, Collection[str]] | None = None) -> list[Total]:
+        """Sums by one dimension, ordered by name, over the entries whose other dimensions are among `only`.
+        Entries without that dimension, such as a training run's by service, are left out."""
         ...
 
     async def close(self) -> None: ...

@@ -41,8 +41,8 @@ class Observation:
 
     alive: bool | None
     exit: Exit | None = None
-    cpu_s: float = 0.0
-    """CPU time so far, over all processes of the attempt."""
+    cpu_s: float = field(default=0.0, compare=False)
+    """CPU time so far, over all processes of the attempt. Not compared: growing is not a change."""
     progress: Progress | None = None
     metrics: Mapping[str, float] = field(default_factory=dict)
     address: str | None = None

@@ -55,7 +55,7 @@ class Store(Protocol):
 
     async def get(self, key: Key) -> AnyResource | None: ...
 
-    async def list(self, kind: str, project: str | None = None) -> list[AnyResource]:
+    async def all(self, kind: str, project: str | None = None) -> list[AnyResource]:
         """All of one kind, ordered by project and name."""
         ...
 

@@ -1,0 +1,1 @@
+"""Books: where entries are kept. Port: `core.ports.book`. Each file has a function `open_book(folder)`."""

@@ -1,0 +1,1 @@
+"""Launchers: who starts programs on nodes. Port: `core.ports.launcher`."""

@@ -1,0 +1,1 @@
+"""Stores: where resources live. Port: `core.ports.store`."""

@@ -1,0 +1,72 @@
+"""What a reconciler may ask of the loop. Data only: the loop does it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from modelhall.core.kinds import AnyResource, Document, Key
+from modelhall.core.ports.launcher import AttemptId, Launch
+
+
+@dataclass(frozen=True, kw_only=True)
+class Create:
+    """Store a new resource for `document`, unless its key is taken."""
+
+    document: Document
+
+
+@dataclass(frozen=True, kw_only=True)
+class Update:
+    """Replace a resource by this newer state of it; `spec` when its document changed as well."""
+
+    resource: AnyResource
+    spec: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Remove:
+    resource: AnyResource
+
+
+@dataclass(frozen=True, kw_only=True)
+class Note:
+    """Tell people why something happened."""
+
+    key: Key
+    name: str
+    message: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Start:
+    launch: Launch
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stop:
+    id: AttemptId
+    grace_s: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Forget:
+    """Remove what the launcher keeps about a run."""
+
+    run_uid: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Wake:
+    """Reconcile this resource again at an instant, whatever happens until then."""
+
+    key: Key
+    at: float
+
+
+Action = Create | Update | Remove | Note | Start | Stop | Forget | Wake
+
+
+def update_status(resource: AnyResource, **status: object) -> list[Action]:
+    """Write these status fields, unless they are there already; the document is thereby dealt with."""
+    changed = resource.with_status(**status, observed_generation=resource.generation)
+    return [Update(resource=changed)] if changed.status != resource.status else []

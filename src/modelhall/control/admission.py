@@ -1,0 +1,106 @@
+"""What is refused before anything is stored: names of nothing, rings, plug-ins that are not there, sources that
+are not there, changes to what cannot change."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from modelhall.control.datasets import Fingerprint
+from modelhall.core import plugins
+from modelhall.core.errors import Rejected
+from modelhall.core.kinds import AnyResource, Dataset, Document, Key, Model, Run, Service
+from modelhall.core.kinds.base import DEFAULT_PROJECT
+from modelhall.core.names import did_you_mean, split_reference
+from modelhall.core.references import find_cycle, references
+
+
+async def check(
+    document: Document,
+    declared: Mapping[Key, Document],
+    stored: Mapping[Key, AnyResource],
+    fingerprint: Fingerprint,
+) -> None:
+    """Raise Rejected, with the field, unless `document` may stand among the `declared` ones and the `stored`."""
+    _check_project(document, declared, stored)
+    _check_references(document, declared, stored)
+    match document:
+        case Dataset():
+            await _check_dataset(document, fingerprint)
+        case Model():
+            _check_model(document)
+        case Service():
+            plugins.check("balance", document.balance, field="balance")
+            plugins.check("engine", document.engine, field="engine")
+        case Run():
+            _check_run(document, stored)
+
+
+def _check_project(
+    document: Document, declared: Mapping[Key, Document], stored: Mapping[Key, AnyResource]
+) -> None:
+    key = Key("project", DEFAULT_PROJECT, document.project)
+    if document.project != DEFAULT_PROJECT and key not in declared and key not in stored:
+        known = [k.name for k in (*declared, *stored) if k.kind == "project"] + [DEFAULT_PROJECT]
+        raise Rejected(
+            f"no project {document.project!r}; {did_you_mean(document.project, known)}", field="project"
+        )
+    if document.kind == "project" and document.project != DEFAULT_PROJECT:
+        raise Rejected("a project is not inside another one", field="project")
+
+
+def _check_references(
+    document: Document, declared: Mapping[Key, Document], stored: Mapping[Key, AnyResource]
+) -> None:
+    for field, target in references(document).items():
+        if target not in declared and target not in stored:
+            there = [key.name for key in (*declared, *stored) if key[:2] == target[:2]]
+            raise Rejected(
+                f"no {target.kind} {target.name!r}; {did_you_mean(target.name, there)}", field=field
+            )
+    graph = {key: list(references(found.document).values()) for key, found in stored.items()}
+    graph |= {key: list(references(found).values()) for key, found in declared.items()}
+    ring = find_cycle(graph)
+    if ring is not None and document.key in ring:
+        field = next(field for field, target in references(document).items() if target in ring)
+        raise Rejected(f"these wait for each other: {' → '.join(map(str, ring))}", field=field)
+
+
+async def _check_dataset(document: Dataset, fingerprint: Fingerprint) -> None:
+    if document.format.type is not None:
+        plugins.check("format", document.format.type, field="format.type")
+    for place, step in enumerate(document.prepare):
+        field = f"prepare.{place}.{step.name}"
+        plugins.check_options("step", step.name, "apply", step.options, field=field)
+    for split, url in document.sources.items():
+        try:
+            await fingerprint(url)
+        except Rejected as error:
+            field = "source" if split == "all" else f"source.{split}"
+            raise Rejected(error.message, field=field) from None
+
+
+def _check_model(document: Model) -> None:
+    plugins.check("task", document.task, field="task")
+    plugins.check("network", document.network.family, field="network.family")
+    plugins.check_options(
+        "network", document.network.family, "build", document.network.options, field="network"
+    )
+    for metric in document.require:
+        plugins.check("metric", metric, field=f"require.{metric}")
+    split_reference(document.data)
+
+
+def _check_run(document: Run, stored: Mapping[Key, AnyResource]) -> None:
+    if document.stage is not None or document.owner is not None:
+        field = "stage" if document.stage is not None else "owner"
+        raise Rejected("only the hall sets this; ask for a command instead", field=field)
+    if not document.command:
+        raise Rejected("a run needs a command, such as [python, -c, 'print(1)']", field="command")
+    there = stored.get(document.key)
+    if (
+        there is not None
+        and document.model_copy(update={"cancelled": there.document.cancelled}) != there.document
+    ):
+        raise Rejected(
+            "a run cannot be changed once it is asked for; delete it, or use another name", field="name"
+        )

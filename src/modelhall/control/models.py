@@ -1,0 +1,148 @@
+"""Models: have the declared version trained and measured, and accept it if it meets its requirement."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from modelhall.control import work
+from modelhall.control.actions import Action, Note, Remove, update_status
+from modelhall.control.view import View
+from modelhall.control.work import Work
+from modelhall.core.kinds import Key
+from modelhall.core.kinds.dataset import DatasetResource, DatasetVersion
+from modelhall.core.kinds.model import Model, ModelResource, ModelVersion
+from modelhall.core.kinds.run import RunResource
+from modelhall.core.names import split_reference
+from modelhall.core.orders import (
+    EvaluateOrder,
+    EvaluateOutput,
+    TrainOrder,
+    TrainOutput,
+    key_of,
+)
+from modelhall.core.requirement import unmet
+
+
+@dataclass(frozen=True, kw_only=True)
+class Facts:
+    waits: str
+    """Why there is no data to train on yet; empty when there is."""
+    data: DatasetVersion | None
+    train: Work | None
+    evaluate: Work | None
+    runs: list[RunResource]
+
+
+async def observe(resource: ModelResource, view: View) -> Facts:
+    """Find the data version, and how far training and measuring on it are."""
+    runs = view.runs_of(resource.key)
+    name, pinned = split_reference(resource.document.data)
+    dataset = view.get(Key("dataset", resource.key.project, name))
+    data, waits = _data_version(dataset, name, pinned)
+    if data is None:
+        return Facts(waits=waits, data=None, train=None, evaluate=None, runs=runs)
+    # Keyed by the data's version, not by its artifact: the version is what people see and pin.
+    train_order = _train_order(resource.document, data)
+    train = work.look_up(view, resource.key, "train", key_of("train", train_order, data=data.id))
+    evaluate = None
+    if train.result is not None:
+        order = _evaluate_order(resource.document, data, train.result.output)
+        evaluate = work.look_up(view, resource.key, "evaluate", key_of("evaluate", order))
+    return Facts(waits="", data=data, train=train, evaluate=evaluate, runs=runs)
+
+
+def reconcile(resource: ModelResource, facts: Facts, now: float) -> list[Action]:
+    """Take the next step from data to an accepted version."""
+    if resource.deleting:
+        return work.remove_all(facts.runs) or ([Remove(resource=resource)] if not facts.runs else [])
+    if facts.train is None or facts.data is None:
+        return update_status(resource, state="waiting", reason=facts.waits, problem=None)
+    wanted = {facts.train.key} | ({facts.evaluate.key} if facts.evaluate else set())
+    cancel = work.cancel_others(facts.runs, wanted)
+    if facts.train.result is None or facts.evaluate is None:
+        order = _train_order(resource.document, facts.data)
+        return [*cancel, *_compute(resource, facts.train, order, "training")]
+    if facts.evaluate.result is None:
+        measure = _evaluate_order(resource.document, facts.data, facts.train.result.output)
+        return [*cancel, *_compute(resource, facts.evaluate, measure, "evaluating")]
+    return [*cancel, *_judge(resource, facts, now)]
+
+
+def _compute(
+    resource: ModelResource, step: Work, order: TrainOrder | EvaluateOrder, state: str
+) -> list[Action]:
+    said, problem = work.progress(step)
+    return [
+        *work.start(resource.key, step, order, resource.document.resources),
+        *update_status(resource, state="failed" if problem else state, reason=said, problem=problem),
+    ]
+
+
+def _judge(resource: ModelResource, facts: Facts, now: float) -> list[Action]:
+    """Accept or refuse the version that was trained and measured."""
+    assert facts.train and facts.train.result and facts.evaluate and facts.evaluate.result and facts.data
+    document, key = resource.document, facts.train.key
+    made = TrainOutput.model_validate(facts.train.result.output)
+    measured = EvaluateOutput.model_validate(facts.evaluate.result.output)
+    refusal = ", ".join(unmet(document.require, measured.metrics))
+    known = {version.id: version for version in resource.status.versions}
+    version = ModelVersion(
+        id=key,
+        artifact=made.artifact,
+        accepted=not refusal,
+        refusal=refusal,
+        metrics=measured.metrics,
+        size_bytes=made.size_bytes,
+        parameters=made.parameters,
+        task=document.task,
+        data=f"{split_reference(document.data)[0]}@{facts.data.id}",
+        train_run=facts.train.result.run,
+        evaluate_run=facts.evaluate.result.run,
+        created_at=known[key].created_at if key in known else now,
+    )
+    changed = known.get(key) != version or resource.status.version != key
+    known[key] = version
+    verdict = f"refused: {refusal}" if refusal else "accepted" + _shown(document, measured.metrics)
+    note = Note(
+        key=resource.key,
+        name="model.refused" if refusal else "model.accepted",
+        message=f"version {key[:8]} {verdict}",
+    )
+    update = update_status(
+        resource, state="refused" if refusal else "ready", reason=f"version {key[:8]} {verdict}",
+        problem=None, version=key, versions=tuple(known.values()),
+    )  # fmt: skip
+    return [*update, *([note] if changed else [])]
+
+
+def _shown(document: Model, metrics: dict[str, float]) -> str:
+    figures = [f"{name} {metrics[name]:.4g}" for name in document.require if name in metrics]
+    return f": {', '.join(figures)}" if figures else ""
+
+
+def _data_version(
+    dataset: DatasetResource | None, name: str, pinned: str | None
+) -> tuple[DatasetVersion | None, str]:
+    if dataset is None:
+        return None, f"there is no dataset {name}"
+    if pinned is not None:
+        found = next((v for v in dataset.status.versions if v.id.startswith(pinned)), None)
+        return found, "" if found else f"dataset {name} has no version {pinned}"
+    current = dataset.status.current if dataset.status.state == "ready" else None
+    return current, "" if current else f"dataset {name} is {dataset.status.state}: {dataset.status.reason}"
+
+
+def _train_order(document: Model, data: DatasetVersion) -> TrainOrder:
+    return TrainOrder(
+        task=document.task, columns=document.columns, network=document.network, train=document.train,
+        data=data.artifact,
+    )  # fmt: skip
+
+
+def _evaluate_order(document: Model, data: DatasetVersion, trained: dict[str, object]) -> EvaluateOrder:
+    return EvaluateOrder(
+        task=document.task,
+        model=TrainOutput.model_validate(trained).artifact,
+        data=data.artifact,
+        metrics=tuple(sorted(document.require)),
+    )

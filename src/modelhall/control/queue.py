@@ -1,0 +1,89 @@
+"""The queue: put the facts before the scheduling policy, and turn its decisions into starts and reasons."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+
+from modelhall.control.actions import Action, Note, Start, Update, update_status
+from modelhall.control.runs import launch_of
+from modelhall.control.view import View
+from modelhall.core.kinds import Key
+from modelhall.core.kinds.node import NodeResource
+from modelhall.core.kinds.run import ACTIVE, Attempt, RunResource
+from modelhall.policy.schedule import Asking, Hold, Placement, Room, Share
+
+Policy = Callable[[Sequence[Asking], Sequence[Room], Mapping[str, Share]], list[Placement | Hold]]
+
+
+def schedule(view: View, policy: Policy, now: float) -> list[Action]:
+    """Decide on every queued run."""
+    runs: list[RunResource] = view.of_kind("run")
+    queued = {(run.key.project, run.key.name): run for run in runs if _waits_for_room(run)}
+    if not queued:
+        return []
+    active = [run for run in runs if run.status.state in ACTIVE]
+    rooms = [_room(node, active) for node in view.of_kind("node") if node.status.state == "ready"]
+    asking = [_asking(run) for run in queued.values()]
+    actions: list[Action] = []
+    for decision in policy(asking, rooms, _shares(view, active)):
+        run = queued[decision.project, decision.run]
+        if isinstance(decision, Placement):
+            actions += _start(run, decision.node, now)
+        else:
+            actions += update_status(run, reason=decision.reason)
+    return actions
+
+
+def _waits_for_room(run: RunResource) -> bool:
+    return run.status.state == "queued" and not run.deleting and not run.document.cancelled
+
+
+def _start(run: RunResource, node: str, now: float) -> list[Action]:
+    number = run.status.attempt + 1
+    started = run.with_status(
+        state="starting",
+        reason=f"attempt {number} on node {node}",
+        attempt=number,
+        attempts=(*run.status.attempts, Attempt(number=number, node=node, started_at=now)),
+        node=node,
+        address=None,
+    )
+    note = Note(key=run.key, name="run.started", message=f"attempt {number} on node {node}")
+    return [Update(resource=started), note, Start(launch=launch_of(started))]
+
+
+def _asking(run: RunResource) -> Asking:
+    return Asking(
+        name=run.key.name,
+        project=run.key.project,
+        cpus=run.document.resources.cpus,
+        memory_bytes=_memory_bytes(run),
+        serves=run.document.restart,
+        priority=run.document.priority,
+        since=run.created_at,
+    )
+
+
+def _room(node: NodeResource, active: list[RunResource]) -> Room:
+    here = [run for run in active if run.status.node == node.key.name]
+    return Room(
+        name=node.key.name,
+        cpus=node.status.cpus,
+        memory_bytes=node.status.memory_bytes,
+        free_cpus=node.status.cpus - sum(run.document.resources.cpus for run in here),
+        free_memory_bytes=node.status.memory_bytes - sum(_memory_bytes(run) for run in here),
+        holders=tuple(run.key.name for run in here if run.document.resources.cpus),
+    )
+
+
+def _shares(view: View, active: list[RunResource]) -> dict[str, Share]:
+    shares = {}
+    for name in {run.key.project for run in view.of_kind("run")}:
+        project = view.get(Key("project", "default", name))
+        used = sum(run.document.resources.cpus for run in active if run.key.project == name)
+        shares[name] = Share(used_cpus=used, most_cpus=project.document.quota.cpus if project else None)
+    return shares
+
+
+def _memory_bytes(run: RunResource) -> int:
+    return round((run.document.resources.memory_gib or 0) * 2**30)

@@ -1,0 +1,222 @@
+"""Runs: from asked for to over. Which run starts next and where is the queue's decision, not this one's.
+
+A launcher starts one attempt at most once; here is decided whether there is another. The user's mistakes end a
+run, the machine's are tried again. Whatever instant the hall is killed at, the next look leads on: an attempt
+that was decided on but not launched is launched, one that is there is taken up.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from modelhall.control.actions import (
+    Action,
+    Create,
+    Forget,
+    Note,
+    Remove,
+    Start,
+    Stop,
+    Update,
+    Wake,
+    update_status,
+)
+from modelhall.control.view import View
+from modelhall.core.kinds import Key, Problem, Result
+from modelhall.core.kinds.result import result_name
+from modelhall.core.kinds.run import ACTIVE, DONE, Exit, Run, RunResource, RunStatus
+from modelhall.core.ports.launcher import AttemptId, Launch, Observation
+from modelhall.core.program import PROGRAMS
+from modelhall.policy import restart
+
+GRACE_S = 10.0
+REPORT_EVERY_S = 1.0
+"""Progress is written to the store at most this often."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Facts:
+    observation: Observation | None
+    """What the launcher sees of the newest attempt; None when there is none to see."""
+    node_ready: bool
+    owner_there: bool
+
+
+async def observe(resource: RunResource, view: View, seen: dict[AttemptId, Observation]) -> Facts:
+    """Gather what the launcher and the store know of this run."""
+    document, status = resource.document, resource.status
+    node = view.get(Key("node", "default", status.node)) if status.node else None
+    return Facts(
+        observation=seen.get(attempt_id(resource)) if status.state in ACTIVE else None,
+        node_ready=node is not None and node.status.state == "ready",
+        owner_there=document.owner is None or view.get(Key.parse(document.owner)) is not None,
+    )
+
+
+def reconcile(resource: RunResource, facts: Facts, now: float) -> list[Action]:
+    """Take the next step in the life of a run."""
+    state = resource.status.state
+    if state in ACTIVE:
+        return _active(resource, facts, now)
+    if resource.deleting or not facts.owner_there:
+        return [Forget(run_uid=resource.uid), Remove(resource=resource)]
+    if state in DONE:
+        return []
+    if resource.document.cancelled:
+        return _end(resource, "cancelled", "cancelled before it started")
+    if now < resource.status.not_before:
+        return [Wake(key=resource.key, at=resource.status.not_before)]
+    return update_status(resource, state="queued") if state == "waiting" else []
+
+
+def attempt_id(resource: RunResource) -> AttemptId:
+    """The newest attempt of a run."""
+    return AttemptId(resource.uid, resource.status.attempt)
+
+
+def launch_of(resource: RunResource) -> Launch:
+    """All a launcher must know to start the newest attempt."""
+    document: Run = resource.document
+    asked = document.resources
+    stage = document.stage
+    argv = ("python", "-m", PROGRAMS[stage.program], "order.json") if stage else document.command or ()
+    return Launch(
+        id=attempt_id(resource),
+        run=document.name,
+        node=resource.status.node or "",
+        argv=argv,
+        order=stage.order if stage else None,
+        cpus=asked.cpus,
+        threads=asked.threads,
+        memory_bytes=round(asked.memory_gib * 2**30) if asked.memory_gib else None,
+    )
+
+
+def _active(resource: RunResource, facts: Facts, now: float) -> list[Action]:
+    seen = facts.observation
+    if seen is None:
+        return []
+    if not facts.node_ready:
+        return _ended(resource, Exit(ended_at=now), Problem(message="its node is lost", who="time"), now)
+    if seen.alive is None:
+        if resource.status.state == "starting" and not resource.deleting:
+            return [Start(launch=launch_of(resource))]
+        problem = Problem(message="the attempt is gone from its node", who="time")
+        return _ended(resource, Exit(ended_at=now), problem, now)
+    if not seen.alive:
+        return _finished(resource, seen, now)
+    stop: list[Action] = []
+    if resource.deleting or resource.document.cancelled or not facts.owner_there:
+        stop = [Stop(id=attempt_id(resource), grace_s=GRACE_S)]
+    return [*stop, *_report(resource, seen, now)]
+
+
+def _report(resource: RunResource, seen: Observation, now: float) -> list[Action]:
+    """Write down how far the run is, at once when it matters and now and then otherwise."""
+    status: RunStatus = resource.status
+    reason = f"attempt {status.attempt} on node {status.node}"
+    news = status.model_copy(update={"state": "running", "reason": reason, "address": seen.address})
+    if seen.address is not None:
+        news = news.model_copy(update={"problem": None})
+    fresh = news.model_copy(update={"progress": seen.progress, "metrics": dict(seen.metrics)})
+    if news == status and fresh != status and now - resource.updated_at < REPORT_EVERY_S:
+        return [Wake(key=resource.key, at=resource.updated_at + REPORT_EVERY_S)]
+    changed = fresh if fresh != status else news
+    if changed == status:
+        return []
+    return [Update(resource=resource.model_copy(update={"status": changed}))]
+
+
+def _finished(resource: RunResource, seen: Observation, now: float) -> list[Action]:
+    """The attempt is over: a result, a mistake of the user's, or a failure of the machine."""
+    assert seen.exit is not None
+    resource = resource.with_status(
+        progress=seen.progress or resource.status.progress,
+        metrics=dict(seen.metrics) or resource.status.metrics,
+    )
+    result = dict(seen.result or {})
+    if resource.document.cancelled or resource.deleting:
+        return _end(resource, "cancelled", "cancelled", exit=seen.exit)
+    if seen.exit.code == 0 and not resource.document.restart:
+        return _succeeded(resource, seen.exit, result, now)
+    found = result.get("problem")
+    problem = Problem.model_validate(found) if found else _problem_of(resource, seen.exit)
+    return _ended(resource, seen.exit, problem, now)
+
+
+def _succeeded(resource: RunResource, exit: Exit, result: dict[str, object], now: float) -> list[Action]:
+    stage = resource.document.stage
+    if stage is not None and "output" not in result:
+        return _ended(resource, exit, Problem(message="it ended without a result", who="us"), now)
+    actions = _end(resource, "succeeded", "done", exit=exit, result=result.get("output"))
+    if stage is not None and stage.key is not None:
+        name = result_name(stage.key)
+        output = result["output"]
+        assert isinstance(output, dict)
+        kept = Result(name=name, project=resource.key.project, run=resource.document.name, output=output)
+        actions.append(Create(document=kept))
+    return actions
+
+
+def _ended(resource: RunResource, exit: Exit, problem: Problem, now: float) -> list[Action]:
+    """Try again, if that can help."""
+    status: RunStatus = resource.status
+    started_at = status.attempts[-1].started_at if status.attempts else now
+    failures = restart.failures_in_a_row(status.failures, exit.ended_at - started_at)
+    stopping = resource.deleting or resource.document.cancelled
+    hopeless = problem.who == "caller" or (
+        failures > resource.document.retries and not resource.document.restart
+    )
+    if stopping or hopeless:
+        return _end(
+            resource, "cancelled" if stopping else "failed", problem.message, exit=exit, problem=problem
+        )
+    delay_s = restart.delay_s(failures)
+    queued = resource.with_status(
+        state="waiting" if delay_s else "queued",
+        reason=f"{problem.message}; tried again" + (f" in {delay_s:g} s" if delay_s else ""),
+        problem=problem,
+        failures=failures,
+        not_before=now + delay_s,
+        node=None,
+        address=None,
+        attempts=_closed(status, exit),
+    )
+    message = f"attempt {status.attempt} ended: {problem.message}"
+    return [Update(resource=queued), Note(key=resource.key, name="run.attempt-ended", message=message)]
+
+
+def _end(
+    resource: RunResource,
+    state: str,
+    reason: str,
+    *,
+    exit: Exit | None = None,
+    problem: Problem | None = None,
+    result: object = None,
+) -> list[Action]:
+    over = resource.with_status(
+        state=state,
+        reason=reason,
+        problem=problem,
+        result=result,
+        address=None,
+        attempts=_closed(resource.status, exit) if exit else resource.status.attempts,
+    )
+    return [Update(resource=over), Note(key=resource.key, name=f"run.{state}", message=reason)]
+
+
+def _closed(status: RunStatus, exit: Exit) -> tuple[object, ...]:
+    if not status.attempts:
+        return ()
+    return (*status.attempts[:-1], status.attempts[-1].model_copy(update={"exit": exit}))
+
+
+def _problem_of(resource: RunResource, exit: Exit) -> Problem:
+    """An ending without words, in words. A command's own exit code is its user's to mend."""
+    if exit.signal is not None:
+        return Problem(message=f"killed by signal {exit.signal}", who="time")
+    if exit.code is None:
+        return Problem(message="it vanished with its supervisor", who="time")
+    ours = resource.document.stage is not None
+    return Problem(message=f"exit code {exit.code}", who="us" if ours else "caller")

@@ -1,0 +1,147 @@
+"""Services: keep the asked-for number of replicas of the right version answering.
+
+A new version's replicas start beside the old ones; requests move when all of them are ready, and only then are
+the old ones stopped. A version that does not come up leaves the old one serving.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from modelhall.control import work
+from modelhall.control.actions import Action, Create, Note, Remove, update_status
+from modelhall.control.view import View
+from modelhall.core import digest
+from modelhall.core.kinds import Key, Problem, Run
+from modelhall.core.kinds.model import ModelResource, ModelVersion
+from modelhall.core.kinds.run import ACTIVE, DONE, RunResource, Stage
+from modelhall.core.kinds.service import Replica, Service, ServiceResource
+from modelhall.core.names import split_reference
+from modelhall.core.orders import ServeOrder
+
+STAGE = "serve"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Facts:
+    version: ModelVersion | None
+    """The version to serve."""
+    waits: str
+    """Why there is none yet; empty when there is."""
+    runs: list[RunResource]
+
+
+async def observe(resource: ServiceResource, view: View) -> Facts:
+    """Find the version to serve and the replicas there are."""
+    name, pinned = split_reference(resource.document.model)
+    version, waits = _version(view.get(Key("model", resource.key.project, name)), name, pinned)
+    return Facts(version=version, waits=waits, runs=view.runs_of(resource.key))
+
+
+def reconcile(resource: ServiceResource, facts: Facts, now: float) -> list[Action]:
+    """Start, switch to and stop replicas, one step at a time."""
+    if resource.deleting:
+        return work.remove_all(facts.runs) or ([Remove(resource=resource)] if not facts.runs else [])
+    replicas = tuple(_replica(run) for run in facts.runs if run.document.stage)
+    if facts.version is None:
+        return update_status(resource, state="waiting", reason=facts.waits, replicas=replicas, problem=None)
+    wanted = _wanted(resource.document, facts.version)
+    serving = _serving(resource, facts.version.id, replicas, wanted)
+    there = {run.document.name for run in facts.runs if not run.deleting}
+    needless = [run for run in facts.runs if run.document.name not in wanted]
+    if serving != facts.version.id:
+        needless = [run for run in needless if _replica(run).version != serving]
+    return [
+        *(Create(document=run) for name, run in wanted.items() if name not in there),
+        *work.remove_all(needless),
+        *_report(resource, facts, replicas, serving),
+    ]
+
+
+def _wanted(document: Service, version: ModelVersion) -> dict[str, Run]:
+    """The replicas there should be, by name. The name holds a digest of all that a replica cannot change while
+    it runs, so that another order means other replicas."""
+    order = ServeOrder(
+        service=document.name, version=version.id, artifact=version.artifact, task=version.task,
+        engine=document.engine, batching=document.batching,
+    )  # fmt: skip
+    identity = digest.of_json([order.model_dump(mode="json"), document.resources.model_dump()])[:8]
+    runs = [
+        Run(
+            name=f"{document.name[:40]}-{identity}-{slot}",
+            project=document.project,
+            owner=document.key.path,
+            stage=Stage(program=STAGE, order=order.model_dump(mode="json")),
+            resources=document.resources,
+            restart=True,
+        )
+        for slot in range(document.replicas)
+    ]
+    return {run.name: run for run in runs}
+
+
+def _serving(
+    resource: ServiceResource, newest: str, replicas: tuple[Replica, ...], wanted: dict[str, Run]
+) -> str:
+    """The version requests go to: the newest once all its replicas are ready, or nothing else is."""
+    ready = {replica.run: replica.version for replica in replicas if replica.state == "ready"}
+    before = resource.status.version
+    if before is None or before not in ready.values() or all(name in ready for name in wanted):
+        return newest
+    return before
+
+
+def _report(
+    resource: ServiceResource, facts: Facts, replicas: tuple[Replica, ...], serving: str
+) -> list[Action]:
+    assert facts.version is not None
+    asked = resource.document.replicas
+    ready = sum(replica.state == "ready" and replica.version == serving for replica in replicas)
+    state = "ready" if ready >= asked and serving == facts.version.id else "degraded" if ready else "starting"
+    reason = f"{ready} of {asked} replicas ready, version {serving[:8]}"
+    if serving != facts.version.id:
+        reason += f"; {facts.version.id[:8]} is starting"
+    problem = None if state == "ready" else _problem(facts.runs)
+    if problem is not None:
+        state, reason = "degraded" if ready else "failed", f"{reason}: {problem.message}"
+    notes = []
+    if serving != resource.status.version:
+        notes.append(Note(key=resource.key, name="service.version", message=f"serves version {serving[:8]}"))
+    if state != resource.status.state:
+        notes.append(Note(key=resource.key, name=f"service.{state}", message=reason))
+    update = update_status(
+        resource, state=state, reason=reason, version=serving, replicas=replicas, problem=problem
+    )
+    return [*update, *notes]
+
+
+def _problem(runs: list[RunResource]) -> Problem | None:
+    """What keeps replicas from coming up, once one has failed for good or again and again."""
+    failing = [run for run in runs if run.status.state == "failed" or run.status.failures >= 3]
+    return next((run.status.problem for run in failing if run.status.problem), None)
+
+
+def _replica(run: RunResource) -> Replica:
+    stage = run.document.stage
+    assert stage is not None
+    ready = run.status.state in ACTIVE and run.status.address is not None and not run.deleting
+    leaving = run.deleting or run.document.cancelled or run.status.state in DONE
+    return Replica(
+        run=run.document.name,
+        uid=run.uid,
+        version=stage.order["version"],
+        state="ready" if ready else "stopping" if leaving else "starting",
+        address=run.status.address if ready else None,
+    )
+
+
+def _version(model: ModelResource | None, name: str, pinned: str | None) -> tuple[ModelVersion | None, str]:
+    if model is None:
+        return None, f"there is no model {name}"
+    if pinned is not None:
+        found = next((v for v in model.status.versions if v.id.startswith(pinned)), None)
+        if found is not None and not found.accepted:
+            return None, f"version {pinned} of model {name} was refused: {found.refusal}"
+        return found, "" if found else f"model {name} has no version {pinned}"
+    accepted = model.status.accepted
+    return accepted, "" if accepted else f"model {name} is {model.status.state}: {model.status.reason}"

@@ -1,0 +1,80 @@
+"""One computation somebody needs: its result, or the run that is computing it, or the run to start.
+
+Results are found by the address of what they were made from, so what was computed once is never computed again,
+for whichever resource of the project it was.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from modelhall.control.actions import Action, Create, Note, Update
+from modelhall.control.view import View
+from modelhall.core.kinds import Key, Problem, Resources, Result, Run
+from modelhall.core.kinds.base import Frozen
+from modelhall.core.kinds.run import ACTIVE, DONE, RunResource, Stage
+
+
+@dataclass(frozen=True, kw_only=True)
+class Work:
+    """What is known of the computation of `stage` at address `key`."""
+
+    stage: str
+    key: str
+    result: Result | None
+    run: RunResource | None
+
+
+def look_up(view: View, owner: Key, stage: str, key: str) -> Work:
+    """Find the result at `key`, and the run for it: the owner's own, or else one that is at it for another."""
+    runs = view.runs_computing(owner.project, key)
+    own = [run for run in runs if run.document.owner == owner.path]
+    others = [run for run in runs if run.status.state not in ("failed", "cancelled") and not run.deleting]
+    run = next(iter([*own, *others]), None)
+    return Work(stage=stage, key=key, result=view.result(owner.project, key), run=run)
+
+
+def start(owner: Key, work: Work, order: Frozen, resources: Resources) -> list[Action]:
+    """Create the run that computes `work`, unless there is one."""
+    if work.run is not None:
+        return []
+    name = f"{owner.name[:40]}-{work.stage}-{work.key[:8]}"
+    stage = Stage(program=work.stage, order=order.model_dump(mode="json"), key=work.key)
+    run = Run(name=name, project=owner.project, owner=owner.path, stage=stage, resources=resources)
+    return [Create(document=run), Note(key=owner, name=f"{work.stage}.started", message=f"run {name}")]
+
+
+def progress(work: Work) -> tuple[str, Problem | None]:
+    """What the run for `work` is doing, in words, and its problem if it ended without a result."""
+    run = work.run
+    if run is None:
+        return f"run for {work.stage} is being made", None
+    if run.status.state in ("failed", "cancelled"):
+        found = run.status.problem or Problem(message=run.status.reason, who="us")
+        message = (
+            f"{found.message} (run {run.document.name}; `hall delete run {run.document.name}` tries again)"
+        )
+        return message, found.model_copy(update={"message": message if found.who == "us" else found.message})
+    return f"run {run.document.name} is {run.status.state}" + (
+        f": {run.status.reason}" if run.status.reason and run.status.state not in ACTIVE else ""
+    ), None
+
+
+def cancel_others(runs: list[RunResource], wanted: set[str]) -> list[Action]:
+    """Cancel the runs of an owner that compute what it no longer asks for."""
+    return [
+        Update(
+            resource=run.model_copy(update={"document": run.document.model_copy(update={"cancelled": True})}),
+            spec=True,
+        )
+        for run in runs
+        if run.status.state not in DONE
+        and not run.document.cancelled
+        and run.document.stage is not None
+        and run.document.stage.key not in wanted
+    ]
+
+
+def remove_all(runs: list[RunResource]) -> list[Action]:
+    """Mark every run for removal; the run's own reconciler stops it first."""
+    return [Update(resource=run.model_copy(update={"deleting": True})) for run in runs if not run.deleting]

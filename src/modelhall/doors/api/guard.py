@@ -1,0 +1,66 @@
+"""Who may come in: every request shows a token, except for the paths in `OPEN`."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import Any
+
+from fastapi import FastAPI
+
+from modelhall.app import Authenticate
+from modelhall.core.errors import Denied, HallError, Rejected
+from modelhall.doors.api.answers import error_response
+
+OPEN = ("/api/v1/health",)
+LARGEST_BODY_BYTES = 8 * 2**20
+
+Scope = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
+Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+
+
+def install(api: FastAPI, authenticate: Authenticate) -> None:
+    """Put the guard before every route, known or not."""
+    api.add_middleware(_Guard, authenticate=authenticate)
+
+
+class _Guard:
+    """Plain ASGI, so that it stands before routing and sees what is not HTTP too."""
+
+    def __init__(self, app: Any, authenticate: Authenticate) -> None:
+        self._app = app
+        self._authenticate = authenticate
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "lifespan":
+            await self._app(scope, receive, send)
+            return
+        try:
+            self._check(scope)
+        except HallError as error:
+            await error_response(error, challenge=scope.get("path") == "/")(scope, receive, send)  # type: ignore[arg-type]
+            return
+        await self._app(scope, receive, send)
+
+    def _check(self, scope: Scope) -> None:
+        if scope["type"] != "http":
+            raise Denied("only HTTP is spoken here")
+        headers = dict(scope["headers"])
+        size = headers.get(b"content-length", b"0")
+        if not size.isdigit() or int(size) > LARGEST_BODY_BYTES:
+            raise Rejected(f"a body may have {LARGEST_BODY_BYTES} bytes", status=413)
+        if scope["path"] not in OPEN:
+            scope.setdefault("state", {})["identity"] = self._authenticate(_bearer(headers.get(b"authorization")))
+
+
+def _bearer(value: bytes | None) -> bytes | None:
+    """A browser can only show a token as the password of Basic authentication; take it for the token it is."""
+    if value is None or not value.lower().startswith(b"basic "):
+        return value
+    try:
+        _, _, password = base64.b64decode(value[6:].strip(), validate=True).partition(b":")
+    except binascii.Error:
+        return value
+    return b"Bearer " + password

@@ -1,0 +1,48 @@
+"""Routes for machines and visitors that are not about one resource: the status page at `/`, and `/metrics`."""
+
+from __future__ import annotations
+
+from html import escape
+
+from fastapi import APIRouter
+from fastapi.responses import HTMLResponse, PlainTextResponse
+
+from modelhall.core.kinds import KINDS
+from modelhall.doors.api.resources import TheHall
+
+router = APIRouter(include_in_schema=False)
+
+PAGE = """<!doctype html>
+<html lang="en"><meta charset="utf-8"><title>Modelhall</title>
+<style>
+body {{ font: 15px/1.5 system-ui, sans-serif; margin: 3rem auto; max-width: 60rem; padding: 0 1rem }}
+table {{ border-collapse: collapse; width: 100% }} td {{ border-top: 1px solid #8883; padding: .3rem .8rem .3rem 0 }}
+</style>
+<h1>Modelhall</h1>
+<p>The hall is up. Its API is described at <a href="/api/openapi.json">/api/openapi.json</a>.</p>
+<table>{rows}</table>
+</html>"""
+
+
+@router.get("/")
+async def page(hall: TheHall) -> HTMLResponse:
+    """What there is, on one plain page."""
+    rows = []
+    for kind in ("dataset", "model", "service", "run", "node"):
+        for resource in await hall.store.all(kind):
+            cells = (kind, resource.key.name, resource.status.state, resource.status.reason)
+            rows.append("<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in cells) + "</tr>")
+    policy = {"Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'"}
+    return HTMLResponse(PAGE.format(rows="\n".join(rows)), headers=policy)
+
+
+@router.get("/metrics")
+async def metrics(hall: TheHall) -> PlainTextResponse:
+    """Resources by kind and state, in Prometheus' text format."""
+    lines = ["# HELP hall_resources Resources by kind and state.", "# TYPE hall_resources gauge"]
+    for kind in KINDS:
+        counts: dict[str, int] = {}
+        for resource in await hall.store.all(kind):
+            counts[resource.status.state] = counts.get(resource.status.state, 0) + 1
+        lines += [f'hall_resources{{kind="{kind}",state="{s}"}} {n}' for s, n in sorted(counts.items())]
+    return PlainTextResponse("\n".join(lines) + "\n", media_type="text/plain; version=0.0.4; charset=utf-8")

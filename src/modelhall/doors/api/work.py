@@ -1,0 +1,63 @@
+"""Routes for runs and for what they cost."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Query
+from fastapi.responses import Response
+
+from modelhall.core.errors import NotFound
+from modelhall.core.kinds import Key
+from modelhall.core.kinds.base import DEFAULT_PROJECT
+from modelhall.core.ports.launcher import AttemptId
+from modelhall.doors.api.resources import Project, TheHall
+
+router = APIRouter(prefix="/api/v1")
+
+
+@router.post("/runs/{name}/cancel")
+async def cancel(name: str, hall: TheHall, project: Project = DEFAULT_PROJECT) -> dict[str, str]:
+    """Have a run stop and not be started again."""
+    await hall.cancel(Key("run", project, name))
+    return {"state": "cancelling"}
+
+
+@router.get("/runs/{name}/log")
+async def log(
+    name: str,
+    hall: TheHall,
+    project: Project = DEFAULT_PROJECT,
+    attempt: Annotated[int | None, Query(ge=1)] = None,
+    offset: Annotated[int, Query(ge=0)] = 0,
+) -> Response:
+    """A run's output from byte `offset` on; of its newest attempt unless another is named."""
+    run = await hall.store.get(Key("run", project, name))
+    if run is None:
+        raise NotFound(f"no run {name}")
+    text = await hall.launcher.log(AttemptId(run.uid, attempt or run.status.attempt), offset)
+    return Response(text, media_type="text/plain; charset=utf-8")
+
+
+@router.get("/bill")
+async def bill(hall: TheHall, by: str = "service", project: str | None = None) -> dict[str, Any]:
+    """What was used, and what it cost, up to now."""
+    return await hall.bill(by, project)
+
+
+@router.get("/trace/{request}")
+async def trace(request: str, hall: TheHall) -> dict[str, Any]:
+    """From an answer back to its data."""
+    return await hall.trace(request)
+
+
+@router.get("/status")
+async def status(hall: TheHall) -> dict[str, Any]:
+    """What the hall is doing."""
+    return await hall.status()
+
+
+@router.get("/health")
+async def health() -> dict[str, str]:
+    """Whether the control plane answers."""
+    return {"status": "ok"}

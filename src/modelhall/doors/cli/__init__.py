@@ -1,0 +1,1 @@
+"""The command `hall`: one file for each group of commands, each asking a running hall through the client."""

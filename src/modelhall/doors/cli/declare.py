@@ -1,0 +1,76 @@
+"""Commands that change what is declared: apply, delete, schema."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from modelhall.core.errors import Rejected
+from modelhall.core.hallfile import Declared
+from modelhall.core.kinds import KINDS, kind_named
+from modelhall.doors.cli.progress import waiting
+from modelhall.doors.cli.terminal import Form, Home, Output, out, say, show
+from modelhall.doors.client import Hall, failure_of, read_hall_file
+
+
+def add_to(cli: typer.Typer) -> None:
+    cli.command()(apply)
+    cli.command()(delete)
+    cli.command()(schema)
+
+
+def apply(
+    file: Annotated[Path, typer.Option("--file", "-f", help="A hall file.")],
+    wait: Annotated[bool, typer.Option("--wait", help="Come back when all of it is true.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would change; change nothing.")] = False,
+    timeout: Annotated[float | None, typer.Option(help="Seconds to wait at most.")] = None,
+    output: Output = Form.table,
+    home: Home = None,
+) -> None:
+    """Declare what a hall file says. Applying it twice does nothing."""
+    declared = read_hall_file(file)
+    with Hall(home=home) as hall:
+        outcomes = hall.apply(declared, dry_run=dry_run)
+        if output is Form.table:
+            for outcome in outcomes:
+                would = "would be " if dry_run and outcome["change"] != "unchanged" else ""
+                say(f"{outcome['kind']} {outcome['name']}: {would}{outcome['change']}")
+        else:
+            show(output, outcomes)
+        if wait and not dry_run:
+            _wait(hall, declared, timeout)
+
+
+def _wait(hall: Hall, declared: list[Declared], timeout_s: float | None) -> None:
+    """Wait with progress; a mistake found on the way is told with the line it stands on."""
+    keys = [d.document.key for d in declared]
+    with waiting(hall) as show_progress:
+        found = hall.wait(keys, timeout_s=timeout_s, each=show_progress)
+    for resource in found:
+        error = failure_of(resource)
+        if isinstance(error, Rejected):
+            raise declared[keys.index(resource.key)].blame(error)
+        if error is not None:
+            raise error
+
+
+def delete(
+    kind: Annotated[str, typer.Argument(help="dataset, model, service, run or project.")],
+    name: Annotated[str, typer.Argument()],
+    home: Home = None,
+) -> None:
+    """Remove a resource, and what was made for it."""
+    kind_named(kind)
+    with Hall(home=home) as hall:
+        hall.delete(kind.removesuffix("s"), name)
+    say(f"{kind.removesuffix('s')} {name}: is being removed")
+
+
+def schema(kind: Annotated[str | None, typer.Argument(help="One kind; all if not given.")] = None) -> None:
+    """Print the JSON Schema of hall files, for editors."""
+    names = [kind] if kind else [name for name, k in KINDS.items() if k.declared]
+    schemas = {name: kind_named(name).document.model_json_schema() for name in names}
+    out.out(json.dumps(schemas[kind] if kind else {"oneOf": list(schemas.values())}, indent=2))

@@ -1,0 +1,57 @@
+"""`hall`: puts the commands together, and turns errors into one clear line and an exit code."""
+
+from __future__ import annotations
+
+import sys
+import traceback
+
+import click
+import typer
+
+from modelhall import __version__
+from modelhall.core.errors import Broken, HallError
+from modelhall.doors.cli import ask, cost, declare, demo, house, look, work
+from modelhall.doors.cli.terminal import complain
+
+cli = typer.Typer(
+    name="hall",
+    help="An AI data centre in one package: declare data, models and services; the hall makes them true.",
+    no_args_is_help=True,
+    add_completion=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def main() -> None:
+    """Exit codes: 0 done, 1 it failed, 2 the request was wrong, 70 our bug."""
+    try:
+        code = cli(standalone_mode=False)
+    except HallError as error:
+        complain(error)
+        code = error.exit_code
+    except click.ClickException as error:
+        error.show()
+        code = 2
+    except (KeyboardInterrupt, click.Abort):
+        code = 130
+    except BrokenPipeError:
+        # Whoever read us has gone, as in `hall events | head`.
+        sys.stderr.close()
+        code = 0
+    except Exception as error:  # noqa: BLE001 - the last line of defence: a bug is told as one
+        traceback.print_exc()
+        complain(Broken(f"a bug in hall: {type(error).__name__}: {error}"))
+        code = 70
+    sys.exit(code or 0)
+
+
+@cli.callback(invoke_without_command=True)
+def _hall(version: bool = typer.Option(False, "--version", help="Show the version and exit.")) -> None:
+    if version:
+        typer.echo(f"hall {__version__}")
+        raise typer.Exit
+
+
+for group in (house, declare, look, work, ask, cost, demo):
+    group.add_to(cli)

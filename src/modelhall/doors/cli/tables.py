@@ -1,0 +1,154 @@
+"""Resources as rows and as descriptions."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from typing import Any
+
+from rich.console import Group, RenderableType
+from rich.markup import escape
+from rich.panel import Panel
+from rich.table import Table
+from rich.text import Text
+
+from modelhall.core.kinds import AnyResource
+from modelhall.core.kinds.run import ACTIVE
+from modelhall.core.units import show_bytes, show_seconds
+from modelhall.doors.cli.terminal import age, coloured
+
+Rows = list[tuple[str, ...]]
+
+
+def as_data(resource: AnyResource) -> dict[str, Any]:
+    """A resource for programs: its document's fields, flat, then `status` and `meta`."""
+    data = resource.model_dump(mode="json")
+    return {**data.pop("document"), "status": data.pop("status"), "meta": data}
+
+
+def rows_of(kind: str, found: Sequence[AnyResource]) -> tuple[tuple[str, ...], Rows]:
+    """Column names and rows for a list of resources of one kind."""
+    columns, row = _ROWS.get(kind, (("name", "state", "reason"), _plain))
+    return columns, [row(resource) for resource in found]
+
+
+def description(resource: AnyResource) -> RenderableType:
+    """All about one resource: what was declared, what is, and its versions."""
+    data = as_data(resource)
+    status, meta = data.pop("status"), data.pop("meta")
+    versions = status.pop("versions", None)
+    parts: list[RenderableType] = [
+        Text.from_markup(f"[bold]{resource.key}[/]  {coloured(resource.status.state)}  {escape(resource.status.reason)}"),
+        _fields("declared", data),
+        _fields("observed", {name: value for name, value in status.items() if name not in ("state", "reason")}),
+        _fields("stored", {**meta, "created_at": _when(meta["created_at"]), "updated_at": _when(meta["updated_at"])}),
+    ]
+    for version in versions or []:
+        current = " (current)" if version["id"] == status.get("version") else ""
+        parts.append(_fields(f"version {version['id'][:12]}{current}", version))
+    return Group(*parts)
+
+
+def event_rows(events: Sequence[dict[str, Any]]) -> Rows:
+    """When, what and why of each event."""
+    return [(_when(event["at"]), event["event"], event["message"]) for event in events]
+
+
+def overview(found: dict[str, list[AnyResource]], status: dict[str, Any]) -> RenderableType:
+    """What `hall top` shows."""
+    parts: list[RenderableType] = [
+        Text(f"hall at {status['address']}   gateway {status['gateway']}   up {show_seconds(status['up_s'])}")
+    ]
+    running = [run for run in found["run"] if run.status.state in (*ACTIVE, "waiting", "queued")]
+    for kind, resources in {**found, "run": running}.items():
+        if resources:
+            columns, rows = rows_of(kind, resources)
+            parts += [Text(""), _table(f"{kind}s", columns, rows)]
+    return Group(*parts)
+
+
+def _table(title: str, columns: Sequence[str], rows: Rows) -> Table:
+    table = Table(title=title, title_justify="left", title_style="bold", box=None, pad_edge=False, header_style="dim")
+    for column in columns:
+        table.add_column(column)
+    for row in rows:
+        table.add_row(*(cell if type(cell) is not str else escape(cell) for cell in row))
+    return table
+
+
+def _fields(title: str, data: dict[str, Any]) -> RenderableType:
+    table = Table(box=None, show_header=False, pad_edge=False)
+    table.add_column(style="dim")
+    table.add_column(overflow="fold")
+    for name, value in data.items():
+        if value not in (None, "", {}, [], ()):
+            table.add_row(name, escape(_told(value)))
+    return Panel(table, title=title, title_align="left", border_style="dim")
+
+
+def _told(value: Any) -> str:
+    if isinstance(value, dict):
+        return "\n".join(f"{name}: {_flat(inner)}" for name, inner in value.items())
+    if isinstance(value, list) and value and isinstance(value[0], dict):
+        return "\n".join(_flat(inner) for inner in value)
+    return _flat(value)
+
+
+def _flat(value: Any) -> str:
+    if isinstance(value, dict):
+        return ", ".join(f"{name} {_flat(inner)}" for name, inner in value.items() if inner not in (None, {}, [], ""))
+    if isinstance(value, list):
+        return ", ".join(_flat(inner) for inner in value)
+    return f"{value:.6g}" if isinstance(value, float) else str(value)
+
+
+def _when(at: float) -> str:
+    return datetime.fromtimestamp(at).astimezone().strftime("%Y-%m-%d %H:%M:%S")
+
+
+def _plain(r: AnyResource) -> tuple[str, ...]:
+    return r.key.name, coloured(r.status.state), r.status.reason
+
+
+def _dataset(r: AnyResource) -> tuple[str, ...]:
+    version = r.status.current
+    rows = ", ".join(f"{count} {split}" for split, count in version.rows.items()) if version else ""
+    size = show_bytes(version.size_bytes) if version else ""
+    reason = "" if r.status.state == "ready" else r.status.reason
+    return r.key.name, coloured(r.status.state), version.id[:8] if version else "", rows, size, reason
+
+
+def _model(r: AnyResource) -> tuple[str, ...]:
+    version = next((v for v in r.status.versions if v.id == r.status.version), None)
+    metrics = ", ".join(f"{name} {value:.4g}" for name, value in version.metrics.items()) if version else ""
+    size = show_bytes(version.size_bytes) if version else ""
+    reason = "" if r.status.state == "ready" else r.status.reason
+    return r.key.name, coloured(r.status.state), version.id[:8] if version else "", metrics, size, reason
+
+
+def _service(r: AnyResource) -> tuple[str, ...]:
+    version = r.status.version
+    replicas = f"{len(r.status.ready)}/{r.document.replicas}"
+    reason = "" if r.status.state == "ready" else r.status.reason
+    return r.key.name, coloured(r.status.state), replicas, version[:8] if version else "", r.document.balance, reason
+
+
+def _run(r: AnyResource) -> tuple[str, ...]:
+    progress = r.status.progress
+    share = f"{progress.done / progress.total:.0%}" if progress and progress.total else ""
+    attempt = str(r.status.attempt or "")
+    return r.key.name, coloured(r.status.state), attempt, r.status.node or "", share, age(r.created_at), r.status.reason
+
+
+def _node(r: AnyResource) -> tuple[str, ...]:
+    cpus = f"{r.status.used_cpus:g}/{r.status.cpus:g}"
+    return r.key.name, coloured(r.status.state), cpus, show_bytes(r.status.memory_bytes), r.status.processor
+
+
+_ROWS: dict[str, tuple[tuple[str, ...], Callable[[AnyResource], tuple[str, ...]]]] = {
+    "dataset": (("name", "state", "version", "rows", "size", "reason"), _dataset),
+    "model": (("name", "state", "version", "metrics", "size", "reason"), _model),
+    "service": (("name", "state", "ready", "version", "balance", "reason"), _service),
+    "run": (("name", "state", "attempt", "node", "done", "age", "reason"), _run),
+    "node": (("name", "state", "cpus used", "memory", "processor"), _node),
+}

@@ -1,0 +1,86 @@
+"""How commands print: tables and plain lines for people, JSON and YAML for programs."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Sequence
+from enum import StrEnum
+from typing import Annotated, Any
+
+import typer
+import yaml
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from modelhall.core.errors import HallError
+from modelhall.core.kinds.base import DEFAULT_PROJECT
+
+out = Console(highlight=False, soft_wrap=not sys.stdout.isatty())
+err = Console(stderr=True, highlight=False)
+
+
+class Form(StrEnum):
+    table = "table"
+    json = "json"
+    yaml = "yaml"
+
+
+Output = Annotated[Form, typer.Option("--output", "-o", help="table, json or yaml.")]
+Home = Annotated[str | None, typer.Option("--home", help="The hall's home; MODELHALL_HOME otherwise.")]
+Project = Annotated[str, typer.Option("--project", "-p", help="The project to look in.")]
+IN_DEFAULT = DEFAULT_PROJECT
+
+STATE_COLOUR = {
+    "ready": "green", "succeeded": "green", "running": "cyan", "starting": "cyan", "preparing": "cyan",
+    "training": "cyan", "evaluating": "cyan", "failed": "red", "refused": "red", "lost": "red",
+    "degraded": "yellow", "cancelled": "yellow",
+}  # fmt: skip
+
+
+def show(form: Form, data: Any, columns: Sequence[str] = (), rows: Sequence[Sequence[str]] = ()) -> None:
+    """Print `data` for programs, or the table for people."""
+    if form is Form.json:
+        out.out(json.dumps(data, ensure_ascii=False), highlight=False)
+    elif form is Form.yaml:
+        out.out(yaml.safe_dump(data, allow_unicode=True, sort_keys=False), end="", highlight=False)
+    elif rows:
+        table = Table(box=None, pad_edge=False, header_style="bold")
+        for column in columns:
+            table.add_column(column, overflow="fold")
+        for row in rows:
+            table.add_row(*(cell if isinstance(cell, _Coloured) else escape(cell) for cell in row))
+        out.print(table)
+    else:
+        err.print("nothing here yet", style="dim")
+
+
+class _Coloured(str):
+    """A cell that is markup already."""
+
+
+def coloured(state: str) -> str:
+    """A state in the colour it has everywhere."""
+    colour = STATE_COLOUR.get(state)
+    return _Coloured(f"[{colour}]{escape(state)}[/]") if colour else state
+
+
+def say(text: str) -> None:
+    """One plain line."""
+    out.print(escape(text))
+
+
+def complain(error: HallError) -> None:
+    """One error, on standard error."""
+    err.print(f"[bold red]hall:[/] {escape(str(error))}", soft_wrap=True)
+
+
+def age(since: float) -> str:
+    """`3 min`, as short as it can be told."""
+    seconds = max(0.0, time.time() - since)
+    for size, unit in ((86400, "d"), (3600, "h"), (60, "min")):
+        if seconds >= size:
+            return f"{seconds / size:.0f} {unit}"
+    return f"{seconds:.0f} s"

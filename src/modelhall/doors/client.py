@@ -1,0 +1,295 @@
+"""The Python client: `from modelhall import Hall`.
+
+    hall = Hall()                                  # the hall on this machine
+    hall.apply("hall.yaml", wait=True)
+    print(hall.predict("digits", [Path("three.png").read_bytes()]))
+
+Every method raises the errors of `modelhall.core.errors`, as the hall itself does.
+"""
+
+from __future__ import annotations
+
+import base64
+import time
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import httpx
+
+from modelhall import settings
+from modelhall.core import files, hallfile
+from modelhall.core.errors import Broken, Conflict, Denied, Failed, HallError, NotFound, NotNow, Rejected
+from modelhall.core.hallfile import Declared
+from modelhall.core.kinds import KINDS, AnyResource, Key
+from modelhall.core.kinds.base import DEFAULT_PROJECT
+
+POLL_S = 0.2
+GOOD, BAD = ("ready", "succeeded"), ("failed", "refused", "cancelled")
+
+
+class Hall:
+    """A hall, reached over HTTP. Without arguments the one whose home is on this machine.
+
+    Raises NotNow when no hall answers there.
+    """
+
+    def __init__(
+        self,
+        address: str | None = None,
+        *,
+        gateway: str | None = None,
+        token: str | None = None,
+        home: str | Path | None = None,
+        project: str = DEFAULT_PROJECT,
+    ) -> None:
+        if address is None or token is None:
+            local = _local(settings.load(home=home).home)
+            address, gateway, token = address or local[0], gateway or local[1], token or local[2]
+        self.address = address
+        self.gateway = gateway
+        self._project = project
+        # The proxies of the environment are for the world outside; a hall is reached directly.
+        self._http = httpx.Client(headers={"authorization": f"Bearer {token}"}, timeout=60, trust_env=False)
+
+    def __enter__(self) -> Hall:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.close()
+
+    def close(self) -> None:
+        self._http.close()
+
+    def apply(
+        self,
+        what: str | Path | Sequence[Declared],
+        *,
+        dry_run: bool = False,
+        wait: bool = False,
+        timeout_s: float | None = None,
+    ) -> list[dict[str, str]]:
+        """Declare the documents of a hall file; return for each whether it was created, changed or unchanged.
+
+        With `wait`, come back when all is true; raises Failed when something cannot become so.
+        """
+        declared = read_hall_file(Path(what)) if isinstance(what, str | Path) else list(what)
+        body = {"documents": [d.document.model_dump(mode="json", exclude_defaults=True) | {"kind": d.document.kind} for d in declared]}
+        answer = self._http.post(f"{self.address}/api/v1/apply", json={**body, "dry_run": dry_run})
+        if answer.is_error:
+            error, place = _error(answer)
+            if isinstance(error, Rejected) and place is not None:
+                raise declared[place].blame(error)
+            raise error
+        if wait and not dry_run:
+            found = self.wait([d.document.key for d in declared], timeout_s=timeout_s)
+            for error in filter(None, map(failure_of, found)):
+                raise error
+        outcomes: list[dict[str, str]] = answer.json()["outcomes"]
+        return outcomes
+
+    def wait(
+        self,
+        keys: Sequence[Key],
+        *,
+        timeout_s: float | None = None,
+        each: Callable[[list[AnyResource]], None] | None = None,
+    ) -> list[AnyResource]:
+        """Come back when every resource is as declared, or one cannot become so; the states they are in then.
+
+        `each` is shown their states on the way. Raises NotNow when the time is over.
+        """
+        deadline = None if timeout_s is None else time.monotonic() + timeout_s
+        settled_before = False
+        while True:
+            found = [self.get(*key) for key in keys]
+            if each:
+                each(found)
+            pending = [resource for resource in found if _is_pending(resource)]
+            # What follows from a change, such as a service from its model, may be an instant behind it.
+            if any(map(failure_of, found)) or (settled_before and not pending):
+                return found
+            settled_before = not pending
+            if deadline is not None and time.monotonic() > deadline:
+                slow = (pending or found)[0]
+                raise NotNow(f"{slow.key} is still {slow.status.state}: {slow.status.reason}", delay_s=10)
+            time.sleep(POLL_S)
+
+    def get(self, kind: str, project: str, name: str) -> AnyResource:
+        """One resource; raises NotFound."""
+        return _resource(self._get(f"/api/v1/{kind}s/{name}", project=project))
+
+    def list(self, kind: str, *, project: str | None = None) -> list[AnyResource]:
+        """All resources of a kind, of one project or of all."""
+        return [_resource(data) for data in self._get(f"/api/v1/{kind}s", project=project)]
+
+    def delete(self, kind: str, name: str) -> None:
+        """Have a resource removed; raises NotFound, or Conflict while another names it."""
+        self._call("DELETE", f"/api/v1/{kind}s/{name}", project=self._project)
+
+    def cancel(self, run: str) -> None:
+        """Have a run stop and not be started again."""
+        self._call("POST", f"/api/v1/runs/{run}/cancel", project=self._project)
+
+    def log(self, run: str, *, offset: int = 0, attempt: int | None = None) -> bytes:
+        """A run's output from byte `offset` on; empty when there is no more yet."""
+        path = f"/api/v1/runs/{run}/log"
+        return self._call("GET", path, project=self._project, offset=offset, attempt=attempt).content
+
+    def events(self, key: Key | None = None, *, limit: int = 200) -> list[dict[str, Any]]:
+        """Why things happened, oldest first."""
+        of = {"kind": key.kind, "project": key.project, "name": key.name} if key else {}
+        return list(self._get("/api/v1/events", limit=limit, **of))
+
+    def status(self) -> dict[str, Any]:
+        """What the hall is doing."""
+        return dict(self._get("/api/v1/status"))
+
+    def bill(self, by: str = "service", *, project: str | None = None) -> dict[str, Any]:
+        """What was used up to now, and what it cost."""
+        return dict(self._get("/api/v1/bill", by=by, project=project))
+
+    def trace(self, request: str) -> dict[str, Any]:
+        """From an answer, by its `x-request-id`, back to its data."""
+        return dict(self._get(f"/api/v1/trace/{request}"))
+
+    def predict(self, service: str, rows: Sequence[str | bytes]) -> list[dict[str, Any]]:
+        """Ask a service about texts (str) or images (the bytes of a png or jpeg); one answer a row.
+
+        Each answer holds what the model's task gives, such as `label` and `score`, and the `request` id.
+        """
+        kind = "text" if isinstance(rows[0], str) else "image"
+        data = [row if isinstance(row, str) else base64.b64encode(row).decode() for row in rows]
+        tensor = {"name": kind, "datatype": "BYTES", "shape": [len(rows)], "data": data}
+        answer = self.infer(service, [tensor])
+        columns = {out["name"]: _rows(out) for out in answer["outputs"]}
+        return [
+            {**{name: values[row] for name, values in columns.items()}, "request": answer["request"]}
+            for row in range(len(rows))
+        ]
+
+    def infer(self, service: str, inputs: list[dict[str, Any]]) -> dict[str, Any]:
+        """Ask in the Open Inference Protocol; the answer with the gateway's `request` id added."""
+        if self.gateway is None:
+            raise Rejected("this client was not told the gateway's address")
+        answer = self._call("POST", f"/v2/models/{service}/infer", base=self.gateway, json={"inputs": inputs})
+        return {**answer.json(), "request": answer.headers["x-request-id"]}
+
+    def _get(self, path: str, **query: Any) -> Any:
+        return self._call("GET", path, **query).json()
+
+    def _call(
+        self, method: str, path: str, *, base: str | None = None, json: Any = None, **query: Any
+    ) -> httpx.Response:
+        asked = {name: value for name, value in query.items() if value is not None}
+        try:
+            answer = self._http.request(method, f"{base or self.address}{path}", params=asked, json=json)
+        except httpx.TransportError as error:
+            raise NotNow(f"no answer from {base or self.address}: {error}", delay_s=1) from None
+        if answer.is_error:
+            raise _error(answer)[0]
+        return answer
+
+
+def read_hall_file(path: Path) -> list[Declared]:
+    """The documents of a hall file; relative sources are taken from the file's own folder."""
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise Rejected(f"cannot be read: {error}", file=str(path)) from None
+    return [hallfile.anchored(declared, path.absolute().parent) for declared in hallfile.parse(text, str(path))]
+
+
+def follow(hall: Hall, run: str) -> Iterator[bytes]:
+    """A run's output as it comes, over all its attempts, until the run is over."""
+    offset, attempt = 0, 1
+    while True:
+        found = hall.get("run", DEFAULT_PROJECT, run)
+        status = found.status
+        while chunk := hall.log(run, offset=offset, attempt=attempt):
+            offset += len(chunk)
+            yield chunk
+        if attempt < status.attempt:
+            attempt, offset = attempt + 1, 0
+        elif status.state in ("succeeded", "failed", "cancelled"):
+            return
+        else:
+            time.sleep(POLL_S)
+
+
+def failure_of(resource: AnyResource) -> HallError | None:
+    """Why a resource cannot become what is declared: Rejected when its declaration is to blame, Failed when the
+    work did not succeed. None when it can, or is."""
+    status = resource.status
+    if not _is_dealt_with(resource) or status.state not in BAD:
+        return None
+    problem = status.problem
+    if problem is not None and problem.who == "caller":
+        return Rejected(f"{resource.key}: {problem.message}", field=problem.field)
+    return Failed(f"{resource.key} {status.state}: {status.reason}")
+
+
+def _local(home: Path) -> tuple[str, str, str]:
+    """Address, gateway and token of the hall in `home`."""
+    where = files.read_json(home / "hall.json")
+    if where is None:
+        raise NotNow(f"no hall is up in {home}; start one with `hall up`", delay_s=1)
+    try:
+        token = (home / "token").read_text().strip()
+    except OSError as error:
+        raise Denied(f"the token of the hall in {home} cannot be read: {error}") from None
+    return where["address"], where["gateway"], token
+
+
+def _is_pending(resource: AnyResource) -> bool:
+    """Whether the hall is still at it."""
+    if resource.key.kind == "project":
+        return False
+    return not _is_dealt_with(resource) or resource.status.state not in (*GOOD, *BAD)
+
+
+def _is_dealt_with(resource: AnyResource) -> bool:
+    """Whether the status is about the document as it is now."""
+    return resource.key.kind == "run" or resource.status.observed_generation >= resource.generation
+
+
+def _resource(data: dict[str, Any]) -> AnyResource:
+    resource: AnyResource = KINDS[data["document"]["kind"]].resource.model_validate(data)
+    return resource
+
+
+def _rows(output: dict[str, Any]) -> list[Any]:
+    """An output tensor as one value a row; names in `parameters.labels` become keys."""
+    rows = output["shape"][0]
+    width = len(output["data"]) // rows if rows else 0
+    if len(output["shape"]) == 1:
+        return list(output["data"])
+    labels = output.get("parameters", {}).get("labels")
+    cut = [output["data"][row * width : (row + 1) * width] for row in range(rows)]
+    return [dict(zip(labels, values, strict=True)) for values in cut] if labels else cut
+
+
+def _error(answer: httpx.Response) -> tuple[HallError, int | None]:
+    """What the hall said no with, and the place of the document it is about."""
+    try:
+        said = answer.json()["error"]
+    except (ValueError, KeyError, TypeError):
+        said = answer.text[:500]
+    if not isinstance(said, dict):
+        said = {"message": str(said), "field": None, "document": None}
+    message, field, place = said.get("message", ""), said.get("field"), said.get("document")
+    match answer.status_code:
+        case 401 | 403:
+            return Denied(message, status=answer.status_code), place
+        case 404:
+            return NotFound(message, field=field), place
+        case 409:
+            return Conflict(message, field=field), place
+        case 503:
+            return NotNow(message, delay_s=float(answer.headers.get("retry-after", 1))), place
+        case code if code < 500:
+            return Rejected(message, field=field, status=code), place
+    return Broken(f"the hall answered {answer.status_code}: {message}"), place
+
+

@@ -1,0 +1,269 @@
+"""One caller's connection: when it is read, how long things may take, and how answers are written to it.
+
+Requests of one connection are handled one after the other, so that pipelined answers keep their order. How
+bytes become requests is `reader.py`'s; whose request it is and what it asks for, the handler knows.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import math
+from collections import deque
+from collections.abc import Callable
+from contextlib import aclosing
+from dataclasses import dataclass, field
+from typing import Any
+
+from modelhall.core.errors import Broken, HallError, NotNow, Rejected
+from modelhall.gateway.messages import Chunks, Handler, Request, Response, head, refusal
+from modelhall.gateway.reader import RequestReader, Sizes
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Limits:
+    """What a caller may ask of one connection, and how long things may take."""
+
+    sizes: Sizes = field(default_factory=Sizes)
+    connections: int = 10_000
+    idle_s: float = 75.0
+    """A connection with nothing to do is closed after this."""
+    head_s: float = 10.0
+    """A head must have arrived whole within this."""
+    body_s: float = 15.0
+    """Longest silence within a body."""
+    write_s: float = 60.0
+    """Longest time a caller may leave its answer unread."""
+    linger_s: float = 2.0
+    """How long a refused caller is listened to, so that it reads why before the connection breaks."""
+    check_s: float = 0.5
+    """How often these times are looked at: much cheaper than a timer for every request."""
+
+
+class CallerConnection(asyncio.Protocol):
+    """Has requests handled in order and writes what is answered; it is its requests' `Outlet`."""
+
+    def __init__(
+        self, handler: Handler, limits: Limits, new_id: Callable[[], str], peers: set[CallerConnection]
+    ) -> None:
+        self._handler = handler
+        self._limits = limits
+        self._new_id = new_id
+        self._peers = peers
+        self._loop = asyncio.get_running_loop()
+        self._reader = RequestReader(limits.sizes, new_id, self, self._take)
+        self._transport: Any = None
+        self._queue: deque[Request] = deque()
+        self._task: asyncio.Task[None] | None = None
+        self._answering: Request | None = None
+        """The newest request whose answer has begun."""
+        self._refused: HallError | None = None
+        self._deaf = False
+        """Whether what still arrives is thrown away."""
+        self._paused = False
+        """Whether the caller is not listened to, since enough of its requests wait."""
+        self._draining = False
+        self._drained: asyncio.Future[None] | None = None
+        """Set while the caller reads slower than is written; done when it has caught up."""
+        self._waits = ""
+        self._deadline = math.inf
+
+    # From the server.
+
+    def check(self, now: float) -> None:
+        """Give up on what has taken too long."""
+        if now < self._deadline:
+            return
+        self._deadline = math.inf
+        if self._waits == "head":
+            self._refuse(Rejected(f"the head did not arrive within {self._limits.head_s} s", status=408))
+        elif self._waits == "body":
+            self._refuse(Rejected(f"nothing of the body arrived for {self._limits.body_s} s", status=408))
+        else:
+            self.abort()
+
+    def drain(self) -> None:
+        """Finish what has been asked, then close."""
+        self._draining = True
+        if self._task is None and not self._reader.in_head:
+            self._transport.close()
+
+    def abort(self) -> None:
+        self._transport.abort()
+
+    # From the socket.
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = transport
+        self._peers.add(self)
+        self._watch()
+        if len(self._peers) > self._limits.connections:
+            self._refuse(NotNow(f"{self._limits.connections} connections are open already", delay_s=1))
+
+    def data_received(self, data: bytes) -> None:
+        if self._deaf:
+            return
+        try:
+            self._reader.feed(data)
+        except HallError as error:
+            self._refuse(error)
+            return
+        self._watch()
+        if len(self._queue) > 1 and not self._paused:
+            self._paused = True
+            self._transport.pause_reading()
+
+    def eof_received(self) -> bool:
+        return False  # a caller who closes its side has gone; the transport then closes ours
+
+    def connection_lost(self, error: Exception | None) -> None:
+        self._peers.discard(self)
+        self._deaf = True
+        self._deadline = math.inf
+        if self._task is not None:
+            self._task.cancel()
+
+    def pause_writing(self) -> None:
+        self._drained = self._loop.create_future()
+        self._watch()
+
+    def resume_writing(self) -> None:
+        if self._drained is not None and not self._drained.done():
+            self._drained.set_result(None)
+        self._drained = None
+        self._watch()
+
+    # From the requests.
+
+    def invite_body(self) -> None:
+        request = self._reader.open
+        if request is not None and request.headers.get(b"expect", b"").lower() == b"100-continue":
+            self._transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+
+    async def answer(self, request: Request, response: Response) -> int:
+        self._answering = request
+        body = response.body
+        if not isinstance(body, bytes):
+            return await self._stream(request, response, body)
+        start = self._head(request, response, b"content-length: %d\r\n" % len(body))
+        self._transport.write(start if request.method == b"HEAD" else start + body)
+        if self._drained is not None:
+            await self._drained
+        return len(body)
+
+    async def _stream(self, request: Request, response: Response, body: Chunks) -> int:
+        """Write a body as it comes; the caller's pace is the pace at which it is asked for."""
+        framing, chunked = b"", False
+        if response.length is not None:
+            framing = b"content-length: %d\r\n" % response.length
+        elif request.version == "1.1":
+            framing, chunked = b"transfer-encoding: chunked\r\n", True
+        else:
+            request.keep_alive = False  # the end of the connection is the end of the body
+        sent = 0
+        async with aclosing(body):
+            self._transport.write(self._head(request, response, framing))
+            async for chunk in body:
+                self._transport.write(b"%x\r\n%b\r\n" % (len(chunk), chunk) if chunked else chunk)
+                sent += len(chunk)
+                if self._drained is not None:
+                    await self._drained
+        if chunked:
+            self._transport.write(b"0\r\n\r\n")
+        return sent
+
+    def _head(self, request: Request, response: Response, framing: bytes) -> bytes:
+        return head(response, request_id=request.id, framing=framing, close=self._closes_after(request))
+
+    # The work.
+
+    def _take(self, request: Request) -> None:
+        """A request's head is here: have it handled, after those before it."""
+        self._queue.append(request)
+        if self._task is None:
+            self._task = self._loop.create_task(self._work())
+
+    async def _work(self) -> None:
+        """Have everything that waits handled, in order."""
+        while self._queue:
+            request = self._queue.popleft()
+            if self._paused and not self._queue:
+                self._hear_on()
+            await self._handle(request)
+            if self._closes_after(request):
+                self._hang_up(linger=not request.whole)
+                return
+        self._task = None
+        if self._refused is not None:
+            self._answer_refusal(self._refused)
+        else:
+            self._watch()
+
+    async def _handle(self, request: Request) -> None:
+        try:
+            await self._handler.handle(request)
+        except HallError as error:
+            log.warning("answer.cut request=%s reason=%s", request.id, error)
+            self.abort()
+        except Exception:  # a bug in one request's handling must not take the connection's task silently
+            log.exception("request.broken request=%s", request.id)
+            if self._answering is request:
+                self.abort()
+            else:
+                await self.answer(request, refusal(Broken("the gateway failed; its log says why")))
+
+    def _closes_after(self, request: Request) -> bool:
+        return self._draining or not request.keep_alive or not request.whole
+
+    def _refuse(self, error: HallError) -> None:
+        """Read no further, and tell the caller why, in its turn."""
+        self._deaf = True
+        if self._reader.open is not None:
+            self._reader.open.end(error)  # whoever handles it answers
+        elif self._task is not None:
+            self._refused = error
+        else:
+            self._answer_refusal(error)
+
+    def _answer_refusal(self, error: HallError) -> None:
+        response = refusal(error)
+        assert isinstance(response.body, bytes)
+        framing = b"content-length: %d\r\n" % len(response.body)
+        start = head(response, request_id=self._new_id(), framing=framing, close=True)
+        self._transport.write(start + response.body)
+        self._handler.refused(error.status)
+        self._hang_up(linger=True)
+
+    def _hang_up(self, *, linger: bool) -> None:
+        """Close; if the caller may still be sending, only our side at first, lest it loses what we said."""
+        self._deaf = True
+        if not linger or self._transport.is_closing():
+            self._transport.close()
+            return
+        if self._paused:
+            self._hear_on()
+        self._transport.write_eof()
+        self._waits = "end"
+        self._deadline = self._loop.time() + self._limits.linger_s
+
+    def _hear_on(self) -> None:
+        self._paused = False
+        self._transport.resume_reading()
+
+    def _watch(self) -> None:
+        """Set the deadline for what this connection is waiting for now."""
+        if self._drained is not None:
+            waits, patience_s = "reader", self._limits.write_s
+        elif self._reader.open is not None:
+            waits, patience_s = "body", self._limits.body_s
+        elif self._task is not None:
+            waits, patience_s = "answer", math.inf
+        elif self._reader.in_head:
+            waits, patience_s = "head", self._limits.head_s
+        else:
+            waits, patience_s = "request", self._limits.idle_s
+        if waits != self._waits or waits == "body":
+            self._waits = waits
+            self._deadline = self._loop.time() + patience_s

@@ -1,0 +1,123 @@
+"""One replica as this gateway knows it: its address, kept connections, requests in flight, and health."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import logging
+from collections.abc import Callable
+
+from modelhall.core.errors import NotNow
+from modelhall.core.kinds import service
+from modelhall.gateway.health import Evidence, Health, after_answer, after_check, after_failure
+from modelhall.gateway.upstream import Connection, Failure, Reply
+from modelhall.policy import balance
+
+log = logging.getLogger(__name__)
+
+
+class Endpoint:
+    """Sends requests to one replica and keeps what is learnt about it on the way."""
+
+    def __init__(self, replica: service.Replica, changed: Callable[[], None]) -> None:
+        assert replica.address is not None
+        host, _, port = replica.address.rpartition(":")
+        self.replica = replica
+        self.name = replica.run
+        self.version = replica.version
+        self.health = Health()
+        self.facts = balance.Replica(name=self.name)
+        """What a balancing policy is told; replaced whenever it is no longer true."""
+        self._changed = changed
+        self._host, self._port = host.strip("[]"), int(port)
+        self._host_line = f"host: {replica.address}\r\n".encode()
+        self._in_flight = 0
+        self._idle: list[Connection] = []
+        self._closed = False
+
+    async def send(
+        self, line: bytes, headers: bytes, body: bytes, timeout_s: float, *, repeatable: bool = True
+    ) -> Reply:
+        """Send a request and wait for the head of the reply; raises Failure.
+
+        A kept connection that turns out to be closed is no failure of the replica: a `repeatable` request
+        is then sent once more, on another.
+        """
+        while True:
+            kept = self._kept()
+            self._count(1)
+            try:
+                connection = kept or await self._connect(timeout_s)
+            except BaseException:
+                self._count(-1)
+                raise
+            head = b"".join((line, self._host_line, headers))
+            reply = connection.send(head, body, timeout_s, self._uncount)
+            try:
+                await reply.head()
+            except Failure as failure:
+                if kept and failure.stale and repeatable:
+                    continue
+                raise
+            return reply
+
+    def answered(self) -> None:
+        """A request was answered well."""
+        if self.health.bad_answers:
+            self.health = after_answer(self.health)
+
+    def failed(self, evidence: Evidence, reason: str, now: float, *, last: bool) -> None:
+        """A request or a check failed; `last` tells that no other replica could be asked instead."""
+        self._judge(after_failure(self.health, evidence, reason, now, last=last))
+
+    def checked(self, now: float) -> None:
+        """A check was answered well."""
+        self._judge(after_check(self.health, now))
+
+    def close(self) -> None:
+        """The replica is no longer ready: keep no connection to it. What is in flight goes on to its end."""
+        self._closed = True
+        while self._idle:
+            self._idle.pop().close()
+
+    def _judge(self, health: Health) -> None:
+        went_out, came_back = health.out and not self.health.out, self.health.out and not health.out
+        self.health = health
+        if went_out:
+            log.warning("replica.out replica=%s until=%.1f reason=%s", self.name, health.until, health.reason)
+        if came_back:
+            log.info("replica.back replica=%s", self.name)
+        if went_out or came_back:
+            self._count(0)
+            self._changed()
+
+    def _kept(self) -> Connection | None:
+        return self._idle.pop() if self._idle else None
+
+    async def _connect(self, timeout_s: float) -> Connection:
+        loop = asyncio.get_running_loop()
+        try:
+            async with asyncio.timeout(timeout_s):
+                _, connection = await loop.create_connection(
+                    lambda: Connection(self.name, self._idle), self._host, self._port
+                )
+        except TimeoutError:
+            message = f"replica {self.name} did not accept a connection within {timeout_s:g} s"
+            raise Failure(message, Evidence.SLOW, sent=False) from None
+        except OSError as error:
+            if error.errno in (errno.EMFILE, errno.ENFILE):
+                raise NotNow("the gateway has no socket left for this request", delay_s=1.0) from None
+            message = f"replica {self.name} could not be reached: {error.strerror or error}"
+            raise Failure(message, Evidence.GONE, sent=False) from None
+        return connection
+
+    def _uncount(self) -> None:
+        self._count(-1)
+        if self._closed:
+            self.close()
+
+    def _count(self, change: int) -> None:
+        self._in_flight += change
+        self.facts = balance.Replica(
+            name=self.name, in_flight=self._in_flight, healthy=not self.health.out
+        )

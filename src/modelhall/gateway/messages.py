@@ -1,0 +1,169 @@
+"""A request and its response, as the gateway's parts hand them to each other.
+
+A handler gets a request as soon as its head has arrived, asks for the body when it wants it, and answers.
+Nothing here knows sockets or services; `caller.py` fills requests and writes responses.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Protocol
+
+from modelhall.core.errors import HallError, NotNow
+
+Headers = list[tuple[bytes, bytes]]
+
+JSON: tuple[bytes, bytes] = (b"content-type", b"application/json")
+CLIENT_CLOSED = 499
+"""What is counted when the caller went away before the answer (nginx's number; it is never sent)."""
+
+
+class Chunks(Protocol):
+    """A body that comes piece by piece."""
+
+    def __aiter__(self) -> Chunks: ...
+
+    async def __anext__(self) -> bytes: ...
+
+    async def aclose(self) -> None:
+        """Let go of where it comes from, whether or not it was read to the end."""
+        ...
+
+
+@dataclass(slots=True, kw_only=True)
+class Response:
+    """Status, headers (without those that frame the body) and a body, whole or in chunks as they come."""
+
+    status: int
+    headers: Headers
+    body: bytes | Chunks
+    length: int | None = None
+    """Bytes of a body that comes in chunks, where known."""
+
+
+class Outlet(Protocol):
+    """The way back to the caller of one connection."""
+
+    def invite_body(self) -> None:
+        """Tell a caller who asked first (`Expect: 100-continue`) that the body is welcome."""
+        ...
+
+    async def answer(self, request: Request, response: Response) -> int:
+        """Write a response, as fast as the caller reads it; return the bytes of body written."""
+        ...
+
+
+class Request:
+    """One request from its head on. The task that handles it is cancelled when the caller goes away."""
+
+    __slots__ = (
+        "_chunks",
+        "_outlet",
+        "_problem",
+        "_waiter",
+        "headers",
+        "id",
+        "keep_alive",
+        "method",
+        "path",
+        "version",
+        "whole",
+    )
+
+    def __init__(
+        self,
+        *,
+        id: str,
+        method: bytes,
+        path: bytes,
+        version: str,
+        headers: dict[bytes, bytes],
+        keep_alive: bool,
+        outlet: Outlet,
+    ) -> None:
+        self.id = id
+        self.method = method
+        self.path = path
+        """As sent, without the query."""
+        self.version = version
+        """1.1 or 1.0."""
+        self.headers = headers
+        """By lower-case name; values of one name joined by commas."""
+        self.keep_alive = keep_alive
+        self.whole = False
+        """Whether the body has arrived to its end."""
+        self._outlet = outlet
+        self._chunks: list[bytes] = []
+        self._problem: HallError | None = None
+        self._waiter: asyncio.Future[None] | None = None
+
+    async def read(self) -> bytes:
+        """The body; raises Rejected when it is too large, malformed or too slow."""
+        if not self.whole and self._problem is None:
+            self._outlet.invite_body()
+            self._waiter = asyncio.get_running_loop().create_future()
+            await self._waiter
+        if self._problem is not None:
+            raise self._problem
+        return b"".join(self._chunks)
+
+    async def answer(self, response: Response) -> int:
+        """Send the response; return the bytes of body the caller was sent."""
+        return await self._outlet.answer(self, response)
+
+    def feed(self, chunk: bytes) -> None:
+        """More of the body has arrived."""
+        self._chunks.append(chunk)
+
+    def end(self, problem: HallError | None = None) -> None:
+        """The body is whole, or will never be because of `problem`."""
+        self.whole = problem is None
+        self._problem = problem
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
+
+
+class Handler(Protocol):
+    """What a server needs of whoever answers the requests."""
+
+    async def handle(self, request: Request) -> None:
+        """Answer the request, whatever it is."""
+        ...
+
+    def refused(self, status: int) -> None:
+        """Take note of bytes that never became a request and were answered with `status`."""
+        ...
+
+
+def as_json(value: object, status: int = 200) -> Response:
+    return Response(status=status, headers=[JSON], body=json.dumps(value).encode())
+
+
+def refusal(error: HallError) -> Response:
+    """An error as the caller sees it: `{"error": …}`, and when to come back if that would help."""
+    response = as_json({"error": str(error)}, error.status)
+    if isinstance(error, NotNow):
+        response.headers.append((b"retry-after", b"%d" % max(1, round(error.delay_s))))
+    if error.status == HTTPStatus.UNAUTHORIZED:
+        response.headers.append((b"www-authenticate", b"Bearer"))
+    return response
+
+
+def head(response: Response, *, request_id: str, framing: bytes, close: bool) -> bytes:
+    """Status line and headers; `framing` is the ready header line that says where the body ends."""
+    lines = [_STATUS_LINES.get(response.status) or _status_line(response.status, "")]
+    for name, value in response.headers:
+        lines += (name, b": ", value, b"\r\n")
+    lines += (b"x-request-id: ", request_id.encode(), b"\r\n", framing)
+    lines.append(b"connection: close\r\n\r\n" if close else b"\r\n")
+    return b"".join(lines)
+
+
+def _status_line(status: int, phrase: str) -> bytes:
+    return f"HTTP/1.1 {status} {phrase}\r\n".encode()
+
+
+_STATUS_LINES = {int(status): _status_line(status, status.phrase) for status in HTTPStatus}

@@ -1,0 +1,150 @@
+"""Bytes to requests, within limits. What is ambiguous is refused, never guessed.
+
+Two servers in a row that read one stream of bytes differently can be made to mix up callers (request
+smuggling). So there is one strict reading: llhttp's, without leniency, and what it leaves open is closed here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import httptools
+
+from modelhall.core.errors import HallError, Rejected
+from modelhall.gateway.messages import Outlet, Request
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sizes:
+    """The largest request that is read."""
+
+    head_bytes: int = 64 * 1024
+    headers: int = 100
+    body_bytes: int = 64 * 1024 * 1024
+
+
+class RequestReader:
+    """Parses what one caller sends and hands on each request as soon as its head is complete."""
+
+    def __init__(
+        self, sizes: Sizes, new_id: Callable[[], str], outlet: Outlet, take: Callable[[Request], None]
+    ) -> None:
+        self.in_head = False
+        """Whether a head has begun and is not complete."""
+        self.open: Request | None = None
+        """The request whose body is arriving."""
+        self._sizes = sizes
+        self._new_id = new_id
+        self._outlet = outlet
+        self._take = take
+        self._parser = httptools.HttpRequestParser(self)
+        self._target = b""
+        self._headers: dict[bytes, bytes] = {}
+        self._head_bytes = 0
+        self._body_bytes = 0
+        self._unfinished_bytes = 0
+
+    def feed(self, data: bytes) -> None:
+        """Read on; raises Rejected when no sense can be made of it, after which nothing more can be read."""
+        if self.in_head or self.open:
+            self._unfinished_bytes += len(data)
+        try:
+            self._parser.feed_data(data)
+        except httptools.HttpParserError as error:
+            cause = error.__context__  # what a callback below has raised
+            raise (
+                cause if isinstance(cause, HallError) else Rejected(f"not valid HTTP/1.1: {error}")
+            ) from None
+        if self._unfinished_bytes:
+            self._check_padding()
+
+    # Called by the parser, in this order.
+
+    def on_message_begin(self) -> None:
+        self.in_head = True
+        self._target = b""
+        self._headers = {}
+        self._head_bytes = self._body_bytes = self._unfinished_bytes = 0
+
+    def on_url(self, part: bytes) -> None:
+        self._target += part
+        self._count_head(len(part))
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        self._count_head(len(name) + len(value))
+        if not self.in_head:
+            return  # a trailer: nothing here has a use for one
+        headers = self._headers
+        name = name.lower()
+        headers[name] = value if name not in headers else headers[name] + b", " + value
+        if len(headers) > self._sizes.headers:
+            raise Rejected(f"the request has more than {self._sizes.headers} headers", status=431)
+
+    def on_headers_complete(self) -> None:
+        parser = self._parser
+        version = parser.get_http_version()
+        _check_head(self._headers, version)
+        if parser.should_upgrade():
+            raise Rejected("HTTP/1.1 is all there is here: send the request without `Upgrade`", status=501)
+        self._check_length(int(self._headers.get(b"content-length", 0)))
+        self.in_head = False
+        self._unfinished_bytes = 0
+        self.open = Request(
+            id=self._new_id(),
+            method=parser.get_method(),
+            path=_path(self._target),
+            version=version,
+            headers=self._headers,
+            keep_alive=parser.should_keep_alive() and version == "1.1",
+            outlet=self._outlet,
+        )
+        self._take(self.open)
+
+    def on_body(self, chunk: bytes) -> None:
+        self._body_bytes += len(chunk)
+        self._check_length(self._body_bytes)
+        if self.open is not None:
+            self.open.feed(chunk)
+
+    def on_message_complete(self) -> None:
+        self._unfinished_bytes = 0
+        if self.open is not None:
+            self.open.end()
+            self.open = None
+
+    def _count_head(self, size_bytes: int) -> None:
+        self._head_bytes += size_bytes
+        if self._head_bytes > self._sizes.head_bytes:
+            raise Rejected(f"the head is larger than {self._sizes.head_bytes} bytes", status=431)
+
+    def _check_length(self, size_bytes: int) -> None:
+        if size_bytes > self._sizes.body_bytes:
+            raise Rejected(f"the body is larger than {self._sizes.body_bytes} bytes", status=413)
+
+    def _check_padding(self) -> None:
+        """Bound what the parser takes in without a callback: an endless header, trailer or chunk extension."""
+        allowed = self._sizes.head_bytes
+        if self.in_head and self._unfinished_bytes > allowed:
+            raise Rejected(f"the head is larger than {allowed} bytes", status=431)
+        if self.open and self._unfinished_bytes > allowed + 8 * self._body_bytes:
+            raise Rejected("the body is mostly padding between its chunks", status=413)
+
+
+def _check_head(headers: Mapping[bytes, bytes], version: str) -> None:
+    """Refuse what the parser lets pass although two servers might read it differently."""
+    if version not in ("1.1", "1.0"):
+        raise Rejected(f"HTTP/{version} is not spoken here, HTTP/1.1 is", status=505)
+    if version == "1.1" and (b"host" not in headers or b"," in headers[b"host"]):
+        raise Rejected("a request needs exactly one Host header")
+    coding = headers.get(b"transfer-encoding")
+    if coding is not None and (coding.lower() != b"chunked" or version == "1.0"):
+        raise Rejected("the only transfer encoding taken is chunked, with HTTP/1.1", status=501)
+
+
+def _path(target: bytes) -> bytes:
+    """The path of a request's target, which may be a whole URL, without the query."""
+    if not target.startswith(b"/"):
+        _, _, rest = target.partition(b"://")
+        target = b"/" + rest.partition(b"/")[2]
+    return target.partition(b"?")[0]

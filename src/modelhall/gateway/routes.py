@@ -1,0 +1,144 @@
+"""The table of services: which replicas stand behind each name. Kept fresh from the store, kept when it is gone."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Collection, Iterable, Iterator
+
+from modelhall.core import plugins
+from modelhall.core.errors import HallError
+from modelhall.core.kinds import Key, ServiceResource
+from modelhall.core.kinds.service import Service
+from modelhall.core.ports.store import Change, Store
+from modelhall.gateway.endpoint import Endpoint
+from modelhall.policy import balance
+
+log = logging.getLogger(__name__)
+
+POLL_S = 0.1
+POLL_AFTER_FAILURE_S = 1.0
+
+
+class Route:
+    """One service as the gateway sees it now. The object stays while the service does; its content changes."""
+
+    def __init__(self, resource: ServiceResource) -> None:
+        self.key: Key = resource.key
+        self.endpoints: tuple[Endpoint, ...] = ()
+        self._picked = 0
+        self._changed = asyncio.Event()
+        self.update(resource)
+
+    def update(self, resource: ServiceResource) -> None:
+        """Take over what the store says; replicas that stay keep their connections and their health."""
+        self.document: Service = resource.document
+        self.version = resource.status.version
+        self._policy: balance.Pick = plugins.load("balance", self.document.balance).pick
+        known = {endpoint.replica: endpoint for endpoint in self.endpoints}
+        ready = resource.status.ready
+        self.endpoints = tuple(known.pop(replica, None) or Endpoint(replica, self._wake) for replica in ready)
+        for gone in known.values():
+            gone.close()
+        self._wake()
+
+    def close(self) -> None:
+        for endpoint in self.endpoints:
+            endpoint.close()
+        self.endpoints = ()
+        self._wake()
+
+    @property
+    def healthy(self) -> int:
+        """How many replicas may be asked."""
+        return sum(endpoint.facts.healthy for endpoint in self.endpoints)
+
+    def pick(self, version: str | None, tried: Collection[Endpoint]) -> Endpoint | None:
+        """The replica for the next try: of the version asked for, and not among `tried`."""
+        candidates = {e.name: e for e in self._serving(version) if e not in tried}
+        request = balance.Request(sequence=self._picked)
+        self._picked += 1
+        choice = self._policy(request, [e.facts for e in candidates.values()])
+        return candidates[choice.name] if choice else None
+
+    async def change(self, timeout_s: float) -> bool:
+        """Wait until replicas come, go, or change their health; return whether that happened in time."""
+        try:
+            async with asyncio.timeout(timeout_s):
+                await self._changed.wait()
+        except TimeoutError:
+            return False
+        return True
+
+    def has_version(self, version: str) -> bool:
+        return any(e.version.startswith(version) for e in self.endpoints)
+
+    def _serving(self, version: str | None) -> Iterable[Endpoint]:
+        """The replicas of `version`; if it is not given, of the service's own as soon as one of them is ready."""
+        if version is not None:
+            return [e for e in self.endpoints if e.version.startswith(version)]
+        return [e for e in self.endpoints if e.version == self.version] or self.endpoints
+
+    def _wake(self) -> None:
+        self._changed.set()
+        self._changed = asyncio.Event()
+
+
+class Routes:
+    """All services by project and name."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._by_key: dict[tuple[str, str], Route] = {}
+        self._revision = 0
+        self.loaded = False
+        """Whether the store has been read once; before, an unknown name may just not be known yet."""
+
+    def __iter__(self) -> Iterator[Route]:
+        return iter(list(self._by_key.values()))
+
+    def find(self, project: str, name: str) -> Route | None:
+        return self._by_key.get((project, name))
+
+    async def follow(self) -> None:
+        """Keep the table as the store has it, until cancelled. While the store is silent the last one stands."""
+        reachable = True
+        while True:
+            try:
+                await self._catch_up()
+                if not reachable:
+                    log.info("routes.fresh services=%d", len(self._by_key))
+                reachable = True
+            except Exception as error:  # whatever befalls the store must not end the serving
+                if reachable:
+                    log.warning("routes.stale services=%d reason=%r", len(self._by_key), error)
+                reachable = False
+            await asyncio.sleep(POLL_S if reachable else POLL_AFTER_FAILURE_S)
+
+    async def _catch_up(self) -> None:
+        if not self.loaded:
+            for resource in await self._store.list("service"):
+                self._put(resource)
+                self._revision = max(self._revision, resource.revision)
+            self.loaded = True
+        for change in await self._store.changes(self._revision):
+            if change.key.kind == "service":
+                self._apply(change)
+            self._revision = change.revision
+
+    def _apply(self, change: Change) -> None:
+        if change.resource is not None:
+            self._put(change.resource)
+        elif route := self._by_key.pop((change.key.project, change.key.name), None):
+            route.close()
+
+    def _put(self, resource: ServiceResource) -> None:
+        """Make or renew a route; one service that makes no sense does not hold up the others."""
+        place = (resource.key.project, resource.key.name)
+        try:
+            if route := self._by_key.get(place):
+                route.update(resource)
+            else:
+                self._by_key[place] = Route(resource)
+        except HallError as error:
+            log.error("route.refused service=%s reason=%s", resource.key, error)

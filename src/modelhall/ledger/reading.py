@@ -1,0 +1,77 @@
+"""How much processor time each attempt of each run has used so far."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from math import isfinite
+
+from modelhall.core.kinds import Key
+from modelhall.core.kinds.run import Attempt, RunResource
+from modelhall.core.ports.launcher import AttemptId, Observation
+
+MOST_CPUS = 4096
+"""No node has more; a reading that says so is wrong."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reading:
+    """One attempt's processor time since its start."""
+
+    key: Key
+    """Of the run."""
+    uid: str
+    """Of the run."""
+    attempt: int
+    node: str
+    cpus: float
+    """Processors held for it; 0 when it takes what is free."""
+    cpu_s: float
+    started_at: float
+    at: float
+    """When `cpu_s` was read; for an attempt that is over, when it ended."""
+    ended: bool = False
+    service: str | None = None
+    """Name of the service this is a replica of; None for other runs."""
+
+    @property
+    def id(self) -> AttemptId:
+        return AttemptId(self.uid, self.attempt)
+
+    @property
+    def is_credible(self) -> bool:
+        """Whether this can be true; a counter that lies is not charged to anybody."""
+        figures = (self.cpu_s, self.cpus, self.started_at, self.at)
+        if not all(isfinite(figure) and figure >= 0 for figure in figures):
+            return False
+        return self.cpu_s <= MOST_CPUS * max(1.0, self.at - self.started_at)
+
+
+def readings_of(run: RunResource, seen: Mapping[AttemptId, Observation], now: float) -> list[Reading]:
+    """The readings of a run's attempts: of those that are over as written down, of the others as `seen` at
+    `now`. An attempt nothing is known of has none."""
+    found = []
+    for attempt in run.status.attempts:
+        observation = seen.get(AttemptId(run.uid, attempt.number))
+        exit = attempt.exit or (observation.exit if observation else None)
+        if exit is not None:
+            found.append(_reading(run, attempt, cpu_s=exit.cpu_s, at=exit.ended_at, ended=True))
+        elif observation is not None and observation.alive:
+            found.append(_reading(run, attempt, cpu_s=observation.cpu_s, at=now, ended=False))
+    return found
+
+
+def _reading(run: RunResource, attempt: Attempt, *, cpu_s: float, at: float, ended: bool) -> Reading:
+    stage = run.document.stage
+    return Reading(
+        key=run.key,
+        uid=run.uid,
+        attempt=attempt.number,
+        node=attempt.node,
+        cpus=run.document.resources.cpus,
+        cpu_s=cpu_s,
+        started_at=attempt.started_at,
+        at=at,
+        ended=ended,
+        service=stage.order["service"] if stage is not None and stage.program == "serve" else None,
+    )

@@ -1,0 +1,144 @@
+"""From an answer back to its data: every step that led to one request's answer, with what it cost.
+
+    request → replica → service → model version → training, evaluation → data version → preparation → files
+
+Facts come from the book, which keeps everything, and from the resources, which may have been deleted since: a
+step that is gone is said to be gone, and the way goes on as far as what is left tells it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from pydantic import Field
+
+from modelhall.core.kinds import AnyResource, Key, Service
+from modelhall.core.kinds.base import Frozen
+from modelhall.core.kinds.dataset import DatasetResource, DatasetVersion
+from modelhall.core.kinds.model import ModelResource, ModelVersion
+from modelhall.core.names import split_reference
+from modelhall.core.ports.book import Book, Total, Usage
+from modelhall.ledger.bill import cost_of, request_receipt, service_receipt
+
+Get = Callable[[Key], Awaitable[AnyResource | None]]
+
+
+class Step(Frozen):
+    """One thing on the way from an answer to its data."""
+
+    what: str
+    """request, replica, service, model, train, evaluate, dataset, prepare or file."""
+    name: str
+    id: str = ""
+    """What tells it from others of its name: a version, a digest, a uid."""
+    details: dict[str, Any] = Field(default_factory=dict)
+    cost: Total | None = None
+    """What it cost until now; None for what the hall did not make."""
+    gone: str = ""
+    """Why no more is known of it; empty when all is."""
+
+
+class Trace(Frozen):
+    request: str
+    steps: tuple[Step, ...]
+
+
+async def trace(request: str, *, book: Book, get: Get) -> Trace:
+    """Follow a request back to its source files. Raises NotFound when the book does not know it."""
+    receipt = await request_receipt(book, request)
+    usage = receipt.usage
+    assert usage is not None
+    way = _Way(book, get, usage.project)
+    steps = [_request_step(usage, receipt.total if receipt.parts else None)]
+    if usage.replica:
+        steps.append(await way.run("replica", usage.replica))
+    steps.append(await way.service(usage))
+    version, step = await way.model(usage)
+    steps.append(step)
+    if version is not None:
+        steps.append(await way.run("train", version.train_run))
+        steps.append(await way.run("evaluate", version.evaluate_run))
+        steps += await way.data(version.data)
+    return Trace(request=request, steps=tuple(steps))
+
+
+def _request_step(usage: Usage, cost: Total | None) -> Step:
+    details = {
+        "at": usage.at,
+        "status": usage.status,
+        "duration_s": usage.duration_s,
+        "tries": usage.tries,
+        "bytes_in": usage.bytes_in,
+        "bytes_out": usage.bytes_out,
+    }
+    return Step(what="request", name=usage.request, id=usage.request, details=details, cost=cost)
+
+
+class _Way:
+    """Looks up the steps of one project."""
+
+    def __init__(self, book: Book, get: Get, project: str) -> None:
+        self._book = book
+        self._get = get
+        self._project = project
+
+    async def run(self, what: str, name: str) -> Step:
+        key = Key("run", self._project, name)
+        cost = await cost_of(self._book, key.path, [key.path])
+        run = await self._get(key)
+        if run is None:
+            return Step(what=what, name=name, cost=cost, gone=f"{key} has been deleted")
+        nodes = [attempt.node for attempt in run.status.attempts]
+        details = {"state": run.status.state, "attempts": len(nodes), "nodes": sorted(set(nodes))}
+        return Step(what=what, name=name, id=run.uid, details=details, cost=cost)
+
+    async def service(self, usage: Usage) -> Step:
+        key = Key("service", self._project, usage.service)
+        cost = (await service_receipt(self._book, key.path)).total
+        gone = "" if await self._get(key) else f"{key} has been deleted"
+        return Step(what="service", name=usage.service, id=usage.version, cost=cost, gone=gone)
+
+    async def model(self, usage: Usage) -> tuple[ModelVersion | None, Step]:
+        """The version that answered; None when it is gone."""
+        service = await self._get(Key("service", self._project, usage.service))
+        if service is None:
+            gone = f"which model version {usage.version} is of was known to its service"
+            return None, Step(what="model", name="", id=usage.version, gone=gone)
+        assert isinstance(service.document, Service)
+        name, _ = split_reference(service.document.model)
+        model: ModelResource | None = await self._get(Key("model", self._project, name))
+        versions = model.status.versions if model else ()
+        version = next((version for version in versions if version.id == usage.version), None)
+        if version is None:
+            gone = f"model {name} has no such version any more" if model else f"model {name} has been deleted"
+            return None, Step(what="model", name=name, id=usage.version, gone=gone)
+        runs = {Key("run", self._project, run).path for run in (version.train_run, version.evaluate_run)}
+        details = {"task": version.task, "metrics": version.metrics, "artifact": version.artifact}
+        cost = await cost_of(self._book, f"{name}@{version.id}", runs)
+        return version, Step(what="model", name=name, id=version.id, details=details, cost=cost)
+
+    async def data(self, reference: str) -> list[Step]:
+        """The data set version `reference` names, the run that prepared it, and its source files."""
+        name, id = split_reference(reference)
+        dataset: DatasetResource | None = await self._get(Key("dataset", self._project, name))
+        versions = dataset.status.versions if dataset else ()
+        version = next((version for version in versions if id and version.id.startswith(id)), None)
+        if version is None:
+            gone = (
+                f"data set {name} has no such version any more"
+                if dataset
+                else f"data set {name} has been deleted"
+            )
+            return [Step(what="dataset", name=name, id=id or "", gone=gone)]
+        prepare = await self.run("prepare", version.run)
+        details = {"rows": version.rows, "artifact": version.artifact, "size_bytes": version.size_bytes}
+        step = Step(what="dataset", name=name, id=version.id, details=details, cost=prepare.cost)
+        return [step, prepare, *_files(version)]
+
+
+def _files(version: DatasetVersion) -> list[Step]:
+    return [
+        Step(what="file", name=file.path, id=file.digest, details={"size_bytes": file.size_bytes})
+        for file in version.sources
+    ]

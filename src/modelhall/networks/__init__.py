@@ -1,0 +1,68 @@
+"""Networks: one file a family here, and every model type of transformers by its own name.
+
+A family's file has one function `build(shape, *, options…)` and returns a torch module that speaks as those of
+transformers do: it takes the tensors of its head by keyword (`pixel_values`; `input_ids`, `attention_mask`) and
+returns an object with `logits`. Stored networks are safetensors and JSON, never pickle. What the outputs mean
+is left to the task.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from modelhall.core import files, plugins
+from modelhall.core.errors import Broken
+from modelhall.core.kinds.model import Network
+from modelhall.core.shape import Shape
+
+if TYPE_CHECKING:
+    from torch import nn
+
+
+def build(network: Network, shape: Shape) -> nn.Module:
+    """A new network with random weights. Raises Rejected for options it does not take, or a head or sizes it
+    does not have."""
+    plugins.check_options("network", network.family, "build", network.options, field="network")
+    module: nn.Module = _way(network.family).build(shape, network.family, **network.options)
+    return module
+
+
+def save(module: nn.Module, network: Network, shape: Shape, folder: Path) -> None:
+    """Write `module` into `folder`, so that `load` finds it again, and so does `from_pretrained` if the family
+    is one of transformers'."""
+    _way(network.family).save(module, folder)
+    files.write_json(folder / "network.json", {"network": network.model_dump(), "shape": shape.model_dump()})
+
+
+def load(folder: Path) -> nn.Module:
+    """The network in `folder`, ready to predict. Raises Broken when there is none."""
+    stored = files.read_json(folder / "network.json")
+    if stored is None:
+        raise Broken(f"{folder} holds no network")
+    network, shape = Network.model_validate(stored["network"]), Shape.model_validate(stored["shape"])
+    module: nn.Module = _way(network.family).load(folder, shape, network.family, network.options)
+    return module.eval()
+
+
+def elsewhere() -> dict[str, Path]:
+    """The model types of transformers, each with the file here that builds it; transformers is not imported."""
+    spec = importlib.util.find_spec("transformers")
+    if spec is None or not spec.submodule_search_locations:
+        return {}
+    folder = Path(next(iter(spec.submodule_search_locations))) / "models"
+    answers = Path(__file__).with_name("_transformers.py")
+    types = {path.parent.name.replace("_", "-") for path in folder.glob("*/configuration_*.py")} - {"auto"}
+    return dict.fromkeys(types, answers)
+
+
+def _way(family: str) -> Any:
+    """`_own` or `_transformers`: how networks of this family are built, saved and loaded.
+
+    Imported here and not above, since the control plane lists networks without torch, and a replica with a
+    network of our own starts seconds earlier without transformers.
+    """
+    borrowed = plugins.load("network", family).__name__.rpartition(".")[2] == "_transformers"
+    return importlib.import_module("modelhall.networks._transformers" if borrowed else "modelhall.networks._own")

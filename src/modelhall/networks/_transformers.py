@@ -1,0 +1,158 @@
+"""Every model type of transformers, from scratch: short options for what most types share, `config` for the rest."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+import transformers
+from huggingface_hub.errors import StrictDataclassError
+from torch import nn
+
+from modelhall.core.errors import Rejected
+from modelhall.core.names import did_you_mean
+from modelhall.core.shape import Shape
+
+_HEADS = {
+    "image-classification": "AutoModelForImageClassification",
+    "sequence-classification": "AutoModelForSequenceClassification",
+}
+"""What each head is called in transformers; a task with a new head adds a line."""
+
+_NAMES = {
+    "hidden": ("hidden_size", "d_model"),
+    "layers": ("num_hidden_layers",),
+    "heads": ("num_attention_heads",),
+    "feed_forward": ("intermediate_size", "hidden_dim", "ffn_dim", "n_inner"),
+    "dropout": (
+        "hidden_dropout_prob", "hidden_dropout", "attention_probs_dropout_prob", "dropout", "attention_dropout",
+        "resid_pdrop", "embd_pdrop", "attn_pdrop",
+    ),
+    "positions": ("max_position_embeddings",),
+}  # fmt: skip
+"""The configuration names each short option stands for, before a type's own `attribute_map` translates them.
+An option sets all of those a type has."""
+
+_MORE_POSITIONS = 2
+"""RoBERTa and its kin count positions from after the padding's number, so a row needs up to two more."""
+
+
+def build(
+    shape: Shape,
+    model_type: str,
+    *,
+    hidden: int | None = None,
+    layers: int | None = None,
+    heads: int | None = None,
+    feed_forward: int | None = None,
+    dropout: float | None = None,
+    positions: int | None = None,
+    config: dict | None = None,
+) -> nn.Module:
+    """A network of `model_type` with random weights.
+
+    `feed_forward` is four times `hidden` unless said; `positions` is the longest row there may be, by default
+    that of the task. `config` holds further fields of the type's configuration under their own names.
+    """
+    if feed_forward is None and hidden is not None:
+        feed_forward = 4 * hidden
+    if positions is None:
+        positions = shape.sizes.get("length")
+    elif positions < shape.sizes.get("length", 0):
+        raise Rejected(f"rows have up to {shape.sizes['length']} tokens", field="network.positions")
+    short = {
+        "hidden": hidden, "layers": layers, "heads": heads, "feed_forward": feed_forward, "dropout": dropout,
+        "positions": None if positions is None else positions + _MORE_POSITIONS,
+    }  # fmt: skip
+    kind = _configuration(model_type)
+    fields = {**_from_shape(kind, shape), **_from_short(kind, model_type, short), **_checked(kind, config or {})}
+    try:
+        module: nn.Module = _head(model_type, kind, shape.head).from_config(kind(**fields))
+        _try_out(module, shape)
+    except (ValueError, TypeError, IndexError, RuntimeError, StrictDataclassError) as error:
+        raise Rejected(f"{model_type} cannot be built of these options: {error}", field="network") from None
+    return module
+
+
+def save(module: nn.Module, folder: Path) -> None:
+    """Write config.json and model.safetensors, which `from_pretrained` reads."""
+    module.save_pretrained(folder)  # type: ignore[operator]
+
+
+def load(folder: Path, shape: Shape, family: str, options: dict[str, Any]) -> nn.Module:
+    """The network in `folder`, from its files alone."""
+    module: nn.Module = getattr(transformers, _HEADS[shape.head]).from_pretrained(
+        folder, local_files_only=True, use_safetensors=True
+    )
+    return module
+
+
+def _configuration(model_type: str) -> Any:
+    """The configuration class of a model type, which may be written with '-' for '_'."""
+    for name in (model_type, model_type.replace("-", "_")):
+        if name in transformers.CONFIG_MAPPING:
+            return transformers.CONFIG_MAPPING[name]
+    known = did_you_mean(model_type, transformers.CONFIG_MAPPING)
+    raise Rejected(f"transformers has a folder but no model type {model_type!r}; {known}", field="network.family")
+
+
+def _head(model_type: str, kind: Any, head: str) -> Any:
+    """The auto class for a head, if the model type has one."""
+    known = getattr(transformers, _HEADS[head]) if head in _HEADS else None
+    if known is None or kind not in known._model_mapping:
+        raise Rejected(f"{model_type} has no head for {head}", field="network.family")
+    return known
+
+
+def _from_shape(kind: Any, shape: Shape) -> dict[str, Any]:
+    """What the task decides: classes, vocabulary, padding, image size."""
+    sizes = {
+        "vocab_size": shape.sizes.get("vocabulary"), "pad_token_id": shape.sizes.get("pad"),
+        "num_channels": shape.sizes.get("channels"),
+    }  # fmt: skip
+    if "height" in shape.sizes:
+        sizes["image_size"] = max(shape.sizes["height"], shape.sizes["width"])
+    known = _fields(kind)
+    return {
+        "id2label": dict(enumerate(shape.labels)),
+        "label2id": {label: number for number, label in enumerate(shape.labels)},
+        **{name: size for name, size in sizes.items() if size is not None and name in known},
+    }
+
+
+def _from_short(kind: Any, model_type: str, short: dict[str, Any]) -> dict[str, Any]:
+    """Short options under the names the type's configuration has for them."""
+    known, fields = _fields(kind), {}
+    for option, value in short.items():
+        names = [name for name in _NAMES[option] if name in known]
+        if value is None or (not names and option in ("positions", "feed_forward")):
+            continue
+        if not names:
+            raise Rejected(f"{model_type} has no field for {option}", field=f"network.{option}")
+        fields.update(dict.fromkeys(names, value))
+    return fields
+
+
+def _checked(kind: Any, config: dict[str, Any]) -> dict[str, Any]:
+    """`config` if the type knows every field of it."""
+    known = _fields(kind)
+    for name in config:
+        if name not in known:
+            raise Rejected(f"no field {name!r}; {did_you_mean(name, known)}", field=f"network.config.{name}")
+    return config
+
+
+def _fields(kind: Any) -> set[str]:
+    return {*kind().to_dict(), *kind.attribute_map}
+
+
+def _try_out(module: nn.Module, shape: Shape) -> None:
+    """Send one row of the largest size through, so that what does not fit is said now."""
+    with torch.no_grad():
+        if "vocabulary" in shape.sizes:
+            row = torch.full((1, shape.sizes["length"]), shape.sizes["vocabulary"] - 1)
+            module.eval()(input_ids=row, attention_mask=torch.ones_like(row))
+        else:
+            module.eval()(pixel_values=torch.zeros(1, *(shape.sizes[s] for s in ("channels", "height", "width"))))
+    module.train()

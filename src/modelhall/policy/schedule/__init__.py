@@ -1,0 +1,59 @@
+"""Which run starts where and when. One file a policy, each a pure `place(queue, nodes, projects)`.
+
+Facts go in as frozen values, decisions come out: a `Placement` for each run that starts now, a `Hold` with its
+reason in words for each that does not.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+
+@dataclass(frozen=True, kw_only=True)
+class Asking:
+    """A run that waits to be started."""
+
+    name: str
+    project: str
+    cpus: float
+    memory_bytes: int
+    serves: bool
+    """Whether it is a replica: services go before batch work."""
+    priority: int
+    since: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Room:
+    """A node and what of it is not taken."""
+
+    name: str
+    cpus: float
+    memory_bytes: int
+    free_cpus: float
+    free_memory_bytes: int
+    holders: tuple[str, ...] = ()
+    """Names of the runs on it, for the reason given to those that wait."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Share:
+    """What a project holds now, and the most it may."""
+
+    used_cpus: float
+    most_cpus: float | None
+
+
+class Placement(NamedTuple):
+    project: str
+    run: str
+    node: str
+
+
+class Hold(NamedTuple):
+    project: str
+    run: str
+    reason: str
+    never: bool
+    """Whether no change of the present load would start it."""

@@ -1,0 +1,47 @@
+"""evaluate: a trained model and one split of its data → metrics. Whether they suffice is decided by the requirement."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import polars as pl
+import torch
+
+from modelhall import networks, tasks
+from modelhall.core import plugins
+from modelhall.core.errors import Rejected
+from modelhall.core.orders import EvaluateOrder, EvaluateOutput
+from modelhall.core.program import Order, Reporter, unpacked
+
+_BATCH = 256
+
+
+def carry_out(order: Order, reporter: Reporter) -> Mapping[str, Any]:
+    """Measure one model on one split; the result is an EvaluateOutput. Raises Rejected when there is no such split,
+    no such metric, or a row that the model cannot take."""
+    what = EvaluateOrder.model_validate(order.what)
+    torch.set_num_threads(order.threads)
+    measures = {name: plugins.load("metric", name, field=f"require.{name}").measure for name in what.metrics}
+    model, data = unpacked(order, what.model), unpacked(order, what.data)
+    if not (data / f"{what.split}.parquet").exists():
+        raise Rejected(
+            f"the data has no {what.split} split to measure on; add `- split: {{…}}` to its `prepare`, or a source "
+            f"for {what.split}",
+            field="data",
+        )
+    task = tasks.load(what.task, model)
+    examples = task.examples(what.split, pl.read_parquet(data / f"{what.split}.parquet"))
+    predictions = tasks.predict(
+        task,
+        networks.load(model),
+        examples,
+        batch=_BATCH,
+        each=lambda done: reporter.progress(done, len(examples), "rows", message=what.split),
+    )
+    measures |= {name: plugins.load("metric", name).measure for name in task.metrics}
+    metrics = {name: float(measure(predictions)) for name, measure in measures.items()}
+    if predictions.loss is not None:
+        metrics["loss"] = predictions.loss
+    reporter.metrics(0, metrics)
+    return EvaluateOutput(metrics=metrics, rows=len(examples)).model_dump(mode="json")

@@ -1,0 +1,4 @@
+"""Metrics: one file each, with `HIGHER_IS_BETTER` and one function `measure(predictions) -> float`.
+
+`predictions` is a `modelhall.tasks.Predictions` with the truth. The file's name is what `require` calls it.
+"""

@@ -1,0 +1,14 @@
+"""The mean over classes of recall: the share of a class's rows that are given it."""
+
+from __future__ import annotations
+
+from sklearn.metrics import recall_score
+
+from modelhall.tasks import Predictions
+
+HIGHER_IS_BETTER = True
+
+
+def measure(predictions: Predictions) -> float:
+    """From 0 to 1; a class that is never predicted counts 0."""
+    return float(recall_score(predictions.truth, predictions.predicted, average="macro", zero_division=0))

@@ -1,0 +1,56 @@
+"""train: one data version, one task, one network → an artifact that can be served.
+
+The same order gives the same weights, also when it is killed on the way and started again: it goes on from the
+last checkpoint, to the same bits. With a validation split the best epoch is kept, else the last one. Whether
+the result is good enough is decided by evaluate and the requirement.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import torch
+
+from modelhall import networks, tasks
+from modelhall.core.kinds.dataset import SPLITS
+from modelhall.core.orders import TrainOrder, TrainOutput, key_of
+from modelhall.core.program import Order, Reporter, open_blobs, unpacked
+from modelhall.stages.train.checkpoint import Checkpoints
+from modelhall.stages.train.loop import Training
+
+
+def carry_out(order: Order, reporter: Reporter) -> Mapping[str, Any]:
+    """Train one network; the result is a TrainOutput. Raises Rejected for data, task or network that do not fit,
+    Failed when the loss stops being a number."""
+    what = TrainOrder.model_validate(order.what)
+    torch.set_num_threads(order.threads)
+    # Warned and not enforced: a few networks have no other way. (`use_deterministic_algorithms` does the same and
+    # first imports the compiler, which takes seconds.)
+    torch.set_deterministic_debug_mode("warn")
+    data = unpacked(order, what.data)
+    splits = {name: pl.read_parquet(path) for name in SPLITS if (path := data / f"{name}.parquet").exists()}
+    task = tasks.fit(what.task, splits, what.columns, length=what.network.options.get("positions"))
+    torch.manual_seed(what.train.seed)
+    network = networks.build(what.network, task.shape)
+    training = Training(
+        task=task,
+        network=network,
+        train=what.train,
+        examples={name: task.examples(name, splits[name]) for name in ("train", "validation") if name in splits},
+    )
+    training.run(Checkpoints(order.state, key_of("train", what)), reporter)
+    blobs = open_blobs(order)
+    with tempfile.TemporaryDirectory(dir=order.work) as name:
+        networks.save(network, what.network, task.shape, Path(name))
+        task.save(Path(name))
+        artifact = blobs.put_folder(Path(name))
+    return TrainOutput(
+        artifact=artifact,
+        size_bytes=blobs.size_bytes(artifact),
+        parameters=sum(parameter.numel() for parameter in network.parameters()),
+        steps=training.total_steps,
+    ).model_dump(mode="json")

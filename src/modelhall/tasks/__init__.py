@@ -1,0 +1,186 @@
+"""Tasks: one file an application. What its data must look like, how a network learns it, how it answers.
+
+A task's file has `COLUMNS` (the parts of a row and the columns they are in unless a model says otherwise),
+`fit(splits, columns, *, length)`, which learns labels, vocabulary or scales from the training split alone and
+returns a `Task`, and `load(folder)`, which reads back what its `save` wrote. Networks are built elsewhere to the
+task's `shape`; optimizers, metrics and HTTP are left to the stages and to serving.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol, cast
+
+import numpy as np
+import torch
+
+from modelhall.core import files, plugins
+from modelhall.core.errors import Broken, Rejected
+from modelhall.core.names import did_you_mean
+from modelhall.core.shape import Shape
+
+if TYPE_CHECKING:
+    # A replica has no use for frames and starts sooner without polars.
+    import polars as pl
+
+Network = Callable[..., Any]
+"""Takes a batch's inputs by keyword, returns an object with `logits`: a torch module, or what an engine made of
+one."""
+
+Batch = dict[str, torch.Tensor]
+"""The network's inputs by name and, when the truth is known, `labels`."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Examples:
+    """Rows made ready for batching, in memory; what an input is, is the task's own affair."""
+
+    inputs: Sequence[Any]
+    truth: Sequence[Any] | None = None
+    """None for requests."""
+    lengths: Sequence[int] | None = None
+    """How long each row is; None when all are the same. Batches hold rows of like length."""
+
+    def __len__(self) -> int:
+        return len(self.inputs)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Predictions:
+    """What a network made of some rows, and the truth where it is known; metrics read this."""
+
+    predicted: Sequence[Any]
+    scores: np.ndarray
+    """(rows, …) float32: for classes the probability of each."""
+    truth: Sequence[Any] | None = None
+    loss: float | None = None
+    """Mean over the rows, where the truth is known."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tensor:
+    """An input or output of the Open Inference Protocol: `data` is flat, `shape[0]` the number of rows.
+    As a description of what is taken or given, `data` is empty and an open size is -1."""
+
+    name: str
+    datatype: str
+    shape: tuple[int, ...]
+    data: Sequence[Any] = ()
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+
+
+class Task(Protocol):
+    """A fitted task."""
+
+    shape: Shape
+    metrics: tuple[str, ...]
+    """Measured always; the first one chooses the best epoch."""
+    inputs: tuple[Tensor, ...]
+    """What a request holds."""
+    outputs: tuple[Tensor, ...]
+
+    def examples(self, split: str, frame: pl.DataFrame) -> Examples:
+        """Rows with their truth; raises Rejected for a value that training never saw or that cannot be read."""
+        ...
+
+    def read(self, inputs: Mapping[str, Tensor]) -> Examples:
+        """The rows of a request; raises Rejected for what cannot be read."""
+        ...
+
+    def batch(self, examples: Examples, rows: Sequence[int]) -> Batch:
+        """Some of the rows as tensors, padded to the longest."""
+        ...
+
+    def loss(self, network: Network, batch: Batch, *, label_smoothing: float) -> torch.Tensor:
+        """The mean loss over a batch, a scalar with a gradient."""
+        ...
+
+    def predict(self, network: Network, batch: Batch) -> Predictions: ...
+
+    def answer(self, predictions: Predictions) -> list[Tensor]:
+        """Predictions as the caller gets them."""
+        ...
+
+    def save(self, folder: Path) -> None:
+        """Write all `load` needs to `folder`, as JSON and tokenizer files."""
+        ...
+
+
+def fit(
+    name: str, splits: Mapping[str, pl.DataFrame], columns: Mapping[str, str], *, length: int | None = None
+) -> Task:
+    """Fit the task called `name` on `splits["train"]`; `length` limits rows, where the network does.
+
+    Raises Rejected for a part of a row the task does not have, or a column that is not there.
+    """
+    module = plugins.load("task", name, field="task")
+    for part in columns:
+        if part not in module.COLUMNS:
+            raise Rejected(f"{name} has no {part!r}; {did_you_mean(part, module.COLUMNS)}", field=f"columns.{part}")
+    if "train" not in splits:
+        raise Rejected(f"no train split; there is: {', '.join(splits)}", field="data")
+    placed = {**module.COLUMNS, **columns}
+    for split, frame in splits.items():
+        _check_columns(split, frame, placed)
+    return cast(Task, module.fit(splits, placed, length=length))
+
+
+def load(name: str, folder: Path) -> Task:
+    """The fitted task that `save` wrote into `folder`."""
+    return cast(Task, plugins.load("task", name, field="task").load(folder))
+
+
+def predict(
+    task: Task, network: Network, examples: Examples, *, batch: int, each: Callable[[int], None] | None = None
+) -> Predictions:
+    """Predictions for all rows, in their order; `each` is told how many rows are done."""
+    order = np.argsort(examples.lengths, kind="stable") if examples.lengths else np.arange(len(examples))
+    parts, done = [], 0
+    with torch.inference_mode():
+        for rows in _chunks(order, batch):
+            parts.append(task.predict(network, task.batch(examples, rows.tolist())))
+            done += len(rows)
+            if each:
+                each(done)
+    back = np.argsort(order, kind="stable")
+    predicted = [value for part in parts for value in part.predicted]
+    return Predictions(
+        predicted=[predicted[place] for place in back],
+        scores=np.concatenate([part.scores for part in parts])[back],
+        truth=examples.truth,
+        loss=_mean([(part.loss, len(part.predicted)) for part in parts]),
+    )
+
+
+def read_fitted(folder: Path) -> dict[str, Any]:
+    """The JSON a task wrote with `write_fitted`; raises Broken when there is none."""
+    fitted = files.read_json(folder / "task.json")
+    if fitted is None:
+        raise Broken(f"{folder} holds no task")
+    return cast(dict[str, Any], fitted)
+
+
+def write_fitted(folder: Path, fitted: Mapping[str, Any]) -> None:
+    files.write_json(folder / "task.json", fitted)
+
+
+def _check_columns(split: str, frame: pl.DataFrame, placed: Mapping[str, str]) -> None:
+    for part, column in placed.items():
+        if column not in frame.columns:
+            raise Rejected(
+                f"the data has no column {column!r} in {split}; there is: {', '.join(frame.columns)}. "
+                f"Say which one it is, such as `columns: {{{part}: {frame.columns[0]}}}`",
+                field=f"columns.{part}",
+            )
+
+
+def _chunks(order: np.ndarray, size: int) -> Iterator[np.ndarray]:
+    for start in range(0, len(order), size):
+        yield order[start : start + size]
+
+
+def _mean(parts: Sequence[tuple[float | None, int]]) -> float | None:
+    known = [(loss, rows) for loss, rows in parts if loss is not None]
+    return sum(loss * rows for loss, rows in known) / sum(rows for _, rows in known) if known else None

@@ -1,0 +1,143 @@
+"""Image classification: which of the classes a picture shows.
+
+A row is an encoded picture (PNG, JPEG and what else Pillow reads) and its label. Pictures become grey if all of the
+training split are, and take its commonest size, at most `MAX_SIDE`.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import io
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from PIL import Image
+
+from modelhall.core.errors import Rejected
+from modelhall.core.shape import Shape
+from modelhall.tasks import Batch, Examples, Tensor, read_fitted, write_fitted
+from modelhall.tasks._classes import Classes, labels_of
+
+if TYPE_CHECKING:
+    import polars as pl
+
+COLUMNS = {"image": "image", "label": "label"}
+MAX_SIDE = 224
+MAX_PIXELS = 50_000_000
+"""Larger pictures are refused before they are unpacked."""
+
+
+def fit(splits: Mapping[str, pl.DataFrame], columns: Mapping[str, str], *, length: int | None) -> ImageClassification:
+    """Learn labels, size, colour and the mean and spread of each channel from the training split."""
+    train = splits["train"]
+    pictures = [_open(data, f"row {row} of train") for row, data in enumerate(_bytes(train[columns["image"]]))]
+    (width, height), _ = Counter(picture.size for picture in pictures).most_common(1)[0]
+    shrink = min(1.0, MAX_SIDE / max(width, height))
+    channels = 1 if all(picture.mode in ("1", "L", "LA") for picture in pictures) else 3
+    size = (channels, max(1, round(height * shrink)), max(1, round(width * shrink)))
+    pixels = np.stack([_pixels(picture, size) for picture in pictures]) / np.float32(255)
+    task = ImageClassification(
+        columns=columns,
+        labels=labels_of(train[columns["label"]]),
+        size=size,
+        mean=[float(value) for value in pixels.mean((0, 2, 3), dtype=np.float64)],
+        spread=[max(float(value), 1e-3) for value in pixels.std((0, 2, 3), dtype=np.float64)],
+    )
+    task.check(splits, columns["label"])
+    return task
+
+
+def load(folder: Path) -> ImageClassification:
+    """What `save` wrote."""
+    fitted = read_fitted(folder)
+    return ImageClassification(**{**fitted, "size": tuple(fitted["size"])})
+
+
+class ImageClassification(Classes):
+    """Fitted. An example's input is its pixels, uint8 (channels, height, width)."""
+
+    inputs = (Tensor(name="image", datatype="BYTES", shape=(-1,)),)
+
+    def __init__(
+        self,
+        *,
+        columns: Mapping[str, str],
+        labels: Sequence[str],
+        size: tuple[int, int, int],
+        mean: Sequence[float],
+        spread: Sequence[float],
+    ) -> None:
+        super().__init__(labels)
+        self._fitted = {"columns": dict(columns), "labels": list(labels), "size": size, "mean": mean, "spread": spread}
+        self._columns = columns
+        self._size = size
+        self._mean = torch.tensor(mean).view(-1, 1, 1)
+        self._spread = torch.tensor(spread).view(-1, 1, 1)
+        channels, height, width = size
+        self.shape = Shape(
+            head="image-classification",
+            sizes={"channels": channels, "height": height, "width": width},
+            labels=self.labels,
+        )
+
+    def examples(self, split: str, frame: pl.DataFrame) -> Examples:
+        pictures = enumerate(_bytes(frame[self._columns["image"]]))
+        inputs = [_pixels(_open(data, f"row {row} of {split}"), self._size) for row, data in pictures]
+        return Examples(inputs=inputs, truth=self.truth(split, frame[self._columns["label"]]))
+
+    def read(self, inputs: Mapping[str, Tensor]) -> Examples:
+        """Pictures in base64."""
+        pixels = []
+        for row, text in enumerate(inputs["image"].data):
+            try:
+                data = base64.b64decode(text, validate=True)
+            except (binascii.Error, ValueError):
+                raise Rejected(f"image {row} is not base64", field="inputs.image") from None
+            pixels.append(_pixels(_open(data, f"image {row}"), self._size))
+        return Examples(inputs=pixels)
+
+    def batch(self, examples: Examples, rows: Sequence[int]) -> Batch:
+        """`pixel_values`, float32 (rows, channels, height, width), of mean 0 and spread 1 over the training split."""
+        pixels = torch.from_numpy(np.stack([examples.inputs[row] for row in rows]))
+        batch = {"pixel_values": (pixels.float() / 255 - self._mean) / self._spread}
+        if examples.truth is not None:
+            batch["labels"] = torch.tensor([examples.truth[row] for row in rows])
+        return batch
+
+    def save(self, folder: Path) -> None:
+        write_fitted(folder, self._fitted)
+
+
+def _bytes(column: pl.Series) -> list[bytes | None]:
+    if str(column.dtype) != "Binary":
+        raise Rejected(
+            f"{column.name} holds {column.dtype}, not pictures; the step `pixels` makes them of columns",
+            field="columns.image",
+        )
+    return column.to_list()
+
+
+def _open(data: bytes | None, name: str) -> Image.Image:
+    """A picture from its encoded bytes; raises Rejected, calling it `name`, if it is damaged."""
+    try:
+        picture = Image.open(io.BytesIO(data or b""))
+        if picture.width * picture.height > MAX_PIXELS:
+            raise Rejected(f"{name} has {picture.width}×{picture.height} pixels; {MAX_PIXELS} are read at most")
+        picture.load()
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+        raise Rejected(f"{name} is not a picture that can be read: {error}", field="columns.image") from None
+    return picture
+
+
+def _pixels(picture: Image.Image, size: tuple[int, int, int]) -> np.ndarray:
+    """uint8 (channels, height, width)."""
+    channels, height, width = size
+    picture = picture.convert("L" if channels == 1 else "RGB")
+    if picture.size != (width, height):
+        picture = picture.resize((width, height), Image.Resampling.BILINEAR)
+    return np.asarray(picture).reshape(height, width, channels).transpose(2, 0, 1)

@@ -1,0 +1,157 @@
+"""Text classification: which of the classes a text belongs to.
+
+A row is a text and its label. Texts become WordPiece tokens (Wu et al. 2016) from a vocabulary trained on the
+training split, in lower case and without accents as BERT has it; a Chinese character is a word of its own.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
+
+from modelhall.core import files
+from modelhall.core.errors import Rejected
+from modelhall.core.shape import Shape
+from modelhall.tasks import Batch, Examples, Tensor, read_fitted, write_fitted
+from modelhall.tasks._classes import Classes, labels_of
+
+if TYPE_CHECKING:
+    import polars as pl
+
+COLUMNS = {"text": "text", "label": "label"}
+VOCABULARY = 8000
+MAX_LENGTH = 256
+"""Tokens a text is cut to when the network sets no limit."""
+_SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
+
+
+def fit(splits: Mapping[str, pl.DataFrame], columns: Mapping[str, str], *, length: int | None) -> TextClassification:
+    """Learn labels, vocabulary and the length of texts from the training split."""
+    train = splits["train"]
+    texts = _texts("train", train[columns["text"]])
+    tokenizer = _train_tokenizer(texts)
+    lengths = [len(encoding.ids) for encoding in tokenizer.encode_batch_fast(texts)]
+    task = TextClassification(
+        columns=columns,
+        labels=labels_of(train[columns["label"]]),
+        length=min(max(lengths), length or MAX_LENGTH),
+        tokenizer=tokenizer,
+    )
+    task.check(splits, columns["label"])
+    return task
+
+
+def load(folder: Path) -> TextClassification:
+    """What `save` wrote."""
+    return TextClassification(
+        **read_fitted(folder), tokenizer=Tokenizer.from_file(str(folder / "tokenizer.json"))
+    )
+
+
+class TextClassification(Classes):
+    """Fitted. An example's input is its token numbers, with [CLS] before and [SEP] behind."""
+
+    inputs = (Tensor(name="text", datatype="BYTES", shape=(-1,)),)
+
+    def __init__(
+        self, *, columns: Mapping[str, str], labels: Sequence[str], length: int, tokenizer: Tokenizer
+    ) -> None:
+        super().__init__(labels)
+        self._columns = columns
+        self._length = length
+        self._tokenizer = tokenizer
+        self._tokenizer.enable_truncation(length)
+        self.shape = Shape(
+            head="sequence-classification",
+            sizes={"vocabulary": tokenizer.get_vocab_size(), "length": length, "pad": 0},
+            labels=self.labels,
+        )
+
+    def examples(self, split: str, frame: pl.DataFrame) -> Examples:
+        tokens = self._tokens(_texts(split, frame[self._columns["text"]]))
+        truth = self.truth(split, frame[self._columns["label"]])
+        return Examples(inputs=tokens, truth=truth, lengths=[len(row) for row in tokens])
+
+    def read(self, inputs: Mapping[str, Tensor]) -> Examples:
+        """Texts as they are."""
+        for row, text in enumerate(inputs["text"].data):
+            if not isinstance(text, str):
+                raise Rejected(f"text {row} is not a string", field="inputs.text")
+        tokens = self._tokens(inputs["text"].data)
+        return Examples(inputs=tokens, lengths=[len(row) for row in tokens])
+
+    def batch(self, examples: Examples, rows: Sequence[int]) -> Batch:
+        """`input_ids` and `attention_mask`, int64 (rows, longest)."""
+        tokens = [examples.inputs[row] for row in rows]
+        ids = np.zeros((len(rows), max(map(len, tokens))), dtype=np.int64)
+        mask = np.zeros_like(ids)
+        for place, row in enumerate(tokens):
+            ids[place, : len(row)] = row
+            mask[place, : len(row)] = 1
+        batch = {"input_ids": torch.from_numpy(ids), "attention_mask": torch.from_numpy(mask)}
+        if examples.truth is not None:
+            batch["labels"] = torch.tensor([examples.truth[row] for row in rows])
+        return batch
+
+    def save(self, folder: Path) -> None:
+        """Beside the task's own file, the tokenizer as `AutoTokenizer.from_pretrained` reads it."""
+        write_fitted(
+            folder, {"columns": dict(self._columns), "labels": list(self.labels), "length": self._length}
+        )
+        files.write_bytes(folder / "tokenizer.json", self._tokenizer.to_str().encode())
+        names = {f"{word[1:-1].lower()}_token": word for word in _SPECIAL}
+        files.write_json(
+            folder / "tokenizer_config.json",
+            {"tokenizer_class": "PreTrainedTokenizerFast", "model_max_length": self._length, **names},
+        )
+
+    def _tokens(self, texts: Sequence[str]) -> list[list[int]]:
+        return [encoding.ids for encoding in self._tokenizer.encode_batch_fast(list(texts))]
+
+
+def _texts(split: str, column: pl.Series) -> list[str]:
+    if str(column.dtype) != "String":
+        raise Rejected(f"{column.name} holds {column.dtype}, not text", field="columns.text")
+    if column.null_count():
+        raise Rejected(
+            f"{column.null_count()} rows of {split} have no text; `clean: {{drop_empty: true}}` drops them",
+            field="columns.text",
+        )
+    return column.to_list()
+
+
+def _train_tokenizer(texts: Sequence[str]) -> Tokenizer:
+    """WordPiece as BERT has it; the same texts give the same vocabulary."""
+    tokenizer = Tokenizer(models.WordPiece(unk_token="[UNK]"))
+    tokenizer.normalizer = normalizers.BertNormalizer(lowercase=True, handle_chinese_chars=True)
+    tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    tokenizer.decoder = decoders.WordPiece()
+    # The trainer breaks ties between rare characters by chance when it has to choose them; so they are chosen here.
+    alphabet = _alphabet([tokenizer.normalizer.normalize_str(text) for text in texts])
+    trainer = trainers.WordPieceTrainer(
+        vocab_size=VOCABULARY,
+        min_frequency=2,
+        special_tokens=_SPECIAL,
+        initial_alphabet=alphabet,
+        limit_alphabet=len(alphabet),
+        show_progress=False,
+    )
+    tokenizer.train_from_iterator(texts, trainer)
+    tokenizer.post_processor = processors.TemplateProcessing(
+        single="[CLS] $A [SEP]",
+        special_tokens=[(word, tokenizer.token_to_id(word)) for word in ("[CLS]", "[SEP]")],
+    )
+    return tokenizer
+
+
+def _alphabet(texts: Sequence[str]) -> list[str]:
+    """The commonest characters, half the vocabulary at most, each seen at least twice."""
+    counts = Counter(character for text in texts for character in text if not character.isspace())
+    common = sorted(counts, key=lambda character: (-counts[character], character))[: VOCABULARY // 2]
+    return sorted(character for character in common if counts[character] > 1)

@@ -1,0 +1,114 @@
+"""A whole hall in memory: apply, let time pass, break things, look."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Coroutine, Sequence
+from typing import Any, TypeVar
+
+from modelhall.adapters.launcher.virtual import Script, VirtualLauncher
+from modelhall.adapters.store.memory import MemoryStore
+from modelhall.control import declare, queue
+from modelhall.control.loop import Loop
+from modelhall.core import plugins
+from modelhall.core.errors import Rejected
+from modelhall.core.kinds import AnyResource, Document, Key
+from modelhall.core.ports.launcher import Launch, NodeReport
+from modelhall.core.ports.store import Event
+from modelhall.twin.clock import VirtualClock
+
+T = TypeVar("T")
+SHORTEST_STEP_S = 0.05
+
+
+class Plant:
+    """The real loop over the memory store and the virtual launcher.
+
+    `script` says how each launched attempt goes; `sources` maps a source URL to a word for its content.
+    """
+
+    def __init__(
+        self,
+        *,
+        nodes: Sequence[NodeReport],
+        script: Callable[[Launch], Script],
+        sources: dict[str, str] | None = None,
+        schedule: str = "first-fit",
+    ) -> None:
+        self.clock = VirtualClock()
+        self.store = MemoryStore()
+        self.launcher = VirtualLauncher(self.clock, nodes, script)
+        self.sources = sources or {}
+        self._policy: queue.Policy = plugins.load("schedule", schedule).place
+        self._uids = 0
+        self._loop = self._new_loop()
+
+    def apply(self, *documents: Document) -> list[declare.Outcome]:
+        """Declare, as `hall apply` does; raises `declare.Refusal`."""
+        return _finish(
+            declare.apply(
+                self.store,
+                documents,
+                fingerprint=self._fingerprint,
+                new_uid=self._new_uid,
+                now=self.clock.now(),
+            )
+        )
+
+    def delete(self, kind: str, name: str) -> None:
+        _finish(declare.delete(self.store, Key(kind, "default", name), self.clock.now()))
+
+    def cancel(self, name: str) -> None:
+        _finish(declare.cancel(self.store, Key("run", "default", name), self.clock.now()))
+
+    def advance(self, seconds: float) -> None:
+        """Let time pass, the loop doing whatever falls due in it."""
+        end = self.clock.now() + seconds
+        while True:
+            wait_s = max(SHORTEST_STEP_S, _finish(self._loop.step()))
+            left_s = end - self.clock.now()
+            if left_s <= 0:
+                return
+            self.clock.advance(min(wait_s, left_s))
+
+    def restart(self) -> None:
+        """Kill the control plane and start it again: all it kept in memory is gone."""
+        self._loop = self._new_loop()
+
+    def get(self, kind: str, name: str) -> AnyResource | None:
+        return _finish(self.store.get(Key(kind, "default", name)))
+
+    def all(self, kind: str) -> list[AnyResource]:
+        return _finish(self.store.all(kind))
+
+    def events(self) -> list[Event]:
+        """Oldest first."""
+        return _finish(self.store.events(limit=100_000))[::-1]
+
+    def _new_loop(self) -> Loop:
+        return Loop(
+            store=self.store,
+            launcher=self.launcher,
+            clock=self.clock,
+            new_uid=self._new_uid,
+            fingerprint=self._fingerprint,
+            policy=self._policy,
+        )
+
+    def _new_uid(self) -> str:
+        self._uids += 1
+        return f"uid-{self._uids}"
+
+    async def _fingerprint(self, url: str) -> str:
+        if url not in self.sources:
+            raise Rejected(f"no file at {url}")
+        return self.sources[url]
+
+
+def _finish(coroutine: Coroutine[Any, Any, T]) -> T:
+    """Run a coroutine that never waits. In the twin nothing does: its adapters are in memory."""
+    try:
+        coroutine.send(None)
+    except StopIteration as done:
+        return done.value  # type: ignore[no-any-return]
+    coroutine.close()
+    raise RuntimeError("a part of the twin waited for the real world")

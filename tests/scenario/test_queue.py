@@ -1,0 +1,64 @@
+"""Who starts when, and what those who wait are told, on virtual time."""
+
+from __future__ import annotations
+
+from modelhall.core.kinds import Project, Resources, Run
+from modelhall.core.kinds.project import Quota
+from modelhall.twin.plant import Plant
+
+
+def command(name: str, cpus: float = 1, **fields: object) -> Run:
+    return Run(name=name, command=("work",), resources=Resources(cpus=cpus), **fields)  # type: ignore[arg-type]
+
+
+def state(plant: Plant, name: str) -> str:
+    return plant.get("run", name).status.state
+
+
+def test_runs_fill_the_nodes_and_the_next_one_waits_with_its_reason(plant: Plant) -> None:
+    plant.apply(*(command(f"job-{number}", cpus=2) for number in range(3)))
+    plant.advance(1)
+    assert [state(plant, f"job-{number}") for number in range(3)] == ["running", "running", "queued"]
+    reason = plant.get("run", "job-2").status.reason
+    assert "waits for 2 CPUs" in reason
+    assert "used by job-" in reason
+    plant.advance(12)
+    assert state(plant, "job-2") == "running"
+
+
+def test_a_higher_priority_goes_first(plant: Plant) -> None:
+    plant.apply(command("first", 2), command("second", 2))
+    plant.advance(1)
+    plant.apply(command("low", 2), command("high", 2, priority=5))
+    plant.advance(11)
+    assert (state(plant, "high"), state(plant, "low")) == ("running", "running")
+    order = [launch.run for launch in plant.launcher.starts]
+    assert order.index("high") < order.index("low")
+
+
+def test_a_small_run_does_not_overtake_a_large_one_that_waits(plant: Plant) -> None:
+    plant.apply(command("a", 1), command("b", 1), command("c", 1))
+    plant.advance(1)
+    plant.apply(command("large", 2))
+    plant.advance(1)
+    plant.apply(command("small", 1))
+    plant.advance(1)
+    assert (state(plant, "large"), state(plant, "small")) == ("queued", "queued")
+
+
+def test_what_no_node_can_hold_says_so_and_holds_nobody_up(plant: Plant) -> None:
+    plant.apply(command("giant", 64), command("small", 1))
+    plant.advance(1)
+    assert "the largest node, n1, has 2" in plant.get("run", "giant").status.reason
+    assert state(plant, "small") == "running"
+
+
+def test_a_project_over_its_quota_waits_while_another_starts(plant: Plant) -> None:
+    plant.apply(Project(name="team", quota=Quota(cpus=1)))
+    plant.apply(command("one", project="team"), command("two", project="team"), command("other"))
+    plant.advance(1)
+    states = {run.key.name: run.status for run in plant.all("run")}
+    assert states["other"].state == "running"
+    held = [status for status in states.values() if status.state == "queued"]
+    assert len(held) == 1
+    assert "holds 1 of its 1 CPUs" in held[0].reason
