@@ -18,7 +18,17 @@ from modelhall.core.kinds.base import Frozen
 from modelhall.core.names import did_you_mean
 
 PREFIX = "MODELHALL_"
-PASSED_ON = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "TZ", "LD_LIBRARY_PATH", "VIRTUAL_ENV", "OPENBLAS_CORETYPE")
+PASSED_ON = (
+    "PATH",
+    "HOME",
+    "LANG",
+    "LC_ALL",
+    "TMPDIR",
+    "TZ",
+    "LD_LIBRARY_PATH",
+    "VIRTUAL_ENV",
+    "OPENBLAS_CORETYPE",
+)
 """What programs that the hall starts see of its own environment."""
 
 
@@ -26,7 +36,9 @@ class Settings(Frozen):
     """Everything about a hall that is not declared in a hall file."""
 
     home: Path = Field(description="Holds everything the hall keeps.")
-    port: int = Field(default=7070, ge=0, le=65535, description="Control API and console; 0 takes a free one.")
+    port: int = Field(
+        default=7070, ge=0, le=65535, description="Control API and console; 0 takes a free one."
+    )
     gateway_port: int = Field(default=7080, ge=0, le=65535, description="Gateway; 0 takes a free one.")
     schedule: str = Field(default="first-fit", description="A file in modelhall/policy/schedule.")
     settle_s: float = Field(default=5.0, gt=0, description="Seconds between entries in the ledger.")
@@ -36,8 +48,12 @@ class Settings(Frozen):
     price_per_kwh: float = Field(default=0.30, ge=0, description="Price of electricity.")
     co2_g_per_kwh: float = Field(default=400.0, ge=0, description="Grams of CO2e for a kilowatt hour.")
     pue: float = Field(default=1.0, ge=1, le=10, description="What the building draws for a watt of machine.")
-    busy_w: float = Field(default=3.5, ge=0, description="Watts of a busy processor, where none are measured.")
-    idle_w: float = Field(default=0.74, ge=0, description="Watts of a processor that is held and does nothing.")
+    busy_w: float = Field(
+        default=3.5, ge=0, description="Watts of a busy processor, where none are measured."
+    )
+    idle_w: float = Field(
+        default=0.74, ge=0, description="Watts of a processor that is held and does nothing."
+    )
 
     environment: dict[str, str] = Field(default_factory=dict, description="Passed on to programs.")
 
@@ -64,7 +80,9 @@ def load(environment: Mapping[str, str] = os.environ, **given: Any) -> Settings:
         mistake = error.errors()[0]
         name = str(mistake["loc"][0])
         if mistake["type"] == "extra_forbidden":
-            raise Rejected(f"no setting {name!r}; {did_you_mean(name, known)}", file=str(home / "hall.toml")) from None
+            raise Rejected(
+                f"no setting {name!r}; {did_you_mean(name, known)}", file=str(home / "hall.toml")
+            ) from None
         raise Rejected(f"{mistake['msg']}, not {mistake['input']!r}", field=name) from None
 
 

@@ -1,4 +1,4 @@
-"""What every book promises, and what a durable one promises on top. Every file in adapters/book is tested."""
+"""What every book promises, and what a durable one promises on top. Every adapter found is tested."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def book(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Book]:
     asyncio.run(opened.close())
 
 
-def usage(request: str, *, at: float = 100.0, replica: str = "digits-0", project: str = "default") -> Usage:
+def usage(request: str, *, at: float = 100, replica: str = "digits-0", project: str = "default") -> Usage:
     return Usage(
         request=request, at=at, project=project, service="digits", version="3f2a", replica=replica, status=200,
         tries=1, duration_s=0.5, weight=0.25, bytes_in=10, bytes_out=20,
@@ -39,9 +39,8 @@ def usage(request: str, *, at: float = 100.0, replica: str = "digits-0", project
 
 
 def entry(id: str, debit: str = "run/default/train", **fields: object) -> Entry:
-    return Entry(
-        **{"id": id, "at": 1.0, "project": "default", "debit": debit, "credit": "node/default/n1", **fields}
-    )
+    some = {"at": 1.0, "project": "default", "credit": "node/default/n1"}
+    return Entry(**{**some, "id": id, "debit": debit, **fields})
 
 
 def test_what_was_entered_is_read_back_as_it_was(book: Book) -> None:
@@ -71,10 +70,8 @@ def test_what_is_not_in_the_book_is_not_found(book: Book) -> None:
 def test_an_id_that_is_there_is_passed_over_and_the_rest_is_entered(book: Book) -> None:
     async def story() -> None:
         await book.append(usage=[usage("r1")], entries=[entry("a", cost_nano=1)])
-        await book.append(
-            usage=[usage("r1", at=999), usage("r2")],
-            entries=[entry("a", cost_nano=100), entry("b", cost_nano=10)],
-        )
+        await book.append(usage=[usage("r1", at=999)], entries=[entry("a", cost_nano=100)])
+        await book.append(usage=[usage("r1"), usage("r2")], entries=[entry("a"), entry("b", cost_nano=10)])
         assert await book.usage("r1") == usage("r1")
         assert await book.usage("r2") == usage("r2")
         assert [total.cost_nano for total in await book.totals("project")] == [11]
@@ -139,20 +136,11 @@ def test_unsettled_requests_are_found_by_replica_and_by_when_they_ended(book: Bo
 
 def test_totals_are_summed_by_each_dimension(book: Book) -> None:
     served = {"run": REPLICA.path, "service": "service/default/digits"}
+    estimated = {"energy_j": 10, "energy_source": "model", "measured": False}
+    measured = {"energy_j": 20, "energy_source": "rapl", "measured": True}
     entries = [
-        entry(
-            "a", run="run/default/train", cpu_s=1, energy_j=10, energy_source="model", co2_g=1, cost_nano=100
-        ),
-        entry(
-            "b",
-            "request/r1",
-            **served,
-            cpu_s=2,
-            energy_j=20,
-            energy_source="rapl",
-            measured=True,
-            cost_nano=200,
-        ),
+        entry("a", run="run/default/train", cpu_s=1, co2_g=1, cost_nano=100, **estimated),
+        entry("b", "request/r1", **served, cpu_s=2, cost_nano=200, **measured),
         entry("c", "request/r2", **served, credit="node/default/n2", cost_nano=300),
         entry("d", "standby/default/digits-0", **served, credit="node/default/n2", cpu_s=3, cost_nano=400),
         entry("e", "request/r3", project="research", credit="standby/research/gone"),
@@ -180,8 +168,8 @@ def test_totals_are_summed_by_each_dimension(book: Book) -> None:
         assert (whole.requests, whole.cpu_s, whole.energy_j, whole.co2_g) == (2, 6, 30, 1)
         assert whole.energy_sources == ("model", "rapl")
         assert not whole.measured, "a part of it comes from a model"
-        (measured,) = await book.totals("service")
-        assert measured.measured, "entries without joules do not make the others less measured"
+        (service,) = await book.totals("service")
+        assert service.measured, "entries without joules do not make the others less measured"
 
     asyncio.run(story())
 
@@ -246,7 +234,7 @@ from modelhall.core.ports.book import Entry
 async def main():
     book = SqliteBook(Path(sys.argv[1]))
     for number in range(1_000_000):
-        entry = Entry(id=str(number), at=0, project="default", debit="run/default/r", credit="node/default/n", cost_nano=1)
+        entry = Entry(id=str(number), at=0, project="default", debit="run/a/b", credit="node/a/b", cost_nano=1)
         await book.append(entries=[entry], marks={"entered": number + 1})
         print(number + 1, flush=True)
 
@@ -256,9 +244,8 @@ asyncio.run(main())
 
 def test_what_append_returned_from_survives_a_kill_and_marks_agree_with_entries(tmp_path: Path) -> None:
     path = tmp_path / "book.db"
-    with subprocess.Popen(
-        [sys.executable, "-c", APPEND_FOR_EVER, str(path)], stdout=subprocess.PIPE
-    ) as writer:
+    argv = [sys.executable, "-c", APPEND_FOR_EVER, str(path)]
+    with subprocess.Popen(argv, stdout=subprocess.PIPE) as writer:
         assert writer.stdout is not None
         promised = [int(writer.stdout.readline()) for _ in range(20)][-1]
         writer.send_signal(signal.SIGKILL)

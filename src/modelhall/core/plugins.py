@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import ast
 import importlib
-import importlib.util
 from functools import cache
 from pathlib import Path
 from types import ModuleType
@@ -33,6 +32,8 @@ PLACES = {
     "blobs": "modelhall.adapters.blobs",
 }
 """Where each sort of plug-in lives."""
+
+PACKAGE = Path(__file__).parents[1]
 
 ELSEWHERE = {"network": "modelhall.networks"}
 """Sorts that have more names than files of their own. The module here has a function `elsewhere()` which maps
@@ -124,7 +125,7 @@ def _type(argument: ast.arg) -> Any:
     # The source is the hall's own file, and the names it may use are the ones listed.
     return eval(
         compile(ast.Expression(argument.annotation), "annotation", "eval"), {"__builtins__": {}}, _TYPES
-    )  # noqa: S307
+    )
 
 
 def _path(sort: str, name: str, field: str | None) -> Path:
@@ -136,11 +137,10 @@ def _path(sort: str, name: str, field: str | None) -> Path:
 
 @cache
 def _files(sort: str) -> dict[str, Path]:
-    spec = importlib.util.find_spec(PLACES[sort])
-    if spec is None or spec.submodule_search_locations is None:
-        return {}
+    # By its path, since even finding a package by name imports the packages around it.
+    folder = PACKAGE.joinpath(*PLACES[sort].split(".")[1:])
+    modules = folder.iterdir() if folder.is_dir() else ()
     more = importlib.import_module(ELSEWHERE[sort]).elsewhere() if sort in ELSEWHERE else {}
-    modules = (path for place in spec.submodule_search_locations for path in Path(place).iterdir())
     own = {
         _name(sort, path): path / "__init__.py" if path.is_dir() else path
         for path in modules

@@ -56,11 +56,18 @@ class Hall:
     def __enter__(self) -> Hall:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self.close()
 
     def close(self) -> None:
         self._http.close()
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """What a request of one's own needs, such as one to the gateway."""
+        return {"authorization": self._http.headers["authorization"]}
 
     def apply(
         self,
@@ -75,7 +82,12 @@ class Hall:
         With `wait`, come back when all is true; raises Failed when something cannot become so.
         """
         declared = read_hall_file(Path(what)) if isinstance(what, str | Path) else list(what)
-        body = {"documents": [d.document.model_dump(mode="json", exclude_defaults=True) | {"kind": d.document.kind} for d in declared]}
+        body = {
+            "documents": [
+                d.document.model_dump(mode="json", exclude_defaults=True) | {"kind": d.document.kind}
+                for d in declared
+            ]
+        }
         answer = self._http.post(f"{self.address}/api/v1/apply", json={**body, "dry_run": dry_run})
         if answer.is_error:
             error, place = _error(answer)
@@ -123,6 +135,11 @@ class Hall:
     def list(self, kind: str, *, project: str | None = None) -> list[AnyResource]:
         """All resources of a kind, of one project or of all."""
         return [_resource(data) for data in self._get(f"/api/v1/{kind}s", project=project)]
+
+    def rows(self, dataset: str, *, split: str = "train", limit: int = 5) -> list[dict[str, Any]]:
+        """The first rows of a split of the data set's current version; bytes come as base64."""
+        path = f"/api/v1/datasets/{dataset}/rows"
+        return list(self._get(path, project=self._project, split=split, limit=limit))
 
     def delete(self, kind: str, name: str) -> None:
         """Have a resource removed; raises NotFound, or Conflict while another names it."""
@@ -198,7 +215,9 @@ def read_hall_file(path: Path) -> list[Declared]:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise Rejected(f"cannot be read: {error}", file=str(path)) from None
-    return [hallfile.anchored(declared, path.absolute().parent) for declared in hallfile.parse(text, str(path))]
+    return [
+        hallfile.anchored(declared, path.absolute().parent) for declared in hallfile.parse(text, str(path))
+    ]
 
 
 def follow(hall: Hall, run: str) -> Iterator[bytes]:
@@ -291,5 +310,3 @@ def _error(answer: httpx.Response) -> tuple[HallError, int | None]:
         case code if code < 500:
             return Rejected(message, field=field, status=code), place
     return Broken(f"the hall answered {answer.status_code}: {message}"), place
-
-

@@ -44,7 +44,7 @@ class Endpoint:
         is then sent once more, on another.
         """
         while True:
-            kept = self._kept()
+            kept = self._idle.pop() if self._idle else None
             self._count(1)
             try:
                 connection = kept or await self._connect(timeout_s)
@@ -91,9 +91,6 @@ class Endpoint:
             self._count(0)
             self._changed()
 
-    def _kept(self) -> Connection | None:
-        return self._idle.pop() if self._idle else None
-
     async def _connect(self, timeout_s: float) -> Connection:
         loop = asyncio.get_running_loop()
         try:
@@ -118,6 +115,4 @@ class Endpoint:
 
     def _count(self, change: int) -> None:
         self._in_flight += change
-        self.facts = balance.Replica(
-            name=self.name, in_flight=self._in_flight, healthy=not self.health.out
-        )
+        self.facts = balance.Replica(name=self.name, in_flight=self._in_flight, healthy=not self.health.out)

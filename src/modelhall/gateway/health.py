@@ -1,7 +1,7 @@
 """Which replicas may be asked: decisions about one replica's health, as functions of facts.
 
-A replica goes out on bad evidence and comes back when its time out is over and it answers a check. Each time out
-is longer than the one before, until it has stayed in for a while.
+A replica goes out on bad evidence and comes back when its time out is over and it answers a check. Each time
+out is longer than the one before, until it has stayed in for a while.
 """
 
 from __future__ import annotations

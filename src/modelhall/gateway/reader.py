@@ -1,7 +1,7 @@
 """Bytes to requests, within limits. What is ambiguous is refused, never guessed.
 
 Two servers in a row that read one stream of bytes differently can be made to mix up callers (request
-smuggling). So there is one strict reading: llhttp's, without leniency, and what it leaves open is closed here.
+smuggling). So there is one strict reading, llhttp's without leniency; what it leaves open is closed here.
 """
 
 from __future__ import annotations
@@ -123,7 +123,7 @@ class RequestReader:
             raise Rejected(f"the body is larger than {self._sizes.body_bytes} bytes", status=413)
 
     def _check_padding(self) -> None:
-        """Bound what the parser takes in without a callback: an endless header, trailer or chunk extension."""
+        """Bound what the parser takes in without a word: an endless header, trailer or chunk extension."""
         allowed = self._sizes.head_bytes
         if self.in_head and self._unfinished_bytes > allowed:
             raise Rejected(f"the head is larger than {allowed} bytes", status=431)

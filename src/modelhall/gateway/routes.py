@@ -1,15 +1,15 @@
-"""The table of services: which replicas stand behind each name. Kept fresh from the store, kept when it is gone."""
+"""The table of services: which replicas stand behind each name, as the store said last."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterator
 
 from modelhall.core import plugins
 from modelhall.core.errors import HallError
-from modelhall.core.kinds import Key, ServiceResource
-from modelhall.core.kinds.service import Service
+from modelhall.core.kinds import Key
+from modelhall.core.kinds.service import Service, ServiceResource
 from modelhall.core.ports.store import Change, Store
 from modelhall.gateway.endpoint import Endpoint
 from modelhall.policy import balance
@@ -21,7 +21,7 @@ POLL_AFTER_FAILURE_S = 1.0
 
 
 class Route:
-    """One service as the gateway sees it now. The object stays while the service does; its content changes."""
+    """One service as the gateway sees it now. The object stays, its content changes."""
 
     def __init__(self, resource: ServiceResource) -> None:
         self.key: Key = resource.key
@@ -34,10 +34,12 @@ class Route:
         """Take over what the store says; replicas that stay keep their connections and their health."""
         self.document: Service = resource.document
         self.version = resource.status.version
-        self._policy: balance.Pick = plugins.load("balance", self.document.balance).pick
+        self._pick: balance.Pick = plugins.load("balance", self.document.balance).pick
         known = {endpoint.replica: endpoint for endpoint in self.endpoints}
         ready = resource.status.ready
-        self.endpoints = tuple(known.pop(replica, None) or Endpoint(replica, self._wake) for replica in ready)
+        self.endpoints = tuple(
+            known.pop(replica) if replica in known else Endpoint(replica, self._wake) for replica in ready
+        )
         for gone in known.values():
             gone.close()
         self._wake()
@@ -53,13 +55,24 @@ class Route:
         """How many replicas may be asked."""
         return sum(endpoint.facts.healthy for endpoint in self.endpoints)
 
+    def has_version(self, version: str) -> bool:
+        return any(endpoint.version.startswith(version) for endpoint in self.endpoints)
+
     def pick(self, version: str | None, tried: Collection[Endpoint]) -> Endpoint | None:
-        """The replica for the next try: of the version asked for, and not among `tried`."""
-        candidates = {e.name: e for e in self._serving(version) if e not in tried}
+        """The replica for the next try: of `version`, if one is asked for, and not among `tried`."""
+        candidates = [
+            endpoint
+            for endpoint in self.endpoints
+            if endpoint not in tried and (version is None or endpoint.version.startswith(version))
+        ]
         request = balance.Request(sequence=self._picked)
         self._picked += 1
-        choice = self._policy(request, [e.facts for e in candidates.values()])
-        return candidates[choice.name] if choice else None
+        choice = self._pick(request, [endpoint.facts for endpoint in candidates])
+        return next((e for e in candidates if e.facts is choice), None)
+
+    def is_last(self, endpoint: Endpoint) -> bool:
+        """Whether no other replica could be asked instead."""
+        return not any(other.facts.healthy for other in self.endpoints if other is not endpoint)
 
     async def change(self, timeout_s: float) -> bool:
         """Wait until replicas come, go, or change their health; return whether that happened in time."""
@@ -69,15 +82,6 @@ class Route:
         except TimeoutError:
             return False
         return True
-
-    def has_version(self, version: str) -> bool:
-        return any(e.version.startswith(version) for e in self.endpoints)
-
-    def _serving(self, version: str | None) -> Iterable[Endpoint]:
-        """The replicas of `version`; if it is not given, of the service's own as soon as one of them is ready."""
-        if version is not None:
-            return [e for e in self.endpoints if e.version.startswith(version)]
-        return [e for e in self.endpoints if e.version == self.version] or self.endpoints
 
     def _wake(self) -> None:
         self._changed.set()
@@ -101,7 +105,7 @@ class Routes:
         return self._by_key.get((project, name))
 
     async def follow(self) -> None:
-        """Keep the table as the store has it, until cancelled. While the store is silent the last one stands."""
+        """Keep the table as the store has it, until cancelled. While the store is silent, it stands."""
         reachable = True
         while True:
             try:
@@ -109,7 +113,7 @@ class Routes:
                 if not reachable:
                     log.info("routes.fresh services=%d", len(self._by_key))
                 reachable = True
-            except Exception as error:  # whatever befalls the store must not end the serving
+            except Exception as error:  # noqa: BLE001 - whatever befalls the store, serving goes on
                 if reachable:
                     log.warning("routes.stale services=%d reason=%r", len(self._by_key), error)
                 reachable = False
@@ -117,7 +121,7 @@ class Routes:
 
     async def _catch_up(self) -> None:
         if not self.loaded:
-            for resource in await self._store.list("service"):
+            for resource in await self._store.all("service"):
                 self._put(resource)
                 self._revision = max(self._revision, resource.revision)
             self.loaded = True

@@ -8,7 +8,6 @@ import resource
 import signal
 import socket
 from collections.abc import Callable
-from typing import Any
 
 from modelhall.core.errors import Rejected
 from modelhall.gateway.caller import CallerConnection, Limits
@@ -37,7 +36,8 @@ class Server:
         loop = asyncio.get_running_loop()
         listening = _bind(host, port)
         self._listener = await loop.create_server(self._accept, sock=listening, backlog=BACKLOG)
-        return listening.getsockname()[:2]
+        name: tuple[str, int] = listening.getsockname()
+        return name[0], name[1]
 
     async def close(self, grace_s: float) -> None:
         """Accept nobody more, let what has been asked be answered within `grace_s`, then close."""
@@ -81,7 +81,7 @@ async def until_told_to_stop() -> None:
 
 
 def _bind(host: str, port: int) -> socket.socket:
-    listening: Any = None
+    listening: socket.socket | None = None
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
         listening = socket.socket(family, kind, protocol)

@@ -31,7 +31,7 @@ class Failure(NotNow):
         self.sent = sent
         """Whether the replica may have seen the request."""
         self.stale = stale
-        """Whether it may just be that the replica closed an idle connection while the request was on its way."""
+        """Whether the replica may just have closed an idle connection while the request was on its way."""
 
 
 class Reply:
@@ -56,7 +56,7 @@ class Reply:
             await self._more()
 
     async def gather(self) -> bytes | None:
-        """The whole body; None when it is too large to be held and must be taken in pieces. Raises Failure."""
+        """The whole body, or None when it is too large to be held and comes in pieces. Raises Failure."""
         while not self._ended and self.has_room:
             await self._more()
         if self._failure is not None:
@@ -176,7 +176,7 @@ class Connection(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         reply = self._reply
         if reply is None:
-            self._transport.abort()  # it speaks without being asked: nothing on this connection can be trusted
+            self._transport.abort()  # it speaks unasked: nothing on this connection can be trusted
             return
         self._heard = True
         self._deadline = self._loop.time() + self._timeout_s

@@ -46,14 +46,12 @@ class Price(NamedTuple):
 
 
 def price(rates: Rates, shares: Sequence[Share]) -> list[Price]:
-    """What each share of one use costs; the money sums to the price of the whole, rounded once."""
-    kwhs = [share.energy_j * rates.pue / JOULES_PER_KWH for share in shares]
-    costs = [
-        share.cpu_s / 3600 * rates.price_per_cpu_hour + kwh * rates.price_per_kwh
-        for share, kwh in zip(shares, kwhs, strict=True)
+    """What each share of one use costs. The money sums exactly to the price of the whole, rounded once."""
+    whole = Share(fsum(share.cpu_s for share in shares), fsum(share.energy_j for share in shares))
+    nanos = split(round(_cost(rates, whole) * NANO), [_cost(rates, share) for share in shares])
+    return [
+        Price(_kwh(rates, share) * rates.co2_g_per_kwh, nano) for share, nano in zip(shares, nanos, strict=True)
     ]
-    nanos = split(round(fsum(costs) * NANO), costs)
-    return [Price(kwh * rates.co2_g_per_kwh, nano) for kwh, nano in zip(kwhs, nanos, strict=True)]
 
 
 def split(amount: int, shares: Sequence[float]) -> list[int]:
@@ -70,3 +68,11 @@ def split(amount: int, shares: Sequence[float]) -> list[int]:
     for i in by_remainder[: amount - sum(parts)]:
         parts[i] += 1
     return parts
+
+
+def _cost(rates: Rates, share: Share) -> float:
+    return share.cpu_s / 3600 * rates.price_per_cpu_hour + _kwh(rates, share) * rates.price_per_kwh
+
+
+def _kwh(rates: Rates, share: Share) -> float:
+    return share.energy_j * rates.pue / JOULES_PER_KWH

@@ -65,4 +65,6 @@ def _way(family: str) -> Any:
     network of our own starts seconds earlier without transformers.
     """
     borrowed = plugins.load("network", family).__name__.rpartition(".")[2] == "_transformers"
-    return importlib.import_module("modelhall.networks._transformers" if borrowed else "modelhall.networks._own")
+    return importlib.import_module(
+        "modelhall.networks._transformers" if borrowed else "modelhall.networks._own"
+    )

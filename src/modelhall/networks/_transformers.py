@@ -66,7 +66,11 @@ def build(
         "positions": None if positions is None else positions + _MORE_POSITIONS,
     }  # fmt: skip
     kind = _configuration(model_type)
-    fields = {**_from_shape(kind, shape), **_from_short(kind, model_type, short), **_checked(kind, config or {})}
+    fields = {
+        **_from_shape(kind, shape),
+        **_from_short(kind, model_type, short),
+        **_checked(kind, config or {}),
+    }
     try:
         module: nn.Module = _head(model_type, kind, shape.head).from_config(kind(**fields))
         _try_out(module, shape)
@@ -94,7 +98,9 @@ def _configuration(model_type: str) -> Any:
         if name in transformers.CONFIG_MAPPING:
             return transformers.CONFIG_MAPPING[name]
     known = did_you_mean(model_type, transformers.CONFIG_MAPPING)
-    raise Rejected(f"transformers has a folder but no model type {model_type!r}; {known}", field="network.family")
+    raise Rejected(
+        f"transformers has a folder but no model type {model_type!r}; {known}", field="network.family"
+    )
 
 
 def _head(model_type: str, kind: Any, head: str) -> Any:
@@ -154,5 +160,7 @@ def _try_out(module: nn.Module, shape: Shape) -> None:
             row = torch.full((1, shape.sizes["length"]), shape.sizes["vocabulary"] - 1)
             module.eval()(input_ids=row, attention_mask=torch.ones_like(row))
         else:
-            module.eval()(pixel_values=torch.zeros(1, *(shape.sizes[s] for s in ("channels", "height", "width"))))
+            module.eval()(
+                pixel_values=torch.zeros(1, *(shape.sizes[s] for s in ("channels", "height", "width")))
+            )
     module.train()

@@ -13,7 +13,11 @@ from modelhall.core.shape import Shape
 
 
 def build(
-    shape: Shape, *, channels: list[int] = [16, 32], hidden: int = 64, dropout: float = 0.1  # noqa: B006
+    shape: Shape,
+    *,
+    channels: list[int] = [16, 32],
+    hidden: int = 64,
+    dropout: float = 0.1,  # noqa: B006
 ) -> nn.Module:
     """One block for each number in `channels`. Takes images of any size the blocks can halve."""
     if shape.head != "image-classification":
@@ -48,7 +52,11 @@ class Cnn(nn.Module):
                 blocks.append(nn.MaxPool2d(2))
             for width in (before, after):
                 # Batch normalisation has a bias of its own.
-                blocks += [nn.Conv2d(width, after, 3, padding=1, bias=False), nn.BatchNorm2d(after), nn.ReLU()]
+                blocks += [
+                    nn.Conv2d(width, after, 3, padding=1, bias=False),
+                    nn.BatchNorm2d(after),
+                    nn.ReLU(),
+                ]
         self.features = nn.Sequential(*blocks)
         self.head = nn.Sequential(
             nn.AdaptiveAvgPool2d(2),

@@ -46,6 +46,12 @@ class Examples:
     def __len__(self) -> int:
         return len(self.inputs)
 
+    @classmethod
+    def join(cls, parts: Sequence[Examples]) -> Examples:
+        """The rows of several requests below each other."""
+        lengths = [length for part in parts for length in part.lengths or ()]
+        return cls(inputs=[row for part in parts for row in part.inputs], lengths=lengths or None)
+
 
 @dataclass(frozen=True, kw_only=True)
 class Predictions:
@@ -57,6 +63,10 @@ class Predictions:
     truth: Sequence[Any] | None = None
     loss: float | None = None
     """Mean over the rows, where the truth is known."""
+
+    def rows(self, start: int, stop: int) -> Predictions:
+        """A part of them, as for one request of a batch."""
+        return Predictions(predicted=self.predicted[start:stop], scores=self.scores[start:stop])
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,7 +96,11 @@ class Task(Protocol):
         ...
 
     def read(self, inputs: Mapping[str, Tensor]) -> Examples:
-        """The rows of a request; raises Rejected for what cannot be read."""
+        """The rows of a request, which holds all of `inputs`; raises Rejected for what cannot be read."""
+        ...
+
+    def sample(self) -> dict[str, Tensor]:
+        """A request of one row that can be read, to warm up with."""
         ...
 
     def batch(self, examples: Examples, rows: Sequence[int]) -> Batch:
@@ -118,7 +132,9 @@ def fit(
     module = plugins.load("task", name, field="task")
     for part in columns:
         if part not in module.COLUMNS:
-            raise Rejected(f"{name} has no {part!r}; {did_you_mean(part, module.COLUMNS)}", field=f"columns.{part}")
+            raise Rejected(
+                f"{name} has no {part!r}; {did_you_mean(part, module.COLUMNS)}", field=f"columns.{part}"
+            )
     if "train" not in splits:
         raise Rejected(f"no train split; there is: {', '.join(splits)}", field="data")
     placed = {**module.COLUMNS, **columns}

@@ -30,7 +30,9 @@ class Classes:
         self.outputs = (
             Tensor(name="label", datatype="BYTES", shape=(-1,)),
             Tensor(name="score", datatype="FP32", shape=(-1,)),
-            Tensor(name="scores", datatype="FP32", shape=(-1, many), parameters={"labels": list(self.labels)}),
+            Tensor(
+                name="scores", datatype="FP32", shape=(-1, many), parameters={"labels": list(self.labels)}
+            ),
         )
 
     def check(self, splits: Mapping[str, pl.DataFrame], column: str) -> None:
@@ -52,7 +54,9 @@ class Classes:
 
     def loss(self, network: Network, batch: Batch, *, label_smoothing: float) -> torch.Tensor:
         """Cross-entropy."""
-        return functional.cross_entropy(_logits(network, batch), batch["labels"], label_smoothing=label_smoothing)
+        return functional.cross_entropy(
+            _logits(network, batch), batch["labels"], label_smoothing=label_smoothing
+        )
 
     def predict(self, network: Network, batch: Batch) -> Predictions:
         """The likeliest class of each row, as a number, and the probability of every class."""
@@ -87,9 +91,13 @@ class Classes:
 
 def labels_of(column: pl.Series) -> list[str]:
     """Every label of the training split, sorted; numbers by value."""
-    labels = sorted(set(_words("train", column)), key=lambda label: (not _is_number(label), _value(label), label))
+    labels = sorted(
+        set(_words("train", column)), key=lambda label: (not _is_number(label), _value(label), label)
+    )
     if len(labels) < 2:
-        raise Rejected(f"every row of train has the label {labels[0]!r}: nothing to tell apart", field="columns.label")
+        raise Rejected(
+            f"every row of train has the label {labels[0]!r}: nothing to tell apart", field="columns.label"
+        )
     return labels
 
 

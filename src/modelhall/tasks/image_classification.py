@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 
 from modelhall.core.errors import Rejected
 from modelhall.core.shape import Shape
@@ -32,10 +32,14 @@ MAX_PIXELS = 50_000_000
 """Larger pictures are refused before they are unpacked."""
 
 
-def fit(splits: Mapping[str, pl.DataFrame], columns: Mapping[str, str], *, length: int | None) -> ImageClassification:
+def fit(
+    splits: Mapping[str, pl.DataFrame], columns: Mapping[str, str], *, length: int | None
+) -> ImageClassification:
     """Learn labels, size, colour and the mean and spread of each channel from the training split."""
     train = splits["train"]
-    pictures = [_open(data, f"row {row} of train") for row, data in enumerate(_bytes(train[columns["image"]]))]
+    pictures = [
+        _open(data, f"row {row} of train") for row, data in enumerate(_bytes(train[columns["image"]]))
+    ]
     (width, height), _ = Counter(picture.size for picture in pictures).most_common(1)[0]
     shrink = min(1.0, MAX_SIDE / max(width, height))
     channels = 1 if all(picture.mode in ("1", "L", "LA") for picture in pictures) else 3
@@ -73,7 +77,13 @@ class ImageClassification(Classes):
         spread: Sequence[float],
     ) -> None:
         super().__init__(labels)
-        self._fitted = {"columns": dict(columns), "labels": list(labels), "size": size, "mean": mean, "spread": spread}
+        self._fitted = {
+            "columns": dict(columns),
+            "labels": list(labels),
+            "size": size,
+            "mean": mean,
+            "spread": spread,
+        }
         self._columns = columns
         self._size = size
         self._mean = torch.tensor(mean).view(-1, 1, 1)
@@ -98,8 +108,14 @@ class ImageClassification(Classes):
                 data = base64.b64decode(text, validate=True)
             except (binascii.Error, ValueError):
                 raise Rejected(f"image {row} is not base64", field="inputs.image") from None
-            pixels.append(_pixels(_open(data, f"image {row}"), self._size))
+            pixels.append(_pixels(_open(data, f"image {row}", field="inputs.image"), self._size))
         return Examples(inputs=pixels)
+
+    def sample(self) -> dict[str, Tensor]:
+        buffer = io.BytesIO()
+        Image.new("L", (self._size[2], self._size[1])).save(buffer, format="PNG")
+        data = [base64.b64encode(buffer.getvalue()).decode()]
+        return {"image": Tensor(name="image", datatype="BYTES", shape=(1,), data=data)}
 
     def batch(self, examples: Examples, rows: Sequence[int]) -> Batch:
         """`pixel_values`, float32 (rows, channels, height, width), of mean 0 and spread 1 over the training split."""
@@ -122,15 +138,20 @@ def _bytes(column: pl.Series) -> list[bytes | None]:
     return column.to_list()
 
 
-def _open(data: bytes | None, name: str) -> Image.Image:
-    """A picture from its encoded bytes; raises Rejected, calling it `name`, if it is damaged."""
+def _open(data: bytes | None, name: str, *, field: str = "columns.image") -> Image.Image:
+    """A picture from its encoded bytes; raises Rejected, calling it `name`, if it is damaged or too large."""
     try:
         picture = Image.open(io.BytesIO(data or b""))
         if picture.width * picture.height > MAX_PIXELS:
-            raise Rejected(f"{name} has {picture.width}×{picture.height} pixels; {MAX_PIXELS} are read at most")
+            size = f"{picture.width}×{picture.height}"
+            raise Rejected(f"{name} has {size} pixels; {MAX_PIXELS} are read at most", field=field)
         picture.load()
+    except UnidentifiedImageError:
+        raise Rejected(
+            f"{name} is not a picture: it begins with {(data or b'')[:8]!r}", field=field
+        ) from None
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-        raise Rejected(f"{name} is not a picture that can be read: {error}", field="columns.image") from None
+        raise Rejected(f"{name} is a damaged picture: {error}", field=field) from None
     return picture
 
 

@@ -31,7 +31,9 @@ MAX_LENGTH = 256
 _SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
 
 
-def fit(splits: Mapping[str, pl.DataFrame], columns: Mapping[str, str], *, length: int | None) -> TextClassification:
+def fit(
+    splits: Mapping[str, pl.DataFrame], columns: Mapping[str, str], *, length: int | None
+) -> TextClassification:
     """Learn labels, vocabulary and the length of texts from the training split."""
     train = splits["train"]
     texts = _texts("train", train[columns["text"]])
@@ -85,6 +87,9 @@ class TextClassification(Classes):
                 raise Rejected(f"text {row} is not a string", field="inputs.text")
         tokens = self._tokens(inputs["text"].data)
         return Examples(inputs=tokens, lengths=[len(row) for row in tokens])
+
+    def sample(self) -> dict[str, Tensor]:
+        return {"text": Tensor(name="text", datatype="BYTES", shape=(1,), data=["a"])}
 
     def batch(self, examples: Examples, rows: Sequence[int]) -> Batch:
         """`input_ids` and `attention_mask`, int64 (rows, longest)."""

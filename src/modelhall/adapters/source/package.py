@@ -25,7 +25,9 @@ def find(url: str) -> list[Found]:
     for file in files:
         if not file.path.resolve().is_relative_to(folder.resolve()):
             raise Rejected(f"{url} leads out of the package {package!r}", field="source")
-        found.append(Found(path=file.path, name=f"package://{package}/{file.path.relative_to(folder).as_posix()}"))
+        found.append(
+            Found(path=file.path, name=f"package://{package}/{file.path.relative_to(folder).as_posix()}")
+        )
     return found
 
 

@@ -18,7 +18,7 @@ from typing import Any, NamedTuple, TypeVar
 
 from modelhall.core.errors import Broken, Conflict, NotNow, Rejected
 from modelhall.core.kinds import AnyResource, Key, resource_from_json
-from modelhall.core.ports.store import Change, Delete, Event, Put, Write
+from modelhall.core.ports.store import Change, Delete, Event, Write
 
 SCHEMA = 1
 EVENTS_KEPT = 50_000

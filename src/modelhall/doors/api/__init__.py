@@ -9,14 +9,18 @@ from __future__ import annotations
 from fastapi import FastAPI
 
 from modelhall import __version__
-from modelhall.app import Hall
+from modelhall.app.hall import Hall
 from modelhall.doors.api import answers, guard, pages, resources, work
 
 
 def create(hall: Hall) -> FastAPI:
     """The API of `hall` as an ASGI application."""
     api = FastAPI(
-        title="Modelhall control API", version=__version__, openapi_url="/api/openapi.json", docs_url=None, redoc_url=None
+        title="Modelhall control API",
+        version=__version__,
+        openapi_url="/api/openapi.json",
+        docs_url=None,
+        redoc_url=None,
     )
     api.state.hall = hall
     answers.install(api)

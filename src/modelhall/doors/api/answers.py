@@ -21,15 +21,15 @@ def install(api: FastAPI) -> None:
     api.add_exception_handler(HTTPException, _http)
 
 
-def error_response(
-    error: HallError, *, document: int | None = None, challenge: bool = False
-) -> JSONResponse:
+def error_response(error: HallError, *, document: int | None = None, challenge: bool = False) -> JSONResponse:
     """`document` is the place of the document that is wrong; `challenge` asks a browser for a token."""
     headers = {}
     if isinstance(error, NotNow):
         headers["Retry-After"] = str(max(1, math.ceil(error.delay_s)))
     if error.status == 401:
-        headers["WWW-Authenticate"] = 'Basic realm="Modelhall: the token is the password"' if challenge else "Bearer"
+        headers["WWW-Authenticate"] = (
+            'Basic realm="Modelhall: the token is the password"' if challenge else "Bearer"
+        )
     body = {"message": error.message, "who": error.who, "field": error.field, "document": document}
     return JSONResponse({"error": body}, status_code=error.status, headers=headers)
 

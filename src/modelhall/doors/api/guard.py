@@ -9,9 +9,9 @@ from typing import Any
 
 from fastapi import FastAPI
 
-from modelhall.app import Authenticate
 from modelhall.core.errors import Denied, HallError, Rejected
 from modelhall.doors.api.answers import error_response
+from modelhall.trust.tokens import Authenticator
 
 OPEN = ("/api/v1/health",)
 LARGEST_BODY_BYTES = 8 * 2**20
@@ -21,7 +21,7 @@ Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
 
-def install(api: FastAPI, authenticate: Authenticate) -> None:
+def install(api: FastAPI, authenticate: Authenticator) -> None:
     """Put the guard before every route, known or not."""
     api.add_middleware(_Guard, authenticate=authenticate)
 
@@ -29,7 +29,7 @@ def install(api: FastAPI, authenticate: Authenticate) -> None:
 class _Guard:
     """Plain ASGI, so that it stands before routing and sees what is not HTTP too."""
 
-    def __init__(self, app: Any, authenticate: Authenticate) -> None:
+    def __init__(self, app: Any, authenticate: Authenticator) -> None:
         self._app = app
         self._authenticate = authenticate
 
@@ -52,7 +52,9 @@ class _Guard:
         if not size.isdigit() or int(size) > LARGEST_BODY_BYTES:
             raise Rejected(f"a body may have {LARGEST_BODY_BYTES} bytes", status=413)
         if scope["path"] not in OPEN:
-            scope.setdefault("state", {})["identity"] = self._authenticate(_bearer(headers.get(b"authorization")))
+            scope.setdefault("state", {})["identity"] = self._authenticate(
+                _bearer(headers.get(b"authorization"))
+            )
 
 
 def _bearer(value: bytes | None) -> bytes | None:

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Query, Request
 
-from modelhall.app import Hall
+from modelhall.app.hall import Hall
 from modelhall.control.declare import Outcome, Refusal
 from modelhall.core import hallfile
 from modelhall.core.errors import NotFound, Rejected
@@ -71,7 +71,14 @@ async def events(
     key = _key(kind, name, project) if kind and name else None
     found = await hall.store.events(key, limit)
     return [
-        {"at": e.at, "kind": e.key.kind, "project": e.key.project, "name": e.key.name, "event": e.name, "message": e.message}
+        {
+            "at": e.at,
+            "kind": e.key.kind,
+            "project": e.key.project,
+            "name": e.key.name,
+            "event": e.name,
+            "message": e.message,
+        }
         for e in reversed(found)
     ]
 

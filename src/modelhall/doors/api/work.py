@@ -1,4 +1,4 @@
-"""Routes for runs and for what they cost."""
+"""Routes for runs, for rows to look at, and for what it all cost."""
 
 from __future__ import annotations
 
@@ -37,6 +37,18 @@ async def log(
         raise NotFound(f"no run {name}")
     text = await hall.launcher.log(AttemptId(run.uid, attempt or run.status.attempt), offset)
     return Response(text, media_type="text/plain; charset=utf-8")
+
+
+@router.get("/datasets/{name}/rows")
+async def rows(
+    name: str,
+    hall: TheHall,
+    project: Project = DEFAULT_PROJECT,
+    split: str = "train",
+    limit: Annotated[int, Query(ge=1, le=1000)] = 5,
+) -> list[dict[str, Any]]:
+    """The first rows of a split of the current version, to look at; bytes come as base64."""
+    return await hall.rows(Key("dataset", project, name), split, limit)
 
 
 @router.get("/bill")

@@ -21,7 +21,9 @@ def add_to(cli: typer.Typer) -> None:
 
 def predict(
     service: Annotated[str, typer.Argument()],
-    what: Annotated[list[str] | None, typer.Argument(help="Texts or image files; lines of standard input if none.")] = None,
+    what: Annotated[
+        list[str] | None, typer.Argument(help="Texts or image files; lines of standard input if none.")
+    ] = None,
     output: Output = Form.table,
     home: Home = None,
 ) -> None:
@@ -35,7 +37,10 @@ def predict(
         answers = hall.predict(service, rows)
     names = [name for name in answers[0] if name not in ("scores", "request")]
     shown = what or [str(row) for row in rows]
-    table = [(shown[place], *(_cell(answer[name]) for name in names), answer["request"]) for place, answer in enumerate(answers)]
+    table = [
+        (shown[place], *(_cell(answer[name]) for name in names), answer["request"])
+        for place, answer in enumerate(answers)
+    ]
     show(output, answers, ("input", *names, "request"), table)
 
 

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from modelhall.core.units import show_carbon, show_energy, show_money
-from modelhall.doors.cli.terminal import Home, Output, show
+from modelhall.doors.cli.terminal import Form, Home, Output, show
 from modelhall.doors.client import Hall
 
 
@@ -17,8 +17,10 @@ def add_to(cli: typer.Typer) -> None:
 
 
 def bill(
-    by: Annotated[str, typer.Option(help="project, service, run, node or use.")] = "run",
-    project: Annotated[str | None, typer.Option("--project", "-p", help="One project; all if not given.")] = None,
+    by: Annotated[str, typer.Option(help="run, service, project, node or use.")] = "run",
+    project: Annotated[
+        str | None, typer.Option("--project", "-p", help="One project; all if not given.")
+    ] = None,
     output: Output = Form.table,
     home: Home = None,
 ) -> None:
@@ -26,3 +28,64 @@ def bill(
     with Hall(home=home) as hall:
         found = hall.bill(by, project=project)
     show(output, found, ("", "requests", "cpu", "energy", "CO2", "cost"), bill_rows(found))
+
+
+def trace(
+    request: Annotated[str, typer.Argument(help="The x-request-id of an answer.")],
+    output: Output = Form.table,
+    home: Home = None,
+) -> None:
+    """From an answer back to its data, with what each step cost."""
+    with Hall(home=home) as hall:
+        found = hall.trace(request)
+    show(output, found, ("", "name", "id", "cpu", "energy", "CO2", "cost", ""), trace_rows(found))
+
+
+def bill_rows(bill: dict[str, Any]) -> list[tuple[str, ...]]:
+    """One row a line, the total last, and where the joules come from."""
+    rows = [
+        (line["name"], str(line["requests"] or ""), *_cost(line, bill["currency"]))
+        for line in [*bill["lines"], bill["total"]]
+    ]
+    sources = bill["total"]["energy_sources"]
+    how = "measured" if bill["total"]["measured"] else "estimated"
+    return [*rows, *((f"energy {how}: {source}", "", "", "", "", "") for source in sources)]
+
+
+def trace_rows(trace: dict[str, Any]) -> list[tuple[str, ...]]:
+    """One row a step."""
+    return [
+        (
+            step["what"],
+            step["name"],
+            step["id"][:12] if step["id"] != step["name"] else "",
+            *(_cost(step["cost"], trace["currency"]) if step["cost"] else ("", "", "", "")),
+            step["gone"] or _details(step["details"]),
+        )
+        for step in trace["steps"]
+    ]
+
+
+def _cost(total: dict[str, Any], currency: str) -> tuple[str, str, str, str]:
+    about = "" if total["measured"] else "~"
+    return (
+        f"{total['cpu_s']:.3f} s",
+        about + show_energy(total["energy_j"]),
+        about + show_carbon(total["co2_g"]),
+        show_money(total["cost_nano"], currency),
+    )
+
+
+def _details(details: dict[str, Any]) -> str:
+    shown = {
+        name: value
+        for name, value in details.items()
+        if name in ("status", "metrics", "rows", "size_bytes", "state")
+    }
+    return ", ".join(f"{name} {_told(value)}" for name, value in shown.items())
+
+
+def _told(value: Any) -> str:
+    if isinstance(value, dict):
+        return " ".join(f"{name} {_told(inner)}" for name, inner in value.items())
+    return f"{value:.4g}" if isinstance(value, float) else str(value)

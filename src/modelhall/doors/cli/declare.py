@@ -25,7 +25,9 @@ def add_to(cli: typer.Typer) -> None:
 def apply(
     file: Annotated[Path, typer.Option("--file", "-f", help="A hall file.")],
     wait: Annotated[bool, typer.Option("--wait", help="Come back when all of it is true.")] = False,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would change; change nothing.")] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Say what would change; change nothing.")
+    ] = False,
     timeout: Annotated[float | None, typer.Option(help="Seconds to wait at most.")] = None,
     output: Output = Form.table,
     home: Home = None,

@@ -68,12 +68,17 @@ def describe(
 
 
 def events(
-    limit: Annotated[int, typer.Option(help="How many, the newest.")] = 50, output: Output = Form.table, home: Home = None
+    limit: Annotated[int, typer.Option(help="How many, the newest.")] = 50,
+    output: Output = Form.table,
+    home: Home = None,
 ) -> None:
     """Why things happened."""
     with Hall(home=home) as hall:
         happened = hall.events(limit=limit)
-    rows = [(*row[:1], f"{e['kind']} {e['name']}", *row[1:]) for row, e in zip(tables.event_rows(happened), happened, strict=True)]
+    rows = [
+        (*row[:1], f"{e['kind']} {e['name']}", *row[1:])
+        for row, e in zip(tables.event_rows(happened), happened, strict=True)
+    ]
     show(output, happened, ("when", "what", "event", "why"), rows)
 
 

@@ -88,7 +88,9 @@ def _bar(progress: Progress | None) -> str:
 
 def _told(progress: Progress) -> str:
     """`1437 of 5748 rows, 910 a second, 4.7 s left, epoch 1`."""
-    parts = [f"{progress.done:g}" + (f" of {progress.total:g}" if progress.total else "") + f" {progress.unit}"]
+    parts = [
+        f"{progress.done:g}" + (f" of {progress.total:g}" if progress.total else "") + f" {progress.unit}"
+    ]
     if progress.rate:
         parts.append(f"{progress.rate:.0f} a second")
     if progress.left_s is not None and progress.total and progress.done < progress.total:

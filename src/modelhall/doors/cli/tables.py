@@ -38,10 +38,17 @@ def description(resource: AnyResource) -> RenderableType:
     status, meta = data.pop("status"), data.pop("meta")
     versions = status.pop("versions", None)
     parts: list[RenderableType] = [
-        Text.from_markup(f"[bold]{resource.key}[/]  {coloured(resource.status.state)}  {escape(resource.status.reason)}"),
+        Text.from_markup(
+            f"[bold]{resource.key}[/]  {coloured(resource.status.state)}  {escape(resource.status.reason)}"
+        ),
         _fields("declared", data),
-        _fields("observed", {name: value for name, value in status.items() if name not in ("state", "reason")}),
-        _fields("stored", {**meta, "created_at": _when(meta["created_at"]), "updated_at": _when(meta["updated_at"])}),
+        _fields(
+            "observed", {name: value for name, value in status.items() if name not in ("state", "reason")}
+        ),
+        _fields(
+            "stored",
+            {**meta, "created_at": _when(meta["created_at"]), "updated_at": _when(meta["updated_at"])},
+        ),
     ]
     for version in versions or []:
         current = " (current)" if version["id"] == status.get("version") else ""
@@ -68,7 +75,9 @@ def overview(found: dict[str, list[AnyResource]], status: dict[str, Any]) -> Ren
 
 
 def _table(title: str, columns: Sequence[str], rows: Rows) -> Table:
-    table = Table(title=title, title_justify="left", title_style="bold", box=None, pad_edge=False, header_style="dim")
+    table = Table(
+        title=title, title_justify="left", title_style="bold", box=None, pad_edge=False, header_style="dim"
+    )
     for column in columns:
         table.add_column(column)
     for row in rows:
@@ -96,7 +105,9 @@ def _told(value: Any) -> str:
 
 def _flat(value: Any) -> str:
     if isinstance(value, dict):
-        return ", ".join(f"{name} {_flat(inner)}" for name, inner in value.items() if inner not in (None, {}, [], ""))
+        return ", ".join(
+            f"{name} {_flat(inner)}" for name, inner in value.items() if inner not in (None, {}, [], "")
+        )
     if isinstance(value, list):
         return ", ".join(_flat(inner) for inner in value)
     return f"{value:.6g}" if isinstance(value, float) else str(value)
@@ -130,14 +141,29 @@ def _service(r: AnyResource) -> tuple[str, ...]:
     version = r.status.version
     replicas = f"{len(r.status.ready)}/{r.document.replicas}"
     reason = "" if r.status.state == "ready" else r.status.reason
-    return r.key.name, coloured(r.status.state), replicas, version[:8] if version else "", r.document.balance, reason
+    return (
+        r.key.name,
+        coloured(r.status.state),
+        replicas,
+        version[:8] if version else "",
+        r.document.balance,
+        reason,
+    )
 
 
 def _run(r: AnyResource) -> tuple[str, ...]:
     progress = r.status.progress
     share = f"{progress.done / progress.total:.0%}" if progress and progress.total else ""
     attempt = str(r.status.attempt or "")
-    return r.key.name, coloured(r.status.state), attempt, r.status.node or "", share, age(r.created_at), r.status.reason
+    return (
+        r.key.name,
+        coloured(r.status.state),
+        attempt,
+        r.status.node or "",
+        share,
+        age(r.created_at),
+        r.status.reason,
+    )
 
 
 def _node(r: AnyResource) -> tuple[str, ...]:

@@ -76,7 +76,9 @@ def why(
     """Say why a run is in the state it is in, and what it waits for."""
     with Hall(home=home) as hall:
         found = hall.get("run", project, run)
-        before = [other for other in hall.list("run") if other.status.state == "queued" and _before(other, found)]
+        before = [
+            other for other in hall.list("run") if other.status.state == "queued" and _before(other, found)
+        ]
     status = found.status
     data = {
         "run": run,

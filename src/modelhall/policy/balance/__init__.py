@@ -1,8 +1,8 @@
 """Which replica answers a request: one file a policy, named as in a service's `balance:`.
 
-A policy is one pure function, `pick(request, replicas) -> Replica | None`, of the facts below. It returns one of
-`replicas` that is healthy, or None when none is, and keeps nothing between calls: what grows from request to
-request is among the facts. Which replicas may be asked at all (version, tried before) the caller has settled.
+A policy is one pure function, `pick(request, replicas) -> Replica | None`, of the facts below. It returns one
+of `replicas` that is healthy, or None when none is, and keeps nothing between calls: what grows from request
+to request is among the facts. Which replicas may be asked at all (version, not yet tried) is settled already.
 """
 
 from __future__ import annotations

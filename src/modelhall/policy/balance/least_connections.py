@@ -8,7 +8,7 @@ from modelhall.policy.balance import Replica, Request
 
 
 def pick(request: Request, replicas: Sequence[Replica]) -> Replica | None:
-    """Choose the healthy replica with the fewest requests in flight; of several such, the one whose turn it is."""
+    """Choose the healthy replica with the fewest requests in flight; among equals, take turns."""
     healthy = [r for r in replicas if r.healthy]
     if not healthy:
         return None

@@ -1,4 +1,5 @@
-"""evaluate: a trained model and one split of its data → metrics. Whether they suffice is decided by the requirement."""
+"""evaluate: a trained model and one split of its data → metrics. Whether they suffice is decided by the
+requirement."""
 
 from __future__ import annotations
 

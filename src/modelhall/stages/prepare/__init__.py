@@ -66,7 +66,9 @@ def _read(what: PrepareOrder) -> tuple[Splits, tuple[SourceFile, ...]]:
             read = [formats.Source(file.name, file.path, file.path.read_bytes()) for file in found]
             frames[split] = formats.read(read, what.format)
         except OSError as error:
-            raise Rejected(f"{error.filename} cannot be read: {error.strerror}", field=_field(split)) from None
+            raise Rejected(
+                f"{error.filename} cannot be read: {error.strerror}", field=_field(split)
+            ) from None
         except Rejected as error:
             if error.field not in (None, "source"):
                 raise
@@ -101,13 +103,18 @@ def _report(name: str, before: Splits, done: Done) -> StepReport:
         rows_in=sum(frame.height for frame in before.values()),
         rows_out=sum(frame.height for frame in done.splits.values()),
         dropped={reason: rows.height for reason, rows in done.dropped.items()},
-        examples={reason: tuple(map(_show, rows.head(_EXAMPLES).to_dicts())) for reason, rows in done.dropped.items()},
+        examples={
+            reason: tuple(map(_show, rows.head(_EXAMPLES).to_dicts()))
+            for reason, rows in done.dropped.items()
+        },
     )
 
 
 def _show(row: dict[str, Any]) -> str:
     """A row in one short line; bytes by their number."""
-    shown = {name: f"{len(value)} bytes" if isinstance(value, bytes) else value for name, value in row.items()}
+    shown = {
+        name: f"{len(value)} bytes" if isinstance(value, bytes) else value for name, value in row.items()
+    }
     return ", ".join(f"{name}: {value}" for name, value in shown.items())[:_EXAMPLE_LENGTH]
 
 

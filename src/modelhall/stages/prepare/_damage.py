@@ -19,14 +19,20 @@ def drop_damaged(splits: Splits, *, max_damaged: float, threads: int) -> Done:
     """Drop rows with a picture that cannot be unpacked; raises Rejected if their share is over `max_damaged`."""
     kept, dropped, names = {}, [], []
     for split, frame in splits.items():
-        columns = [name for name, kind in frame.schema.items() if kind == pl.Binary and _shows_pictures(frame[name])]
+        columns = [
+            name for name, kind in frame.schema.items() if kind == pl.Binary and _shows_pictures(frame[name])
+        ]
         sound = [True] * frame.height
         for column in columns:
             with ThreadPoolExecutor(threads) as pool:
                 sound = [a and b for a, b in zip(sound, pool.map(_is_sound, frame[column]), strict=True)]
         damaged = frame.filter([not value for value in sound])
         rows = [row for row, value in enumerate(sound) if not value]
-        names += damaged["path"].to_list() if "path" in frame.columns else [f"row {row} of {split}" for row in rows]
+        names += (
+            damaged["path"].to_list()
+            if "path" in frame.columns
+            else [f"row {row} of {split}" for row in rows]
+        )
         kept[split] = frame.filter(sound)
         dropped.append(damaged)
     total = sum(frame.height for frame in splits.values())

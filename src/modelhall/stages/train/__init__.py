@@ -40,7 +40,9 @@ def carry_out(order: Order, reporter: Reporter) -> Mapping[str, Any]:
         task=task,
         network=network,
         train=what.train,
-        examples={name: task.examples(name, splits[name]) for name in ("train", "validation") if name in splits},
+        examples={
+            name: task.examples(name, splits[name]) for name in ("train", "validation") if name in splits
+        },
     )
     training.run(Checkpoints(order.state, key_of("train", what)), reporter)
     blobs = open_blobs(order)

@@ -10,7 +10,9 @@ _POOL = 50
 """Batches whose rows are sorted by length together: enough for little padding, few enough to stay random."""
 
 
-def batches(rows: int, batch: int, *, seed: int, epoch: int, lengths: Sequence[int] | None) -> list[np.ndarray]:
+def batches(
+    rows: int, batch: int, *, seed: int, epoch: int, lengths: Sequence[int] | None
+) -> list[np.ndarray]:
     """Every row once, at random, in ceil(rows / batch) batches of nearly the same size.
 
     With `lengths`, rows of like length come together, and batches in random order.

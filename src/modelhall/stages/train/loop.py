@@ -27,7 +27,9 @@ class Training:
     """One network in training. The state is the network, the optimizer, the best weights so far and `step`;
     learning rate and data order follow from them."""
 
-    def __init__(self, *, task: Task, network: nn.Module, train: Train, examples: Mapping[str, Examples]) -> None:
+    def __init__(
+        self, *, task: Task, network: nn.Module, train: Train, examples: Mapping[str, Examples]
+    ) -> None:
         self._task = task
         self._network = network
         self._train = train
@@ -124,7 +126,9 @@ class Training:
         tensors |= {f"network.{name}": tensor for name, tensor in self._network.state_dict().items()}
         tensors |= {f"best.{name}": tensor for name, tensor in self._best.items()}
         for number, state in self._optimizer.state_dict()["state"].items():
-            tensors |= {f"optimizer.{number}.{name}": value for name, value in state.items() if value is not None}
+            tensors |= {
+                f"optimizer.{number}.{name}": value for name, value in state.items() if value is not None
+            }
         # Tensors that share memory (tied weights) are stored apart.
         copies = {name: tensor.detach().clone() for name, tensor in tensors.items()}
         return Checkpoint(step=self._step, tensors=copies, facts={"best_score": self._best_score})

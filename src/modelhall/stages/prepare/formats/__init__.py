@@ -91,7 +91,9 @@ def stack(frames: Sequence[pl.DataFrame], names: Sequence[str]) -> pl.DataFrame:
     try:
         return pl.concat(frames, how="vertical_relaxed", rechunk=True)
     except pl.exceptions.PolarsError as error:
-        raise Rejected(f"the types of the columns of {', '.join(names)} differ: {error}", field="source") from None
+        raise Rejected(
+            f"the types of the columns of {', '.join(names)} differ: {error}", field="source"
+        ) from None
 
 
 def _guess(names: Sequence[str]) -> str:

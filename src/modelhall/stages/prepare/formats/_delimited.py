@@ -20,7 +20,9 @@ def read(
     return stack(frames, [file.name for file in files])
 
 
-def _read(file: Source, separator: str, quote: str | None, header: bool, columns: list[str] | None) -> pl.DataFrame:
+def _read(
+    file: Source, separator: str, quote: str | None, header: bool, columns: list[str] | None
+) -> pl.DataFrame:
     text = file.text
     lines = _Lines(file.name, text, separator, quote)
     first = lines.first()
@@ -29,7 +31,9 @@ def _read(file: Source, separator: str, quote: str | None, header: bool, columns
     names = columns or (first if header else [f"column_{number}" for number in range(1, len(first) + 1)])
     if len(set(names)) < len(names):
         twice = next(name for name in names if names.count(name) > 1)
-        raise Rejected(f"{file.name} has two columns {twice!r}; name them by `format: {{columns: …}}`", field="source")
+        raise Rejected(
+            f"{file.name} has two columns {twice!r}; name them by `format: {{columns: …}}`", field="source"
+        )
     try:
         frame = pl.read_csv(
             text,

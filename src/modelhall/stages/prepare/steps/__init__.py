@@ -38,4 +38,6 @@ def check_columns(splits: Splits, columns: list[str], option: str = "columns") -
     for split, frame in splits.items():
         for column in columns:
             if column not in frame.columns:
-                raise Rejected(f"no column {column!r} in {split}; {did_you_mean(column, frame.columns)}", field=option)
+                raise Rejected(
+                    f"no column {column!r} in {split}; {did_you_mean(column, frame.columns)}", field=option
+                )

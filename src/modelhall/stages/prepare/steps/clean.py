@@ -1,6 +1,6 @@
 """Clean text: HTML, Unicode forms, white space, empty rows.
 
-    - clean: {strip_html: true, unicode: nfkc, drop_empty: true, columns: [review]}
+- clean: {strip_html: true, unicode: nfkc, drop_empty: true, columns: [review]}
 """
 
 from __future__ import annotations
@@ -48,7 +48,9 @@ def apply(
     return Done(splits=cleaned, dropped={"empty": rows} if rows.height else {})
 
 
-def _clean(column: pl.Expr, strip_html: bool, unicode: Literal["nfc", "nfkc"] | None, whitespace: bool) -> pl.Expr:
+def _clean(
+    column: pl.Expr, strip_html: bool, unicode: Literal["nfc", "nfkc"] | None, whitespace: bool
+) -> pl.Expr:
     if strip_html:
         column = column.str.replace_all(_UNSEEN, " ").str.replace_all(_TAG, " ")
         has_entity = column.str.contains("&", literal=True)

@@ -1,6 +1,6 @@
 """Make pictures of columns of numbers, one column a pixel.
 
-    - pixels: {columns: pixel_0_0..pixel_7_7, shape: [8, 8], white: 16}
+- pixels: {columns: pixel_0_0..pixel_7_7, shape: [8, 8], white: 16}
 """
 
 from __future__ import annotations
@@ -26,7 +26,9 @@ def apply(splits: Splits, *, columns: str | list[str], shape: list[int], white: 
         raise Rejected(f"white must be above 0, not {white:g}", field="white")
     names = _columns(splits, columns)
     if len(names) != shape[0] * shape[1]:
-        raise Rejected(f"{len(names)} columns do not fill a picture of {shape[0]}×{shape[1]}", field="columns")
+        raise Rejected(
+            f"{len(names)} columns do not fill a picture of {shape[0]}×{shape[1]}", field="columns"
+        )
     return Done(splits={split: _draw(frame, names, shape, white) for split, frame in splits.items()})
 
 

@@ -1,6 +1,6 @@
 """Split one source at random into train, validation and test.
 
-    - split: {train: 0.8, validation: 0.1, test: 0.1, seed: 7, stratify: label}
+- split: {train: 0.8, validation: 0.1, test: 0.1, seed: 7, stratify: label}
 """
 
 from __future__ import annotations
@@ -45,7 +45,9 @@ def _assign(frame: pl.DataFrame, shares: dict[str, float], seed: int, stratify: 
     """The split of each row. Every group is put in a random order and cut at the shares."""
     # RandomState and not Generator: its stream is promised never to change.
     places = pl.Series("place", np.random.RandomState(seed % 2**32).permutation(frame.height))
-    groups = frame[stratify].alias("group") if stratify else pl.repeat(0, frame.height, eager=True).alias("group")
+    groups = (
+        frame[stratify].alias("group") if stratify else pl.repeat(0, frame.height, eager=True).alias("group")
+    )
     rank, size = pl.col("place").rank("ordinal").over("group") - 1, pl.len().over("group")
     first = (size * shares["train"]).round()
     second = (size * (shares["train"] + shares["validation"])).round()

@@ -1,13 +1,11 @@
-"""The one place where the concrete parts meet: which store, which launcher, which meter, which book.
-
-Doors are given a `Hall` and know nothing of what it is made of.
-"""
+"""The control plane put together: store, loop, launcher, meter and book behind one object that doors call."""
 
 from __future__ import annotations
 
 import asyncio
+import json
 import secrets
-import time
+import sys
 from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any, get_args
@@ -17,10 +15,11 @@ from modelhall.adapters.launcher.process import ProcessLauncher
 from modelhall.adapters.meter.cpu_time import CpuTimeMeter
 from modelhall.adapters.source import source_for
 from modelhall.adapters.store.sqlite import SqliteStore
+from modelhall.app.clock import SystemClock
 from modelhall.control import declare, runs
 from modelhall.control.loop import Loop
 from modelhall.core import plugins
-from modelhall.core.errors import Rejected
+from modelhall.core.errors import Broken, NotFound, NotNow, Rejected
 from modelhall.core.kinds import Document, Key
 from modelhall.core.kinds.run import ACTIVE
 from modelhall.core.ports.book import By
@@ -29,21 +28,10 @@ from modelhall.ledger.keeper import Keeper
 from modelhall.ledger.rates import Rates
 from modelhall.ledger.reading import Reading, readings_of
 from modelhall.settings import Settings
-from modelhall.trust.tokens import Authenticator, Identity, authenticator_of, first_token
+from modelhall.trust.tokens import Authenticator, authenticator_of, first_token
 
 STOP_GRACE_S = 8.0
-
-Authenticate = Authenticator
-
-
-class SystemClock:
-    """The clock port on the real world."""
-
-    def now(self) -> float:
-        return time.time()
-
-    def monotonic(self) -> float:
-        return time.monotonic()
+SAMPLE = "modelhall.stages.sample"
 
 
 class Hall:
@@ -57,7 +45,7 @@ class Hall:
         self.settings = settings
         self.clock = SystemClock()
         self.token = first_token(home)
-        self.authenticate: Authenticate = authenticator_of(home)
+        self.authenticate: Authenticator = authenticator_of(home)
         self.store = SqliteStore(home / "hall.db")
         self.launcher = ProcessLauncher(
             home / "runs", blobs=settings.blobs, cache=home / "cache", environment=settings.environment
@@ -137,6 +125,30 @@ class Hall:
         await declare.cancel(self.store, key, self.clock.now())
         self._changed.set()
 
+    async def rows(self, key: Key, split: str, limit: int) -> list[dict[str, Any]]:
+        """The first rows of a split of a data set's current version; raises NotFound, or NotNow before there is
+        one."""
+        dataset = await self.store.get(key)
+        if dataset is None:
+            raise NotFound(f"no {key}")
+        version = dataset.status.current
+        if version is None:
+            raise NotNow(f"{key} has no version yet: {dataset.status.reason}", delay_s=5)
+        # Another process, since what reads the rows is never loaded into this one.
+        reading = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", SAMPLE, self.settings.blobs, version.artifact, split, str(limit),
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.PIPE,
+            env=self.settings.environment,
+        )  # fmt: skip
+        text, _ = await reading.communicate()
+        if reading.returncode != 0:
+            raise Broken(f"the rows of {key} cannot be read (exit code {reading.returncode})")
+        answer = json.loads(text)
+        if "problem" in answer:
+            raise NotFound(answer["problem"]["message"], field=answer["problem"]["field"])
+        return list(answer["rows"])
+
     async def bill(self, by: str, project: str | None) -> dict[str, Any]:
         """What was used up to now, summed by one dimension, with the total."""
         if by not in get_args(By):
@@ -192,6 +204,3 @@ def _rates(settings: Settings) -> Rates:
 
 def _new_uid() -> str:
     return secrets.token_hex(8)
-
-
-__all__ = ["Authenticate", "Hall", "Identity", "SystemClock", "fingerprint"]

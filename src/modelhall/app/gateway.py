@@ -1,0 +1,72 @@
+"""The gateway process: `python -m modelhall.app.gateway HOME PORT`.
+
+It reads the store, writes the usage journal, and needs nothing else of the hall; it goes on when the control plane
+is gone, and says in `gateway.json` where it listens.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import secrets
+import sys
+from pathlib import Path
+
+import psutil
+import uvloop
+
+from modelhall.adapters.store.sqlite import SqliteStore
+from modelhall.app.clock import SystemClock
+from modelhall.core import files
+from modelhall.core.errors import HallError
+from modelhall.gateway.gateway import Gateway
+from modelhall.gateway.journal import Journal
+from modelhall.gateway.server import Server, until_told_to_stop
+from modelhall.trust.tokens import authenticator_of
+
+HOST = "127.0.0.1"
+GATEWAY_FILE = "gateway.json"
+GRACE_S = 10.0
+
+
+def main() -> None:
+    home, port = Path(sys.argv[1]), int(sys.argv[2])
+    logging.basicConfig(format="%(asctime)s %(levelname)s %(message)s", level=logging.INFO)
+    try:
+        uvloop.run(_serve(home, port))
+    except HallError as error:
+        sys.exit(f"hall: {error}")
+
+
+def find(home: Path) -> psutil.Process | None:
+    """The gateway process of this home, if it is running."""
+    facts = files.read_json(home / GATEWAY_FILE)
+    if facts is None:
+        return None
+    try:
+        process = psutil.Process(facts["pid"])
+        same = process.create_time() == facts["created"] and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.Error:
+        return None
+    return process if same else None
+
+
+async def _serve(home: Path, port: int) -> None:
+    clock = SystemClock()
+    store = SqliteStore(home / "hall.db", writable=False)
+    journal = Journal(home / "usage", clock)
+    gateway = Gateway(store=store, authenticate=authenticator_of(home), spend=journal.write, clock=clock)
+    server = Server(gateway, lambda: secrets.token_hex(12))
+    _, port = await server.listen(HOST, port)
+    process = psutil.Process()
+    facts = {"pid": process.pid, "created": process.create_time(), "port": port}
+    files.write_json(home / GATEWAY_FILE, facts)
+    following = asyncio.create_task(gateway.run())
+    await until_told_to_stop()
+    await server.close(GRACE_S)
+    following.cancel()
+    journal.close()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,43 @@
+"""Commands for the hall itself: up, down."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from typing import Annotated
+
+import typer
+
+from modelhall import settings
+from modelhall.app.hall import Hall
+from modelhall.doors import serve
+from modelhall.doors.cli.terminal import Home, say
+
+Port = Annotated[
+    int | None, typer.Option(help="Control API and console; 0 takes a free one. 7070 if not given.")
+]
+GatewayPort = Annotated[int | None, typer.Option(help="Gateway; 0 takes a free one. 7080 if not given.")]
+
+
+def add_to(cli: typer.Typer) -> None:
+    cli.command()(up)
+    cli.command()(down)
+
+
+def up(port: Port = None, gateway_port: GatewayPort = None, home: Home = None) -> None:
+    """Start a hall here, in the foreground. Ctrl-C stops it."""
+    chosen = settings.load(home=home, port=port, gateway_port=gateway_port)
+    asyncio.run(serve.up(chosen, _announce))
+
+
+def down(home: Home = None) -> None:
+    """Stop the hall of this home and all it runs; what was running goes on at the next start."""
+    chosen = settings.load(home=home)
+    say("stopped" if serve.down(chosen) else f"no hall is up in {chosen.home}")
+
+
+def _announce(hall: Hall) -> None:
+    say(f"hall up in {hall.settings.home}")
+    say(f"  console and API  {hall.addresses['address']}/   token {hall.token}")
+    say(f"  gateway          {hall.addresses['gateway']}/")
+    sys.stdout.flush()

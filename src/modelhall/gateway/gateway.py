@@ -1,0 +1,147 @@
+"""The gateway itself: lets a request in, has it answered, and accounts for it."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from typing import Protocol
+
+from modelhall.core.errors import Denied, HallError, NotFound
+from modelhall.core.kinds.base import DEFAULT_PROJECT
+from modelhall.core.ports.book import Usage
+from modelhall.core.ports.clock import Clock
+from modelhall.core.ports.store import Store
+from modelhall.gateway.caller import Limits
+from modelhall.gateway.checks import check_all
+from modelhall.gateway.messages import CLIENT_CLOSED, Request, Response, as_json, refusal
+from modelhall.gateway.metrics import CONTENT_TYPE, Metrics
+from modelhall.gateway.open_inference import OpenInference
+from modelhall.gateway.record import Record
+from modelhall.gateway.routes import Routes
+from modelhall.gateway.server import Server, until_told_to_stop
+
+log = logging.getLogger(__name__)
+
+
+async def serve(
+    gateway: Gateway,
+    host: str,
+    port: int,
+    *,
+    new_id: Callable[[], str],
+    listening: Callable[[str, int], None] = lambda host, port: None,
+    limits: Limits | None = None,
+    grace_s: float = 30.0,
+) -> None:
+    """Serve at an address until SIGTERM or SIGINT, then let what has been asked be answered within `grace_s`.
+
+    `new_id` names requests. `listening` is told the address as soon as callers are accepted; port 0 takes a
+    free one. Raises Rejected when the address cannot be had.
+    """
+    server = Server(gateway, new_id, limits)
+    listening(*await server.listen(host, port))
+    async with asyncio.TaskGroup() as group:
+        running = group.create_task(gateway.run())
+        await until_told_to_stop()
+        await server.close(grace_s)
+        running.cancel()
+
+
+class Identity(Protocol):
+    """Who is asking, as far as the gateway cares."""
+
+    @property
+    def project(self) -> str: ...
+
+
+Authenticate = Callable[[bytes | None], Identity]
+"""The value of the Authorization header → who that is; raises Denied."""
+
+
+class Gateway:
+    """Answers requests for the services in a store; give it to a `Server`, and let `run` run beside."""
+
+    def __init__(
+        self,
+        *,
+        store: Store,
+        authenticate: Authenticate,
+        spend: Callable[[Usage], None],
+        clock: Clock,
+    ) -> None:
+        """`spend` takes down what was used, at once; an OSError of it does not fail the request."""
+        self._authenticate = authenticate
+        self._spend = spend
+        self._clock = clock
+        self._routes = Routes(store)
+        self._metrics = Metrics()
+        self._protocols = {b"v2": OpenInference(self._routes, clock.monotonic)}
+
+    async def run(self) -> None:
+        """Follow the store and check the replicas, until cancelled."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._routes.follow())
+            group.create_task(check_all(self._routes, self._clock.monotonic))
+
+    async def handle(self, request: Request) -> None:
+        """Answer a request, whatever comes, and account for it."""
+        record = Record(at=self._clock.now(), started=self._clock.monotonic())
+        self._metrics.in_flight += 1
+        try:
+            response = await self._respond(request, record)
+            record.status = response.status
+            record.bytes_out = await request.answer(response)
+        except asyncio.CancelledError:
+            record.status = CLIENT_CLOSED
+            raise
+        except HallError as error:  # the reply broke off when its beginning had gone to the caller already
+            record.status = error.status
+            raise
+        finally:
+            self._metrics.in_flight -= 1
+            self._account(request, record)
+
+    def refused(self, status: int) -> None:
+        self._metrics.refused(status)
+
+    async def _respond(self, request: Request, record: Record) -> Response:
+        """The response to a request, also when it is no."""
+        try:
+            return await self._admit(request, record)
+        except HallError as error:
+            return refusal(error)
+
+    async def _admit(self, request: Request, record: Record) -> Response:
+        """Let nobody further than health who has not shown who he is."""
+        path = request.path
+        if path == b"/v2/health/live":
+            return as_json({"live": True})
+        if path == b"/v2/health/ready":
+            return as_json({"ready": self._routes.loaded}, 200 if self._routes.loaded else 503)
+        identity = self._authenticate(request.headers.get(b"authorization"))
+        if path == b"/metrics":
+            return self._measured(identity)
+        protocol = self._protocols.get(path.split(b"/", 2)[1])
+        if protocol is None:
+            raise NotFound("there is nothing at this path; models are under /v2")
+        return await protocol.answer(request, identity.project, record)
+
+    def _measured(self, identity: Identity) -> Response:
+        """The metrics name every project's services, so they are for those who run the hall."""
+        if identity.project != DEFAULT_PROJECT:
+            raise Denied(f"/metrics is for tokens of the project {DEFAULT_PROJECT!r}")
+        body = self._metrics.render(self._routes)
+        return Response(status=200, headers=[(b"content-type", CONTENT_TYPE)], body=body)
+
+    def _account(self, request: Request, record: Record) -> None:
+        duration_s = self._clock.monotonic() - record.started
+        self._metrics.over(record, duration_s)
+        usage = record.usage(request.id, duration_s)
+        if usage is None:
+            return
+        try:
+            self._spend(usage)
+        except OSError as error:
+            self._metrics.unmetered += 1
+            log.error("usage.lost request=%s reason=%s", request.id, error)

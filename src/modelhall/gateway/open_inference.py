@@ -1,0 +1,99 @@
+"""The Open Inference Protocol: what each path under `/v2` asks for, and the answers known without a replica.
+
+See https://github.com/kserve/open-inference-protocol. Health is not here: it needs no identity.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from functools import lru_cache
+from typing import Any, NamedTuple
+
+import modelhall
+from modelhall.core.errors import NotFound, NotNow, Rejected
+from modelhall.gateway.forward import Call, forward
+from modelhall.gateway.messages import Request, Response, as_json
+from modelhall.gateway.record import Record
+from modelhall.gateway.routes import Route, Routes
+
+_MODEL = re.compile(
+    r"/v2/models/(?:(?P<project>[a-z][a-z0-9-]{0,62})\.)?(?P<name>[a-z][a-z0-9-]{0,62})"
+    r"(?:/versions/(?P<version>[0-9a-f]{4,64}))?(?:/(?P<verb>infer|ready))?"
+)
+
+
+class OpenInference:
+    """Answers `/v2/…` for somebody who has shown who he is."""
+
+    def __init__(self, routes: Routes, now: Callable[[], float]) -> None:
+        self._routes = routes
+        self._now = now
+
+    async def answer(self, request: Request, project: str, record: Record) -> Response:
+        """Answer for a caller of `project`; raises HallError."""
+        if request.path == b"/v2":
+            _only(request, b"GET")
+            return as_json({"name": "modelhall", "version": modelhall.__version__, "extensions": []})
+        if request.path == b"/v2/repository/index":
+            _only(request, b"POST")
+            await request.read()
+            return as_json([_listed(route) for route in self._routes if route.key.project == project])
+        asked = _read_path(request.path)
+        _only(request, b"POST" if asked.verb == "infer" else b"GET")
+        route = self._route(asked, project)
+        record.service = route.key
+        if asked.verb == "ready":
+            ready = route.healthy > 0
+            return as_json({"name": route.key.name, "ready": ready}, 200 if ready else 503)
+        record.metered = asked.verb == "infer"
+        line = _line(asked.verb, route.key.name)
+        return await forward(Call(route=route, line=line, version=asked.version), request, record, self._now)
+
+    def _route(self, asked: _Asked, project: str) -> Route:
+        """The service asked for. One of another project is as unknown as one that is not there."""
+        if not self._routes.loaded:
+            raise NotNow("the gateway does not know its services yet", delay_s=1.0)
+        route = self._routes.find(project, asked.name) if asked.project in (None, project) else None
+        if route is None:
+            raise NotFound(f"no service {asked.name!r}; POST /v2/repository/index lists them")
+        if asked.version and route.endpoints and not route.has_version(asked.version):
+            raise NotFound(f"service {asked.name!r} has no replica of version {asked.version!r}")
+        return route
+
+
+class _Asked(NamedTuple):
+    project: str | None
+    name: str
+    version: str | None
+    verb: str | None
+    """infer, ready, or None for the model's description."""
+
+
+@lru_cache(maxsize=1024)
+def _read_path(path: bytes) -> _Asked:
+    match = _MODEL.fullmatch(path.decode("latin-1"))
+    if match is None:
+        raise NotFound("there is nothing at this path; try /v2/models/NAME/infer")
+    return _Asked(**match.groupdict())
+
+
+@lru_cache(maxsize=1024)
+def _line(verb: str | None, name: str) -> bytes:
+    start = f"POST /v2/models/{name}/infer" if verb == "infer" else f"GET /v2/models/{name}"
+    return f"{start} HTTP/1.1\r\n".encode()
+
+
+def _only(request: Request, method: bytes) -> None:
+    if request.method != method:
+        raise Rejected(f"this path takes {method.decode()} only", status=405)
+
+
+def _listed(route: Route) -> dict[str, Any]:
+    ready = route.healthy > 0
+    return {
+        "name": route.key.name,
+        "version": route.version or "",
+        "state": "READY" if ready else "UNAVAILABLE",
+        "reason": "" if ready else "no replica is ready",
+    }

@@ -1,0 +1,63 @@
+"""One replica: load a version, gather requests into batches, answer by the Open Inference Protocol v2.
+
+The engine turns examples into predictions, the task requests into examples and predictions into answers. Which
+replica gets a request, whether it may, and what it costs is decided by the gateway and the ledger.
+"""
+
+from __future__ import annotations
+
+import signal
+import socket
+from collections.abc import Mapping
+from typing import Any
+
+import uvicorn
+
+from modelhall import tasks
+from modelhall.core import plugins
+from modelhall.core.orders import ServeOrder
+from modelhall.core.program import Order, Reporter, unpacked
+from modelhall.serving.app import app_for
+from modelhall.serving.batcher import Batcher
+from modelhall.serving.model import Model
+
+_GRACE_S = 5
+
+
+def carry_out(order: Order, reporter: Reporter) -> Mapping[str, Any]:
+    """Answer requests on a free port of 127.0.0.1 until SIGTERM; then finish what is in flight and return.
+
+    Ready is reported once the model has answered a first request of its own.
+    """
+    what = ServeOrder.model_validate(order.what)
+    folder = unpacked(order, what.artifact)
+    task = tasks.load(what.task, folder)
+    engine = plugins.load("engine", what.engine, field="engine").load(folder, task, threads=order.threads)
+    model = Model(task, engine, batch=what.batching.max_size)
+    model.warm_up()
+    listener = socket.create_server(("127.0.0.1", 0), backlog=2048)
+    batcher = Batcher(
+        model.answer, max_size=what.batching.max_size, max_delay_s=what.batching.max_delay_ms / 1000
+    )
+    server = _server(app_for(what.service, what.version, model, batcher))
+    reporter.ready("{}:{}".format(*listener.getsockname()))
+    try:
+        server.run(sockets=[listener])
+    finally:
+        batcher.close()
+    return {}
+
+
+def _server(app: Any) -> uvicorn.Server:
+    config = uvicorn.Config(
+        app, lifespan="off", access_log=False, log_level="warning", timeout_graceful_shutdown=_GRACE_S
+    )
+    server = uvicorn.Server(config)
+
+    def stop(number: int, frame: object) -> None:
+        server.should_exit = True
+
+    # For a SIGTERM before uvicorn listens to signals, and for the one it sends itself after its graceful end, which
+    # by default would make a planned end look like a death.
+    signal.signal(signal.SIGTERM, stop)
+    return server

@@ -1,0 +1,170 @@
+"""The replica's HTTP: health, metadata, inference and metrics."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import time
+from typing import Any
+
+import prometheus_client
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from modelhall import __version__
+from modelhall.core.errors import HallError, NotNow, Rejected
+from modelhall.serving.batcher import Batcher
+from modelhall.serving.model import Model
+from modelhall.serving.protocol import read_request, show
+
+MAX_BODY_BYTES = 32 * 2**20
+BODY_TIMEOUT_S = 30
+
+
+def app_for(name: str, version: str, model: Model, batcher: Batcher) -> Starlette:
+    """The application for one model, called `name`."""
+    return _Replica(name, version, model, batcher).app()
+
+
+class _Replica:
+    def __init__(self, name: str, version: str, model: Model, batcher: Batcher) -> None:
+        self._name = name
+        self._version = version
+        self._model = model
+        self._batcher = batcher
+        self._metrics = _Metrics(batcher)
+
+    def app(self) -> Starlette:
+        routes = [
+            Route("/v2/health/live", self._live),
+            Route("/v2/health/ready", self._live),
+            Route("/v2", self._server),
+            Route("/metrics", self._show_metrics),
+        ]
+        for place in ("/v2/models/{name}", "/v2/models/{name}/versions/{version}"):
+            routes += [
+                Route(place, self._metadata),
+                Route(f"{place}/ready", self._ready),
+                Route(f"{place}/infer", self._infer, methods=["POST"]),
+            ]
+        return Starlette(
+            routes=routes,
+            exception_handlers={HallError: _refuse, HTTPException: _refuse_http, Exception: _refuse_bug},
+        )
+
+    async def _live(self, request: Request) -> Response:
+        # The model is loaded and warm before the port is open: who is alive is ready.
+        return Response()
+
+    async def _server(self, request: Request) -> Response:
+        return JSONResponse({"name": "modelhall", "version": __version__, "extensions": []})
+
+    async def _metadata(self, request: Request) -> Response:
+        self._check_name(request)
+        return JSONResponse({
+            "name": self._name,
+            "versions": [self._version],
+            "platform": "modelhall",
+            "inputs": [show(tensor, data=False) for tensor in self._model.inputs],
+            "outputs": [show(tensor, data=False) for tensor in self._model.outputs],
+        })  # fmt: skip
+
+    async def _ready(self, request: Request) -> Response:
+        self._check_name(request)
+        return JSONResponse({"name": self._name, "ready": True})
+
+    async def _infer(self, request: Request) -> Response:
+        begun = time.perf_counter()
+        self._check_name(request)
+        asked = read_request(await _body(request), self._model.inputs, self._model.outputs)
+        done = await self._batcher.submit(asked.inputs, asked.rows)
+        outputs = [
+            show(tensor) for tensor in done.outputs if not asked.outputs or tensor.name in asked.outputs
+        ]
+        content: dict[str, Any] = {
+            "model_name": self._name,
+            "model_version": self._version,
+            "outputs": outputs,
+        }
+        if asked.id is not None:
+            content["id"] = asked.id
+        self._metrics.seconds.observe(time.perf_counter() - begun)
+        return JSONResponse(content, headers={"x-hall-compute-s": f"{done.compute_s:.9f}"})
+
+    async def _show_metrics(self, request: Request) -> Response:
+        return Response(self._metrics.text(), media_type="text/plain; version=0.0.4")
+
+    def _check_name(self, request: Request) -> None:
+        name, version = request.path_params["name"], request.path_params.get("version", self._version)
+        if (name, version) != (self._name, self._version):
+            raise Rejected(
+                f"no model {name!r} in version {version!r}; this replica serves {self._name!r} in {self._version!r}",
+                status=404,
+            )
+
+
+class _Metrics:
+    """What Prometheus reads."""
+
+    def __init__(self, batcher: Batcher) -> None:
+        self._registry = prometheus_client.CollectorRegistry()
+        prometheus_client.ProcessCollector(registry=self._registry)
+        self.seconds = prometheus_client.Histogram(
+            "modelhall_replica_request_seconds", "Time of an answered request.", registry=self._registry
+        )
+        rows = prometheus_client.Histogram(
+            "modelhall_replica_batch_rows", "Rows a batch.", registry=self._registry,
+            buckets=[2**power for power in range(10)],
+        )  # fmt: skip
+        compute = prometheus_client.Counter(
+            "modelhall_replica_compute_seconds", "Time the network computed.", registry=self._registry
+        )
+        waiting = prometheus_client.Gauge(
+            "modelhall_replica_waiting_rows", "Rows that wait for a batch.", registry=self._registry
+        )
+        waiting.set_function(lambda: batcher.waiting_rows)
+
+        def on_batch(size: int, compute_s: float) -> None:
+            rows.observe(size)
+            compute.inc(compute_s)
+
+        batcher.on_batch = on_batch
+
+    def text(self) -> bytes:
+        return prometheus_client.generate_latest(self._registry)
+
+
+async def _body(request: Request) -> bytes:
+    """The whole body; raises Rejected if it is too large, too slow or breaks off."""
+    chunks, size = [], 0
+    try:
+        async with asyncio.timeout(BODY_TIMEOUT_S):
+            async for chunk in request.stream():
+                size += len(chunk)
+                if size > MAX_BODY_BYTES:
+                    raise Rejected(f"a body may have {MAX_BODY_BYTES} bytes", status=413)
+                chunks.append(chunk)
+    except TimeoutError:
+        raise Rejected(f"the body did not come within {BODY_TIMEOUT_S} s", status=408) from None
+    except ClientDisconnect:
+        raise Rejected("the body broke off") from None
+    return b"".join(chunks)
+
+
+async def _refuse(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HallError)
+    headers = {"retry-after": str(math.ceil(error.delay_s))} if isinstance(error, NotNow) else {}
+    message = f"{error.field}: {error.message}" if error.field else error.message
+    return JSONResponse({"error": message}, status_code=error.status, headers=headers)
+
+
+async def _refuse_http(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    return JSONResponse({"error": error.detail}, status_code=error.status_code, headers=error.headers)
+
+
+async def _refuse_bug(request: Request, error: Exception) -> Response:
+    return JSONResponse({"error": f"the replica failed: {type(error).__name__}"}, status_code=500)

@@ -1,0 +1,26 @@
+"""The network as it was trained, by torch itself: every task, every family."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from modelhall import networks
+from modelhall.tasks import Examples, Predictions, Task, predict
+
+
+def load(folder: Path, task: Task, *, threads: int) -> TorchEngine:
+    """The network in `folder` on `threads` threads."""
+    torch.set_num_threads(threads)
+    return TorchEngine(task, networks.load(folder))
+
+
+class TorchEngine:
+    def __init__(self, task: Task, network: nn.Module) -> None:
+        self._task = task
+        self._network = network
+
+    def predict(self, examples: Examples, *, batch: int) -> Predictions:
+        return predict(self._task, self._network, examples, batch=batch)

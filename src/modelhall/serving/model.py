@@ -1,0 +1,54 @@
+"""A loaded version: requests in, answers out. Each request stands or falls by itself, though they share a batch."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from modelhall.core.errors import HallError
+from modelhall.serving.engines import Engine
+from modelhall.tasks import Examples, Task, Tensor
+
+Request = Mapping[str, Tensor]
+Answer = list[Tensor] | HallError
+
+
+class Model:
+    """Task and engine together."""
+
+    def __init__(self, task: Task, engine: Engine, *, batch: int) -> None:
+        self._task = task
+        self._engine = engine
+        self._batch = batch
+        self.inputs = task.inputs
+        self.outputs = task.outputs
+
+    def answer(self, requests: Sequence[Request]) -> list[Answer]:
+        """The answer to each request, or why it cannot be read."""
+        read = [self._read(request) for request in requests]
+        rows = [part for part in read if isinstance(part, Examples)]
+        if not rows:
+            return [part for part in read if isinstance(part, HallError)]
+        predictions = self._engine.predict(Examples.join(rows), batch=self._batch)
+        answers: list[Answer] = []
+        start = 0
+        for part in read:
+            if isinstance(part, HallError):
+                answers.append(part)
+            else:
+                answers.append(self._task.answer(predictions.rows(start, start + len(part))))
+                start += len(part)
+        return answers
+
+    def warm_up(self) -> None:
+        """Answer one row and a full batch, so that no caller waits for what happens only once."""
+        sample = self._task.sample()
+        for rows in (1, self._batch):
+            for answer in self.answer([sample] * rows):
+                if isinstance(answer, HallError):
+                    raise answer
+
+    def _read(self, request: Request) -> Examples | HallError:
+        try:
+            return self._task.read(request)
+        except HallError as error:
+            return error

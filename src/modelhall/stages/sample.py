@@ -1,0 +1,44 @@
+"""Shows some rows of a prepared data set as JSON: `python -m modelhall.stages.sample BLOBS DIGEST SPLIT LIMIT`.
+
+A program of its own, so that the control plane can show rows without loading what reads them.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from modelhall.core import plugins
+from modelhall.core.errors import HallError, NotFound
+from modelhall.core.kinds import Problem
+
+
+def sample(blobs: str, artifact: str, split: str, limit: int) -> list[dict[str, Any]]:
+    """The first `limit` rows of a split; bytes as base64. Raises NotFound when there is no such split."""
+    with tempfile.TemporaryDirectory() as folder:
+        place = Path(folder) / "data"
+        plugins.load_for_url("blobs", blobs).open_blobs(blobs).get_folder(artifact, place)
+        file = place / f"{split}.parquet"
+        if not file.exists():
+            there = sorted(found.stem for found in place.glob("*.parquet"))
+            raise NotFound(f"no split {split!r}; there is: {', '.join(there)}", field="split")
+        rows = pl.scan_parquet(file).head(limit).collect().to_dicts()
+    return [{name: _plain(value) for name, value in row.items()} for row in rows]
+
+
+def _plain(value: Any) -> Any:
+    return base64.b64encode(value).decode() if isinstance(value, bytes) else value
+
+
+if __name__ == "__main__":
+    try:
+        answer: dict[str, Any] = {"rows": sample(*sys.argv[1:4], int(sys.argv[4]))}  # type: ignore[arg-type]
+    except HallError as error:
+        answer = {"problem": Problem.of(error).model_dump()}
+    sys.stdout.write(json.dumps(answer, default=str))
