@@ -33,8 +33,8 @@ def book(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Book]:
 
 def usage(request: str, *, at: float = 100, replica: str = "digits-0", project: str = "default") -> Usage:
     return Usage(
-        request=request, at=at, project=project, service="digits", version="3f2a", replica=replica, status=200,
-        tries=1, duration_s=0.5, weight=0.25, bytes_in=10, bytes_out=20,
+        request=request, at=at, project=project, service="digits", version="3f2a", replica=replica,
+        status=200, tries=1, duration_s=0.5, weight=0.25, bytes_in=10, bytes_out=20,
     )  # fmt: skip
 
 
@@ -226,7 +226,8 @@ def test_a_file_that_is_no_book_is_refused(tmp_path: Path) -> None:
 
 
 APPEND_FOR_EVER = """
-import asyncio, sys
+import asyncio
+import sys
 from pathlib import Path
 from modelhall.adapters.book.sqlite import SqliteBook
 from modelhall.core.ports.book import Entry
@@ -234,8 +235,8 @@ from modelhall.core.ports.book import Entry
 async def main():
     book = SqliteBook(Path(sys.argv[1]))
     for number in range(1_000_000):
-        entry = Entry(id=str(number), at=0, project="default", debit="run/a/b", credit="node/a/b", cost_nano=1)
-        await book.append(entries=[entry], marks={"entered": number + 1})
+        one = Entry(id=str(number), at=0, project="a", debit="run/a/b", credit="node/a/b", cost_nano=1)
+        await book.append(entries=[one], marks={"entered": number + 1})
         print(number + 1, flush=True)
 
 asyncio.run(main())

@@ -68,7 +68,9 @@ def world() -> World:
 
 @pytest.fixture
 def plant(world: World) -> Plant:
-    nodes = [NodeReport(name=name, cpus=2.0, memory_bytes=8 * 2**30, processor="virtual") for name in ("n1", "n2")]
+    nodes = [
+        NodeReport(name=name, cpus=2.0, memory_bytes=8 * 2**30, processor="virtual") for name in ("n1", "n2")
+    ]
     return Plant(nodes=nodes, script=world.script, sources={"digits.csv": "v1"})
 
 

@@ -49,6 +49,7 @@ async def up(settings: Settings, announce: Callable[[Hall], None]) -> None:
             create(hall), log_level="warning", access_log=False, lifespan="off", server_header=False
         )
         server = uvicorn.Server(config)
+        _end_on_signals(server)
         work = [asyncio.create_task(part) for part in (hall.drive(), hall.keep_books(), front.watch())]
         for task in work:
             task.add_done_callback(lambda done: _end_with(done, server))
@@ -197,6 +198,14 @@ def _listen(port: int, option: str) -> socket.socket:
         listening.close()
         raise Rejected(f"port {port} cannot be had: {error.strerror}; choose another with {option}") from None
     return listening
+
+
+def _end_on_signals(server: uvicorn.Server) -> None:
+    """End the server, and after it the rest. Uvicorn's own handlers would send the signal again when the server
+    has ended, and the rest would never come to its end."""
+    server.capture_signals = contextlib.nullcontext  # type: ignore[method-assign, assignment]
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, lambda: setattr(server, "should_exit", True))
 
 
 def _end_with(task: asyncio.Task[None], server: uvicorn.Server) -> None:

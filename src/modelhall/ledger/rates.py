@@ -50,7 +50,8 @@ def price(rates: Rates, shares: Sequence[Share]) -> list[Price]:
     whole = Share(fsum(share.cpu_s for share in shares), fsum(share.energy_j for share in shares))
     nanos = split(round(_cost(rates, whole) * NANO), [_cost(rates, share) for share in shares])
     return [
-        Price(_kwh(rates, share) * rates.co2_g_per_kwh, nano) for share, nano in zip(shares, nanos, strict=True)
+        Price(_kwh(rates, share) * rates.co2_g_per_kwh, nano)
+        for share, nano in zip(shares, nanos, strict=True)
     ]
 
 

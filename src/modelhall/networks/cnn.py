@@ -3,6 +3,7 @@ over what is left and one hidden layer (after VGG, Simonyan and Zisserman 2014, 
 
 from __future__ import annotations
 
+import itertools
 from typing import NamedTuple
 
 import torch
@@ -13,13 +14,10 @@ from modelhall.core.shape import Shape
 
 
 def build(
-    shape: Shape,
-    *,
-    channels: list[int] = [16, 32],
-    hidden: int = 64,
-    dropout: float = 0.1,  # noqa: B006
+    shape: Shape, *, channels: list[int] | None = None, hidden: int = 64, dropout: float = 0.1
 ) -> nn.Module:
-    """One block for each number in `channels`. Takes images of any size the blocks can halve."""
+    """One block for each number in `channels`, by default 16 and 32. Takes images the blocks can halve."""
+    channels = [16, 32] if channels is None else channels
     if shape.head != "image-classification":
         raise Rejected(f"cnn looks at images and has no head for {shape.head}", field="network.family")
     if not channels or min(channels) < 1 or hidden < 1:
@@ -47,7 +45,7 @@ class Cnn(nn.Module):
         super().__init__()
         sizes = [shape.sizes["channels"], *channels]
         blocks: list[nn.Module] = []
-        for number, (before, after) in enumerate(zip(sizes, sizes[1:], strict=False)):
+        for number, (before, after) in enumerate(itertools.pairwise(sizes)):
             if number:
                 blocks.append(nn.MaxPool2d(2))
             for width in (before, after):

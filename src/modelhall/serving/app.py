@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import math
 import time
+from importlib import metadata
 from typing import Any
 
 import prometheus_client
@@ -14,7 +15,6 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from modelhall import __version__
 from modelhall.core.errors import HallError, NotNow, Rejected
 from modelhall.serving.batcher import Batcher
 from modelhall.serving.model import Model
@@ -60,7 +60,7 @@ class _Replica:
         return Response()
 
     async def _server(self, request: Request) -> Response:
-        return JSONResponse({"name": "modelhall", "version": __version__, "extensions": []})
+        return JSONResponse({"name": "modelhall", "version": metadata.version("modelhall"), "extensions": []})
 
     async def _metadata(self, request: Request) -> Response:
         self._check_name(request)

@@ -121,9 +121,10 @@ def _flat(data: Any, name: str) -> list[Any]:
     """The protocol lets data be nested as its shape is."""
     if not isinstance(data, list):
         raise Rejected(f"{name}: data must be a list", field="inputs")
-    while any(isinstance(item, list) for item in data):
-        data = [part for item in data for part in (item if isinstance(item, list) else [item])]
-    return data
+    flat: list[Any] = data
+    while any(isinstance(item, list) for item in flat):
+        flat = [part for item in flat for part in (item if isinstance(item, list) else [item])]
+    return flat
 
 
 def _check_fits(given: Tensor, wanted: Tensor) -> None:

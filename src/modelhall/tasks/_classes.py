@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import torch
 from torch.nn import functional
 
@@ -40,7 +39,7 @@ class Classes:
         for split, frame in splits.items():
             self.truth(split, frame[column])
 
-    def truth(self, split: str, column: pl.Series) -> np.ndarray:
+    def truth(self, split: str, column: pl.Series) -> list[int]:
         """The number of each row's label; raises Rejected for one that training never saw."""
         labels = _words(split, column)
         unseen = sorted(set(labels) - set(self.labels))
@@ -50,7 +49,7 @@ class Classes:
                 f"trained are: {', '.join(self.labels[:20])}",
                 field="columns.label",
             )
-        return np.array([self._numbers[label] for label in labels], dtype=np.int64)
+        return [self._numbers[label] for label in labels]
 
     def loss(self, network: Network, batch: Batch, *, label_smoothing: float) -> torch.Tensor:
         """Cross-entropy."""

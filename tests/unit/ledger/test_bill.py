@@ -20,7 +20,7 @@ TRAIN, REPLICA = "run/default/train", "run/default/digits-0"
 
 @pytest.fixture
 def book() -> MemoryBook:
-    """Five seconds of training, two of serving of which one is a request's, one of another project's training."""
+    """Five seconds of training, two of serving, one of them a request's, and one of another project's training."""
     book = MemoryBook()
     asked = request("a", weight=1.0)
     other = replace(reading(cpu_s=1.0), key=Key("run", "research", "train"), uid="u3")

@@ -163,7 +163,7 @@ def test_two_that_settle_at_the_same_time_enter_everything_once(hall: Hall) -> N
 
 
 class DyingBook(MemoryBook):
-    """A book whose process dies at the transactions given, before (False) or after (True) they are durable."""
+    """A book whose process dies at the given transactions, after (True) or before (False) they are durable."""
 
     def __init__(self, dies_at: dict[int, bool]) -> None:
         super().__init__()

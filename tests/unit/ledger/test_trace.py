@@ -18,12 +18,13 @@ from modelhall.ledger.settle import Settled, settle
 from modelhall.ledger.trace import Trace, trace
 
 DATA_VERSION = DatasetVersion(
-    id="d1d1d1", artifact="ad", run="digits-prepare", rows={"train": 90, "test": 10}, columns=(), size_bytes=1000,
+    id="d1d1d1", artifact="ad", run="digits-prepare", rows={"train": 90, "test": 10}, columns=(), size_bytes=1,
     sources=(SourceFile(path="digits.csv", digest="5e5e", size_bytes=2000),), steps=(), created_at=1,
 )  # fmt: skip
 MODEL_VERSION = ModelVersion(
     id="3f2a00", artifact="am", accepted=True, metrics={"accuracy": 0.97}, size_bytes=10, parameters=1000,
-    task="image-classification", data="digits@d1d1d1", train_run="train", evaluate_run="digits-evaluate", created_at=2,
+    task="image-classification", data="digits@d1d1d1", train_run="train", evaluate_run="digits-evaluate",
+    created_at=2,
 )  # fmt: skip
 MODEL = Model(name="digits", task="image-classification", data="digits", network=Network(family="cnn"))
 TIMES = {"uid": "u", "created_at": 0, "updated_at": 0}

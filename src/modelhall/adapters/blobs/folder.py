@@ -84,9 +84,9 @@ class FolderBlobs:
         with path.open("rb") as file:
             name = hashlib.file_digest(file, "sha256").hexdigest()
         place = self._place(name)
-        if not place.exists() or place.stat().st_size != path.stat().st_size:
-            if self._write(_chunks(path)) != name:
-                raise Broken(f"{path} changed while it was being stored")
+        is_here = place.exists() and place.stat().st_size == path.stat().st_size
+        if not is_here and self._write(_chunks(path)) != name:
+            raise Broken(f"{path} changed while it was being stored")
         return name
 
     def _write(self, chunks: Iterable[bytes]) -> str:

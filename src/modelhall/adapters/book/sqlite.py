@@ -21,6 +21,8 @@ from modelhall.core.ports.book import By, Entry, Total, Usage
 
 SCHEMA = 1
 BUSY_S = 5.0
+CACHE_KIB = 32 * 1024
+"""Request ids fall all over the index; a cache that holds most of it makes entering them several times faster."""
 
 T = TypeVar("T")
 
@@ -121,6 +123,7 @@ def _open(path: Path) -> sqlite3.Connection:
         connection = sqlite3.connect(path, timeout=BUSY_S, isolation_level=None, check_same_thread=False)
         connection.execute("PRAGMA journal_mode=WAL")
         connection.execute("PRAGMA synchronous=FULL")
+        connection.execute(f"PRAGMA cache_size=-{CACHE_KIB}")
         _migrate(connection)
     except sqlite3.Error as error:
         raise Rejected(f"the book at {path} cannot be opened: {error}") from error

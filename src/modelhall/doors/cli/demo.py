@@ -189,13 +189,14 @@ def _ask(hall: Hall, story: _Story) -> str:
     """Ask about pictures the model was not trained on; return the id of one request."""
     story.chapter("ask", "It is asked about digits it has never seen")
     rows = hall.rows(NAME, split="test", limit=4)
+    label = hall.get("model", "default", NAME).document.columns.get("label", "label")
     images = [base64.b64decode(row["image"]) for row in rows]
     answers = hall.predict(NAME, images)
     pictures = [_picture(image) for image in images]
     for line in zip(*pictures, strict=True):
         story.say("   ".join(f"{part:<18}" for part in line))
     said = [
-        f"{a['label']} ({a['score']:.0%}), truth {r['label']}" for a, r in zip(answers, rows, strict=True)
+        f"{a['label']} ({a['score']:.0%}), truth {r[label]}" for a, r in zip(answers, rows, strict=True)
     ]
     story.say("   ".join(f"{text:<18}" for text in said))
     return str(answers[0]["request"])

@@ -5,11 +5,11 @@ from __future__ import annotations
 import sys
 import traceback
 
-import click
 import typer
+from typer.exceptions import TyperException
 
 from modelhall import __version__
-from modelhall.core.errors import Broken, HallError
+from modelhall.core.errors import Broken, HallError, Rejected
 from modelhall.doors.cli import ask, cost, declare, demo, house, look, work
 from modelhall.doors.cli.terminal import complain
 
@@ -30,10 +30,10 @@ def main() -> None:
     except HallError as error:
         complain(error)
         code = error.exit_code
-    except click.ClickException as error:
-        error.show()
+    except TyperException as error:
+        complain(Rejected(f"{error.format_message()} (`hall --help` lists what there is)"))
         code = 2
-    except (KeyboardInterrupt, click.Abort):
+    except (KeyboardInterrupt, typer.Abort):
         code = 130
     except BrokenPipeError:
         # Whoever read us has gone, as in `hall events | head`.

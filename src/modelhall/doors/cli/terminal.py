@@ -18,8 +18,11 @@ from rich.table import Table
 from modelhall.core.errors import HallError
 from modelhall.core.kinds.base import DEFAULT_PROJECT
 
-out = Console(highlight=False, soft_wrap=not sys.stdout.isatty())
-err = Console(stderr=True, highlight=False)
+WIDTH_ELSEWHERE = 160
+"""Columns of a table that is not printed on a terminal."""
+
+out = Console(highlight=False, width=None if sys.stdout.isatty() else WIDTH_ELSEWHERE)
+err = Console(stderr=True, highlight=False, width=None if sys.stderr.isatty() else WIDTH_ELSEWHERE)
 
 
 class Form(StrEnum):

@@ -11,8 +11,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import polars as pl
-
 from modelhall.core import files, plugins
 from modelhall.core.errors import Rejected
 from modelhall.core.kinds.dataset import SPLITS, Column, SourceFile, StepReport
@@ -76,7 +74,7 @@ def _read(what: PrepareOrder) -> tuple[Splits, tuple[SourceFile, ...]]:
         sources += [file.lineage for file in read]
     # Each file's types were found by themselves; below each other they must agree.
     schema = formats.stack(list(frames.values()), list(urls.values())).schema
-    return {split: frame.cast(dict(schema)) for split, frame in frames.items()}, tuple(sources)
+    return {split: frame.cast(schema) for split, frame in frames.items()}, tuple(sources)
 
 
 def _field(split: str) -> str:

@@ -17,7 +17,8 @@ _EXAMPLES = 5
 
 def drop_damaged(splits: Splits, *, max_damaged: float, threads: int) -> Done:
     """Drop rows with a picture that cannot be unpacked; raises Rejected if their share is over `max_damaged`."""
-    kept, dropped, names = {}, [], []
+    kept, dropped = {}, []
+    names: list[str] = []
     for split, frame in splits.items():
         columns = [
             name for name, kind in frame.schema.items() if kind == pl.Binary and _shows_pictures(frame[name])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Sequence
+from typing import Any, Literal
 
 import polars as pl
 
@@ -61,11 +62,11 @@ class _Lines:
     def __init__(self, name: str, text: bytes, separator: str, quote: str | None) -> None:
         self._name = name
         self._text = text
-        self._dialect = {"delimiter": separator, "quotechar": quote or '"'}
-        self._quoting = csv.QUOTE_MINIMAL if quote else csv.QUOTE_NONE
+        self._separator = separator
+        self._quote = quote
 
     def first(self) -> list[str]:
-        row = next(iter(self._reader()), None)
+        row: list[str] | None = next(iter(self._reader()), None)
         if not row:
             raise Rejected(f"{self._name} is empty", field="source")
         return row
@@ -80,7 +81,9 @@ class _Lines:
                     field="source",
                 )
 
-    def _reader(self) -> csv._reader:
+    def _reader(self) -> Any:
+        """Rows; a csv reader, which counts lines in `line_num`."""
         text = io.TextIOWrapper(io.BytesIO(self._text), encoding="utf-8", newline="")
         csv.field_size_limit(len(self._text) + 1)
-        return csv.reader(text, quoting=self._quoting, **self._dialect)
+        quoting: Literal[0, 3] = csv.QUOTE_MINIMAL if self._quote else csv.QUOTE_NONE
+        return csv.reader(text, delimiter=self._separator, quotechar=self._quote, quoting=quoting)

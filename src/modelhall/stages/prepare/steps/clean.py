@@ -37,7 +37,7 @@ def apply(
         text = [name for name in columns or frame.columns if frame.schema[name] == pl.String]
         frame = frame.with_columns(_clean(pl.col(name), strip_html, unicode, whitespace) for name in text)
         empty = pl.any_horizontal(
-            pl.col(name).is_null() | (pl.col(name) == "" if name in text else False)  # noqa: FBT003
+            pl.col(name).is_null() | (pl.col(name) == "" if name in text else pl.lit(False))
             for name in columns or text
         )
         if drop_empty and (columns or text):
