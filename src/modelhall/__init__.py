@@ -6,10 +6,11 @@ The client is loaded on first use, so that a program the hall starts pays only f
 
 from typing import TYPE_CHECKING, Any
 
+from modelhall.version import __version__
+
 if TYPE_CHECKING:
     from modelhall.doors.client import Hall
 
-__version__ = "0.1.0"
 __all__ = ["Hall", "__version__"]
 
 

@@ -43,7 +43,7 @@ class Settings(Frozen):
     schedule: str = Field(default="first-fit", description="A file in modelhall/policy/schedule.")
     settle_s: float = Field(default=5.0, gt=0, description="Seconds between entries in the ledger.")
 
-    currency: str = Field(default="EUR", pattern=r"[A-Z]{3}", description="ISO 4217 code of the prices.")
+    currency: str = Field(default="EUR", pattern=r"^[A-Z]{3}$", description="ISO 4217 code of the prices.")
     price_per_cpu_hour: float = Field(default=0.03, ge=0, description="Price of an hour of processor time.")
     price_per_kwh: float = Field(default=0.30, ge=0, description="Price of electricity.")
     co2_g_per_kwh: float = Field(default=400.0, ge=0, description="Grams of CO2e for a kilowatt hour.")

@@ -1,1 +1,1 @@
-"""One outside system per file, one folder per port. Adapters know core alone, and nobody imports them by name but app."""
+"""One outside system per file, one folder per port. Adapters know core alone; only app and doors know adapters."""

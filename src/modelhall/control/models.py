@@ -80,7 +80,11 @@ def _compute(
 
 def _judge(resource: ModelResource, facts: Facts, now: float) -> list[Action]:
     """Accept or refuse the version that was trained and measured."""
-    assert facts.train and facts.train.result and facts.evaluate and facts.evaluate.result and facts.data
+    assert facts.train is not None
+    assert facts.train.result is not None
+    assert facts.evaluate is not None
+    assert facts.evaluate.result is not None
+    assert facts.data is not None
     document, key = resource.document, facts.train.key
     made = TrainOutput.model_validate(facts.train.result.output)
     measured = EvaluateOutput.model_validate(facts.evaluate.result.output)

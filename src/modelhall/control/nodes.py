@@ -58,4 +58,4 @@ def _seen(node: NodeResource, report: NodeReport, used_cpus: float, now: float) 
 
 def _used_cpus(view: View, name: str) -> float:
     runs = (run for run in view.of_kind("run") if run.status.node == name and run.status.state in ACTIVE)
-    return sum(run.document.resources.cpus for run in runs)
+    return sum((run.document.resources.cpus for run in runs), 0.0)

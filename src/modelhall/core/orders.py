@@ -24,7 +24,7 @@ class PrepareOrder(Frozen):
     @classmethod
     def of(cls, dataset: Dataset) -> PrepareOrder:
         return cls(
-            source=dict(dataset.source) if isinstance(dataset.source, dict) else dataset.source,
+            source=dataset.source if isinstance(dataset.source, str) else dataset.sources,
             format=dataset.format,
             prepare=dataset.prepare,
             max_damaged=dataset.max_damaged,

@@ -24,6 +24,7 @@ from modelhall.core.errors import Broken, Conflict, Denied, Failed, HallError, N
 from modelhall.core.hallfile import Declared
 from modelhall.core.kinds import KINDS, AnyResource, Key
 from modelhall.core.kinds.base import DEFAULT_PROJECT
+from modelhall.trust.tokens import read_token
 
 POLL_S = 0.2
 GOOD, BAD = ("ready", "succeeded"), ("failed", "refused", "cancelled")
@@ -132,7 +133,7 @@ class Hall:
         """One resource; raises NotFound."""
         return _resource(self._get(f"/api/v1/{kind}s/{name}", project=project))
 
-    def list(self, kind: str, *, project: str | None = None) -> list[AnyResource]:
+    def all(self, kind: str, *, project: str | None = None) -> list[AnyResource]:
         """All resources of a kind, of one project or of all."""
         return [_resource(data) for data in self._get(f"/api/v1/{kind}s", project=project)]
 
@@ -244,7 +245,8 @@ def failure_of(resource: AnyResource) -> HallError | None:
     if not _is_dealt_with(resource) or status.state not in BAD:
         return None
     problem = status.problem
-    if problem is not None and problem.who == "caller":
+    # A command that ended badly is no mistake of its declaration, unless it could not even be started.
+    if problem is not None and problem.who == "caller" and (problem.field or resource.key.kind != "run"):
         return Rejected(f"{resource.key}: {problem.message}", field=problem.field)
     return Failed(f"{resource.key} {status.state}: {status.reason}")
 
@@ -254,10 +256,9 @@ def _local(home: Path) -> tuple[str, str, str]:
     where = files.read_json(home / "hall.json")
     if where is None:
         raise NotNow(f"no hall is up in {home}; start one with `hall up`", delay_s=1)
-    try:
-        token = (home / "token").read_text().strip()
-    except OSError as error:
-        raise Denied(f"the token of the hall in {home} cannot be read: {error}") from None
+    token = read_token(home)
+    if token is None:
+        raise Denied(f"there is no token in {home}; `hall up` makes one when it starts")
     return where["address"], where["gateway"], token
 
 

@@ -12,9 +12,10 @@ is on the disk a second later, off the event loop.
 from __future__ import annotations
 
 import asyncio
-import json
 import os
 from pathlib import Path
+
+from pydantic_core import to_json
 
 from modelhall.core import files
 from modelhall.core.ports.book import Usage
@@ -22,8 +23,6 @@ from modelhall.core.ports.clock import Clock
 
 SYNC_EVERY_S = 1.0
 ROTATE_BYTES = 64 * 1024 * 1024
-
-_encode = json.JSONEncoder(separators=(",", ":"), allow_nan=False).encode
 
 
 class Journal:
@@ -40,7 +39,7 @@ class Journal:
 
     def write(self, usage: Usage) -> None:
         """Append one line. Raises OSError when it cannot be written whole."""
-        line = _encode(vars(usage)).encode() + b"\n"
+        line = to_json(vars(usage)) + b"\n"
         if self._size_bytes >= self._rotate_bytes:
             self._begin()
         if self._sync is None:

@@ -10,12 +10,12 @@ from collections.abc import Callable
 from functools import lru_cache
 from typing import Any, NamedTuple
 
-import modelhall
 from modelhall.core.errors import NotFound, NotNow, Rejected
 from modelhall.gateway.forward import Call, forward
 from modelhall.gateway.messages import Request, Response, as_json
 from modelhall.gateway.record import Record
 from modelhall.gateway.routes import Route, Routes
+from modelhall.version import __version__
 
 _MODEL = re.compile(
     r"/v2/models/(?:(?P<project>[a-z][a-z0-9-]{0,62})\.)?(?P<name>[a-z][a-z0-9-]{0,62})"
@@ -34,7 +34,7 @@ class OpenInference:
         """Answer for a caller of `project`; raises HallError."""
         if request.path == b"/v2":
             _only(request, b"GET")
-            return as_json({"name": "modelhall", "version": modelhall.__version__, "extensions": []})
+            return as_json({"name": "modelhall", "version": __version__, "extensions": []})
         if request.path == b"/v2/repository/index":
             _only(request, b"POST")
             await request.read()

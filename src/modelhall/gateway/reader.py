@@ -41,7 +41,6 @@ class RequestReader:
         self._parser = httptools.HttpRequestParser(self)
         self._target = b""
         self._headers: dict[bytes, bytes] = {}
-        self._head_bytes = 0
         self._body_bytes = 0
         self._unfinished_bytes = 0
 
@@ -65,25 +64,20 @@ class RequestReader:
         self.in_head = True
         self._target = b""
         self._headers = {}
-        self._head_bytes = self._body_bytes = self._unfinished_bytes = 0
+        self._body_bytes = self._unfinished_bytes = 0
 
     def on_url(self, part: bytes) -> None:
         self._target += part
-        self._count_head(len(part))
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        self._count_head(len(name) + len(value))
-        if not self.in_head:
-            return  # a trailer: nothing here has a use for one
         headers = self._headers
         name = name.lower()
         headers[name] = value if name not in headers else headers[name] + b", " + value
-        if len(headers) > self._sizes.headers:
-            raise Rejected(f"the request has more than {self._sizes.headers} headers", status=431)
 
     def on_headers_complete(self) -> None:
         parser = self._parser
         version = parser.get_http_version()
+        self._check_head_size()
         _check_head(self._headers, version)
         if parser.should_upgrade():
             raise Rejected("HTTP/1.1 is all there is here: send the request without `Upgrade`", status=501)
@@ -99,6 +93,7 @@ class RequestReader:
             keep_alive=parser.should_keep_alive() and version == "1.1",
             outlet=self._outlet,
         )
+        self._headers = {}  # for trailers, of which nothing here has a use
         self._take(self.open)
 
     def on_body(self, chunk: bytes) -> None:
@@ -113,10 +108,12 @@ class RequestReader:
             self.open.end()
             self.open = None
 
-    def _count_head(self, size_bytes: int) -> None:
-        self._head_bytes += size_bytes
-        if self._head_bytes > self._sizes.head_bytes:
-            raise Rejected(f"the head is larger than {self._sizes.head_bytes} bytes", status=431)
+    def _check_head_size(self) -> None:
+        headers, sizes = self._headers, self._sizes
+        if len(headers) > sizes.headers:
+            raise Rejected(f"the request has more than {sizes.headers} headers", status=431)
+        if len(self._target) + sum(map(len, headers)) + sum(map(len, headers.values())) > sizes.head_bytes:
+            raise Rejected(f"the head is larger than {sizes.head_bytes} bytes", status=431)
 
     def _check_length(self, size_bytes: int) -> None:
         if size_bytes > self._sizes.body_bytes:

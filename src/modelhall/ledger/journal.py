@@ -1,7 +1,8 @@
 """Takes the gateway's usage journals into the book: every request once, wherever either of them was killed.
 
-A journal is a folder of files `usage-….jsonl` whose names sort by age. One writer appends to the newest and
-never touches an older one again. A line is the JSON of one `Usage` and is complete when it ends in a newline.
+A journal is a folder of files `usage-START.jsonl` whose names sort by age; the gateway writes it and says how
+(`gateway/journal.py`). Only the newest file grows, and a line, the JSON of one `Usage`, is complete when it ends
+in a newline.
 """
 
 from __future__ import annotations

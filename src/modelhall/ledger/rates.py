@@ -25,7 +25,7 @@ NANO = 10**9
 class Rates(Frozen):
     """The prices of one hall, all in its one currency."""
 
-    currency: str = Field(pattern=r"[A-Z]{3}", description="ISO 4217 code.")
+    currency: str = Field(pattern=r"^[A-Z]{3}$", description="ISO 4217 code.")
     price_per_cpu_hour: float = Field(ge=0, description="For an hour of processor time used.")
     price_per_kwh: float = Field(ge=0, description="For a kilowatt hour at the building's meter.")
     co2_g_per_kwh: float = Field(ge=0, description="Grams of CO2e for such a kilowatt hour.")

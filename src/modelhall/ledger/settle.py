@@ -2,15 +2,16 @@
 
 A run pays for all its processor time and for the processors it holds. A replica's is divided:
 
-- A request pays for its own seconds of compute, as the replica counted them. They are processor seconds the
-  replica shows to have spent on it; reading the request, health checks and loading the model are not in them.
+- A request pays for its own seconds of compute, as the replica counted them. What the replica does for all of
+  them or for none, such as loading the model and answering health checks, is not in them.
 - All requests of a period together never pay for more than was measured: if they claim more, because compute
   waits while the clock runs, each pays its proportion of what was measured.
 - A replica that gives no account of its work (all weights 0) leaves only a guess: its requests pay equal
   parts of what was measured, but of no more than the time they took.
 - What no request pays for, and the processors held while nobody asks, is the replica's standby.
 
-So what a request costs does not depend on when the ledger looks, nor on what else happened in that period.
+So as long as what is claimed fits what was measured, the cost of a request depends neither on when the ledger
+looks nor on what else happened then: the first one does not pay for loading the model.
 """
 
 from __future__ import annotations

@@ -48,7 +48,7 @@ def build(
     feed_forward: int | None = None,
     dropout: float | None = None,
     positions: int | None = None,
-    config: dict[str, bool | int | float | str | list | None] | None = None,
+    config: dict[str, bool | int | float | str | list[int | float | str | bool] | None] | None = None,
 ) -> nn.Module:
     """A network of `model_type` with random weights.
 

@@ -36,9 +36,13 @@ def _plain(value: Any) -> Any:
     return base64.b64encode(value).decode() if isinstance(value, bytes) else value
 
 
-if __name__ == "__main__":
+def main(blobs: str, artifact: str, split: str, limit: str) -> None:
     try:
-        answer: dict[str, Any] = {"rows": sample(*sys.argv[1:4], int(sys.argv[4]))}  # type: ignore[arg-type]
+        answer: dict[str, Any] = {"rows": sample(blobs, artifact, split, int(limit))}
     except HallError as error:
         answer = {"problem": Problem.of(error).model_dump()}
     sys.stdout.write(json.dumps(answer, default=str))
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

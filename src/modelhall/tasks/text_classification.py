@@ -132,31 +132,46 @@ def _texts(split: str, column: pl.Series) -> list[str]:
 
 
 def _train_tokenizer(texts: Sequence[str]) -> Tokenizer:
-    """WordPiece as BERT has it; the same texts give the same vocabulary."""
-    tokenizer = Tokenizer(models.WordPiece(unk_token="[UNK]"))
-    tokenizer.normalizer = normalizers.BertNormalizer(lowercase=True, handle_chinese_chars=True)
-    tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
-    tokenizer.decoder = decoders.WordPiece()
-    # The trainer breaks ties between rare characters by chance when it has to choose them; so they are chosen here.
-    alphabet = _alphabet([tokenizer.normalizer.normalize_str(text) for text in texts])
+    """WordPiece as BERT has it. The same texts give the same vocabulary, number by number."""
+    tokenizer = _tokenizer(models.WordPiece(unk_token="[UNK]"))
+    # Left to itself the trainer numbers characters, and breaks ties between rare ones, by chance. So they are
+    # chosen here, and those within words come to it as special tokens, in order.
+    alphabet, within = _alphabet(tokenizer, texts)
     trainer = trainers.WordPieceTrainer(
         vocab_size=VOCABULARY,
         min_frequency=2,
-        special_tokens=_SPECIAL,
+        special_tokens=[*_SPECIAL, *within],
         initial_alphabet=alphabet,
         limit_alphabet=len(alphabet),
         show_progress=False,
     )
     tokenizer.train_from_iterator(texts, trainer)
-    tokenizer.post_processor = processors.TemplateProcessing(
+    trained = _tokenizer(models.WordPiece(tokenizer.get_vocab(), unk_token="[UNK]"))
+    trained.add_special_tokens(_SPECIAL)
+    trained.post_processor = processors.TemplateProcessing(
         single="[CLS] $A [SEP]",
-        special_tokens=[(word, tokenizer.token_to_id(word)) for word in ("[CLS]", "[SEP]")],
+        special_tokens=[(word, trained.token_to_id(word)) for word in ("[CLS]", "[SEP]")],
     )
+    return trained
+
+
+def _tokenizer(model: models.WordPiece) -> Tokenizer:
+    tokenizer = Tokenizer(model)
+    tokenizer.normalizer = normalizers.BertNormalizer(lowercase=True, handle_chinese_chars=True)
+    tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    tokenizer.decoder = decoders.WordPiece()
     return tokenizer
 
 
-def _alphabet(texts: Sequence[str]) -> list[str]:
-    """The commonest characters, half the vocabulary at most, each seen at least twice."""
-    counts = Counter(character for text in texts for character in text if not character.isspace())
+def _alphabet(tokenizer: Tokenizer, texts: Sequence[str]) -> tuple[list[str], list[str]]:
+    """The commonest characters, half the vocabulary at most, each seen at least twice; and those of them that
+    stand within words, as WordPiece writes them."""
+    normal = (tokenizer.normalizer.normalize_str(text) for text in texts)
+    words = Counter(word for text in normal for word, _ in tokenizer.pre_tokenizer.pre_tokenize_str(text))
+    counts: Counter[str] = Counter()
+    for word, times in words.items():
+        counts.update(dict.fromkeys(word, times))
     common = sorted(counts, key=lambda character: (-counts[character], character))[: VOCABULARY // 2]
-    return sorted(character for character in common if counts[character] > 1)
+    alphabet = sorted(character for character in common if counts[character] > 1)
+    within = sorted({character for word in words for character in word[1:]}.intersection(alphabet))
+    return alphabet, [f"##{character}" for character in within]

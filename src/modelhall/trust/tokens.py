@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hmac
 import json
+import re
 import secrets
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -22,6 +23,8 @@ from modelhall.core.kinds.base import DEFAULT_PROJECT, Frozen
 from modelhall.trust import private_file
 
 PREFIX = "mh_"
+SHAPE = re.compile(rf"{PREFIX}[A-Za-z0-9_-]{{43}}")
+KEY_BYTES = 32
 FIRST = "first"
 """The name of the token made at the first start."""
 LONGEST_HEADER = 512
@@ -59,8 +62,9 @@ def new_token() -> str:
 def first_token(folder: Path) -> str:
     """The first token of the hall that lives in `folder`; made at its first start, together with its key.
     When its file was removed, a new one takes its place and the old one is not known any more."""
-    key = private_file.read_or_create(folder / KEY_FILE, secrets.token_bytes(32))
-    token = private_file.read_or_create(folder / TOKEN_FILE, f"{new_token()}\n".encode()).decode().strip()
+    key = _whole_key(folder, private_file.read_or_create(folder / KEY_FILE, secrets.token_bytes(KEY_BYTES)))
+    made = f"{new_token()}\n".encode()
+    token = _whole_token(folder, private_file.read_or_create(folder / TOKEN_FILE, made))
     record = TokenRecord(name=FIRST, digest=digest_of(token, key))
     records = _read_records(folder)
     if record not in records:
@@ -72,7 +76,7 @@ def first_token(folder: Path) -> str:
 def read_token(folder: Path) -> str | None:
     """The first token of the hall in `folder`, for its own command line; None before its first start."""
     found = private_file.read(folder / TOKEN_FILE)
-    return None if found is None else found.decode().strip()
+    return None if found is None else _whole_token(folder, found)
 
 
 def authenticator_of(folder: Path) -> Authenticator:
@@ -80,7 +84,7 @@ def authenticator_of(folder: Path) -> Authenticator:
     key = private_file.read(folder / KEY_FILE)
     if key is None:
         raise Broken(f"there is no {KEY_FILE} in {folder}; a hall makes it when it starts")
-    return authenticator(key, _read_records(folder))
+    return authenticator(_whole_key(folder, key), _read_records(folder))
 
 
 def authenticator(key: bytes, records: Iterable[TokenRecord]) -> Authenticator:
@@ -115,6 +119,20 @@ def _token_in(header: bytes | str | None) -> bytes:
     if len(raw) > LONGEST_HEADER or scheme.lower() != b"bearer":
         raise Denied("the Authorization header is not `Bearer mh_…`", status=401)
     return token.strip()
+
+
+def _whole_key(folder: Path, found: bytes) -> bytes:
+    if len(found) != KEY_BYTES:
+        raise Broken(f"{folder / KEY_FILE} is damaged; remove it and {RECORDS_FILE}, and make new tokens")
+    return found
+
+
+def _whole_token(folder: Path, found: bytes) -> str:
+    """The token in its file. What is no token must not become one: an empty file would let everybody in."""
+    token = found.decode(errors="replace").strip()
+    if not SHAPE.fullmatch(token):
+        raise Broken(f"{folder / TOKEN_FILE} holds no token; remove it, and the next start makes a new one")
+    return token
 
 
 def _read_records(folder: Path) -> list[TokenRecord]:

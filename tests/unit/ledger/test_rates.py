@@ -28,7 +28,14 @@ def test_prices_may_be_zero() -> None:
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"pue": 0.9}, {"price_per_kwh": -1}, {"price_per_cpu_hour": float("nan")}, {"currency": "€"}]
+    "wrong",
+    [
+        {"pue": 0.9},
+        {"price_per_kwh": -1},
+        {"price_per_cpu_hour": float("nan")},
+        {"currency": "€"},
+        {"currency": "EUROS"},
+    ],
 )
 def test_prices_that_cannot_be_are_refused(wrong: dict[str, object]) -> None:
     right = {"currency": "EUR", "price_per_cpu_hour": 1, "price_per_kwh": 1, "co2_g_per_kwh": 1, "pue": 1}

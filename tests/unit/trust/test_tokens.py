@@ -169,6 +169,24 @@ def test_a_link_in_the_place_of_a_file_is_not_followed(tmp_path: Path) -> None:
         first_token(tmp_path)
 
 
+@pytest.mark.parametrize("content", [b"", b"\n", b"mh_short", b"\xff", new_token().encode() * 2])
+def test_a_damaged_token_file_lets_nobody_in_and_is_named(tmp_path: Path, content: bytes) -> None:
+    first_token(tmp_path)
+    (tmp_path / "token").write_bytes(content)
+    with pytest.raises(Broken, match="token"):
+        first_token(tmp_path)
+    with pytest.raises(Broken, match="token"):
+        read_token(tmp_path)
+
+
+def test_a_damaged_key_is_named(tmp_path: Path) -> None:
+    first_token(tmp_path)
+    (tmp_path / "token.key").write_bytes(b"")
+    for start in (first_token, authenticator_of):
+        with pytest.raises(Broken, match=r"token\.key"):
+            start(tmp_path)
+
+
 def test_damaged_records_are_named(tmp_path: Path) -> None:
     first_token(tmp_path)
     (tmp_path / "tokens.json").write_text("[{")

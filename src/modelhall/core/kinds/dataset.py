@@ -56,7 +56,9 @@ class Dataset(Document):
     @property
     def sources(self) -> dict[str, str]:
         """Every source by the split it fills; `all` when one source is yet to be split."""
-        return {"all": self.source} if isinstance(self.source, str) else dict(self.source)
+        if isinstance(self.source, str):
+            return {"all": self.source}
+        return {str(split): url for split, url in self.source.items()}
 
 
 class Column(Frozen):

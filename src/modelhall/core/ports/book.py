@@ -117,8 +117,9 @@ class Book(Protocol):
         ...
 
     async def totals(self, by: By, *, only: Mapping[By, Collection[str]] | None = None) -> list[Total]:
-        """Sums by one dimension, ordered by name, over the entries whose other dimensions are among `only`.
-        Entries without that dimension, such as a training run's by service, are left out."""
+        """Sums by one dimension, ordered by name; with `only`, over the entries that have one of the names
+        given in each dimension given. Entries without the dimension, as a training run has no service, are
+        left out."""
         ...
 
     async def close(self) -> None: ...

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from fastapi import FastAPI
 
-from modelhall import __version__
 from modelhall.app.hall import Hall
 from modelhall.doors.api import answers, guard, pages, resources, work
+from modelhall.version import __version__
 
 
 def create(hall: Hall) -> FastAPI:

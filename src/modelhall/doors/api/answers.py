@@ -15,7 +15,7 @@ from modelhall.core.errors import HallError, NotNow, Rejected
 
 def install(api: FastAPI) -> None:
     """Have every error of the hall's, of FastAPI's and of Starlette's answered in this shape."""
-    api.add_exception_handler(HallError, lambda _, error: error_response(error))  # type: ignore[arg-type]
+    api.add_exception_handler(HallError, lambda _, error: error_response(error))
     api.add_exception_handler(Refusal, _refusal)
     api.add_exception_handler(RequestValidationError, _validation)
     api.add_exception_handler(HTTPException, _http)

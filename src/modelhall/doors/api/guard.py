@@ -40,7 +40,7 @@ class _Guard:
         try:
             self._check(scope)
         except HallError as error:
-            await error_response(error, challenge=scope.get("path") == "/")(scope, receive, send)  # type: ignore[arg-type]
+            await error_response(error, challenge=scope.get("path") == "/")(scope, receive, send)
             return
         await self._app(scope, receive, send)
 

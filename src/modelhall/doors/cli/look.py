@@ -34,7 +34,7 @@ def get(
     kind = kind.removesuffix("s")
     with Hall(home=home) as hall:
         if name is None:
-            found = hall.list(kind, project=None if kind == "node" else project)
+            found = hall.all(kind, project=None if kind == "node" else project)
         else:
             found = [hall.get(kind, project, name.partition("@")[0])]
     if name and "@" in name:
@@ -110,7 +110,7 @@ def top(
 
 def _everything(hall: Hall) -> tuple[dict[str, list[AnyResource]], dict[str, Any]]:
     kinds = ("node", "service", "model", "dataset", "run")
-    return {kind: hall.list(kind) for kind in kinds}, hall.status()
+    return {kind: hall.all(kind) for kind in kinds}, hall.status()
 
 
 def _top_data(hall: Hall) -> dict[str, Any]:

@@ -8,10 +8,10 @@ import traceback
 import typer
 from typer.exceptions import TyperException
 
-from modelhall import __version__
 from modelhall.core.errors import Broken, HallError, Rejected
 from modelhall.doors.cli import ask, cost, declare, demo, house, look, work
 from modelhall.doors.cli.terminal import complain
+from modelhall.version import __version__
 
 cli = typer.Typer(
     name="hall",

@@ -77,7 +77,7 @@ def why(
     with Hall(home=home) as hall:
         found = hall.get("run", project, run)
         before = [
-            other for other in hall.list("run") if other.status.state == "queued" and _before(other, found)
+            other for other in hall.all("run") if other.status.state == "queued" and _before(other, found)
         ]
     status = found.status
     data = {

@@ -12,6 +12,6 @@ def pick(request: Request, replicas: Sequence[Replica]) -> Replica | None:
     healthy = [r for r in replicas if r.healthy]
     if not healthy:
         return None
-    fewest = min(r.in_flight for r in healthy)
+    fewest = min([r.in_flight for r in healthy])
     idlest = [r for r in healthy if r.in_flight == fewest]
     return idlest[request.sequence % len(idlest)]

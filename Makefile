@@ -1,0 +1,50 @@
+# make install   the environment in .venv, from pinned versions
+# make demo      the whole story on real data in about a minute
+# make test      everything that must hold before a change lands
+# make bench     the measurements, quick form
+
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+JOBS   ?= 2
+
+# One thread each for numeric libraries, none of them spinning: the tests run side by side.
+export OMP_NUM_THREADS ?= 1
+export OMP_WAIT_POLICY ?= PASSIVE
+export HF_HUB_OFFLINE  ?= 1
+export TOKENIZERS_PARALLELISM ?= false
+
+.PHONY: install demo test lint types floors tests bench clean
+
+install: $(VENV)/.installed
+
+$(VENV)/.installed: pyproject.toml constraints.txt
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Modelhall needs Python 3.11 or newer")'
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[train,dev]'
+	touch $@
+
+demo: install
+	$(BIN)/hall demo
+
+test: lint types floors tests
+
+lint: install
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: install
+	$(BIN)/mypy
+
+floors: install
+	$(BIN)/lint-imports
+
+# Each file stays on one worker, so that tests which share a running hall share one.
+tests: install
+	$(BIN)/pytest --numprocesses $(JOBS) --dist loadfile
+
+bench: install
+	for file in bench/*.py; do $(BIN)/python $$file --quick || exit 1; done
+
+clean:
+	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
