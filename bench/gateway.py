@@ -163,7 +163,8 @@ class MockReplica(asyncio.Protocol):
 
 async def be_replica() -> None:
     server = await asyncio.get_running_loop().create_server(MockReplica, "127.0.0.1", 0)
-    print("%s:%d" % server.sockets[0].getsockname(), flush=True)
+    host, port = server.sockets[0].getsockname()
+    print(f"{host}:{port}", flush=True)
     await server.serve_forever()
 
 

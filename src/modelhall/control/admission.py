@@ -11,7 +11,7 @@ from modelhall.core.errors import Rejected
 from modelhall.core.kinds import AnyResource, Dataset, Document, Key, Model, Run, Service
 from modelhall.core.kinds.base import DEFAULT_PROJECT
 from modelhall.core.names import did_you_mean, split_reference
-from modelhall.core.references import find_cycle, references
+from modelhall.core.references import DATASET_SCHEME, find_cycle, references
 
 
 async def check(
@@ -72,6 +72,8 @@ async def _check_dataset(document: Dataset, fingerprint: Fingerprint) -> None:
         field = f"prepare.{place}.{step.name}"
         plugins.check_options("step", step.name, "apply", step.options, field=field)
     for split, url in document.sources.items():
+        if url.startswith(DATASET_SCHEME):
+            continue
         try:
             await fingerprint(url)
         except Rejected as error:

@@ -10,10 +10,12 @@ from modelhall.control.actions import Action, Note, Remove, Wake, update_status
 from modelhall.control.view import View
 from modelhall.control.work import Work
 from modelhall.core.errors import Rejected
-from modelhall.core.kinds import Problem
+from modelhall.core.kinds import Key, Problem
 from modelhall.core.kinds.dataset import DatasetResource, DatasetVersion
 from modelhall.core.kinds.run import RunResource
+from modelhall.core.names import split_reference
 from modelhall.core.orders import PrepareOrder, PrepareOutput, key_of
+from modelhall.core.references import DATASET_SCHEME
 
 LOOK_AGAIN_S = 30.0
 """How often a source is looked at for changes nobody told of."""
@@ -26,6 +28,10 @@ Fingerprint = Callable[[str], Awaitable[str]]
 class Facts:
     problem: Problem | None
     """Why the source cannot be read, if it cannot."""
+    waits: str = ""
+    """Which other data set this one is made of and still waits for; empty when none."""
+    order: PrepareOrder | None = None
+    """The order, with other data sets by their artifacts."""
     prepare: Work | None
     runs: list[RunResource]
 
@@ -33,12 +39,23 @@ class Facts:
 async def observe(resource: DatasetResource, view: View, fingerprint: Fingerprint) -> Facts:
     """Look at the source and at what has been prepared of it."""
     runs = view.runs_of(resource.key)
+    urls, waits = _resolved(resource, view)
+    if waits:
+        return Facts(problem=None, waits=waits, prepare=None, runs=runs)
     try:
-        sources = {split: await fingerprint(url) for split, url in resource.document.sources.items()}
+        # What is addressed by its content needs no other word for it.
+        sources = {
+            split: url if url.startswith(DATASET_SCHEME) else await fingerprint(url)
+            for split, url in urls.items()
+        }
     except Rejected as error:
         return Facts(problem=Problem.of(error), prepare=None, runs=runs)
-    key = key_of("prepare", PrepareOrder.of(resource.document), sources=sources)
-    return Facts(problem=None, prepare=work.look_up(view, resource.key, "prepare", key), runs=runs)
+    source = urls.get("all", urls)
+    order = PrepareOrder.of(resource.document).model_copy(update={"source": source})
+    key = key_of("prepare", order, sources=sources)
+    return Facts(
+        problem=None, order=order, prepare=work.look_up(view, resource.key, "prepare", key), runs=runs
+    )
 
 
 def reconcile(resource: DatasetResource, facts: Facts, now: float) -> list[Action]:
@@ -46,19 +63,47 @@ def reconcile(resource: DatasetResource, facts: Facts, now: float) -> list[Actio
     if resource.deleting:
         return work.remove_all(facts.runs) or ([Remove(resource=resource)] if not facts.runs else [])
     again = Wake(key=resource.key, at=now + LOOK_AGAIN_S)
-    if facts.prepare is None:
+    if facts.waits:
+        return update_status(resource, state="waiting", reason=facts.waits, problem=None)
+    if facts.prepare is None or facts.order is None:
         reason = facts.problem.message if facts.problem else ""
         return [*update_status(resource, state="failed", reason=reason, problem=facts.problem), again]
     if facts.prepare.result is not None:
         return [*_adopt(resource, facts.prepare.result.run, facts.prepare.result.output, now), again]
-    order = PrepareOrder.of(resource.document)
     said, problem = work.progress(facts.prepare)
     return [
         *work.cancel_others(facts.runs, {facts.prepare.key}),
-        *work.start(resource.key, facts.prepare, order, resource.document.resources),
+        *work.start(resource.key, facts.prepare, facts.order, resource.document.resources),
         *update_status(resource, state="failed" if problem else "preparing", reason=said, problem=problem),
         again,
     ]
+
+
+def version_of(
+    dataset: DatasetResource | None, name: str, pinned: str | None
+) -> tuple[DatasetVersion | None, str]:
+    """The version a reference to data set `name` means now, or why there is none."""
+    if dataset is None:
+        return None, f"there is no dataset {name}"
+    if pinned is not None:
+        found = next((v for v in dataset.status.versions if v.id.startswith(pinned)), None)
+        return found, "" if found else f"dataset {name} has no version {pinned}"
+    current = dataset.status.current if dataset.status.state == "ready" else None
+    return current, "" if current else f"dataset {name} is {dataset.status.state}: {dataset.status.reason}"
+
+
+def _resolved(resource: DatasetResource, view: View) -> tuple[dict[str, str], str]:
+    """The source of each split, other data sets by their current artifact; and what has to be waited for."""
+    urls = {}
+    for split, url in resource.document.sources.items():
+        if url.startswith(DATASET_SCHEME):
+            name, pinned = split_reference(url.removeprefix(DATASET_SCHEME))
+            version, waits = version_of(view.get(Key("dataset", resource.key.project, name)), name, pinned)
+            if version is None:
+                return {}, waits
+            url = f"{DATASET_SCHEME}{name}@{version.artifact}"
+        urls[split] = url
+    return urls, ""
 
 
 def _adopt(resource: DatasetResource, run: str, output: dict[str, object], now: float) -> list[Action]:

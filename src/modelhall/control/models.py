@@ -6,10 +6,11 @@ from dataclasses import dataclass
 
 from modelhall.control import work
 from modelhall.control.actions import Action, Note, Remove, update_status
+from modelhall.control.datasets import version_of
 from modelhall.control.view import View
 from modelhall.control.work import Work
 from modelhall.core.kinds import Key
-from modelhall.core.kinds.dataset import DatasetResource, DatasetVersion
+from modelhall.core.kinds.dataset import DatasetVersion
 from modelhall.core.kinds.model import Model, ModelResource, ModelVersion
 from modelhall.core.kinds.run import RunResource
 from modelhall.core.names import split_reference
@@ -38,7 +39,7 @@ async def observe(resource: ModelResource, view: View) -> Facts:
     runs = view.runs_of(resource.key)
     name, pinned = split_reference(resource.document.data)
     dataset = view.get(Key("dataset", resource.key.project, name))
-    data, waits = _data_version(dataset, name, pinned)
+    data, waits = version_of(dataset, name, pinned)
     if data is None:
         return Facts(waits=waits, data=None, train=None, evaluate=None, runs=runs)
     # Keyed by the data's version, not by its artifact: the version is what people see and pin.
@@ -122,18 +123,6 @@ def _judge(resource: ModelResource, facts: Facts, now: float) -> list[Action]:
 def _shown(document: Model, metrics: dict[str, float]) -> str:
     figures = [f"{name} {metrics[name]:.4g}" for name in document.require if name in metrics]
     return f": {', '.join(figures)}" if figures else ""
-
-
-def _data_version(
-    dataset: DatasetResource | None, name: str, pinned: str | None
-) -> tuple[DatasetVersion | None, str]:
-    if dataset is None:
-        return None, f"there is no dataset {name}"
-    if pinned is not None:
-        found = next((v for v in dataset.status.versions if v.id.startswith(pinned)), None)
-        return found, "" if found else f"dataset {name} has no version {pinned}"
-    current = dataset.status.current if dataset.status.state == "ready" else None
-    return current, "" if current else f"dataset {name} is {dataset.status.state}: {dataset.status.reason}"
 
 
 def _train_order(document: Model, data: DatasetVersion) -> TrainOrder:

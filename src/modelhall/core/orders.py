@@ -17,6 +17,7 @@ VERSIONS = {"prepare": 1, "train": 1, "evaluate": 1}
 
 class PrepareOrder(Frozen):
     source: str | dict[str, str]
+    """Another data set is named by its artifact here: `dataset://NAME@DIGEST`."""
     format: Format
     prepare: tuple[Step, ...]
     max_damaged: float

@@ -16,5 +16,5 @@ A request's life, and the file to open for each step:
 8. `gateway.py` counts it (`metrics.py`) and writes down its usage (`journal.py`), whatever came of it.
 
 Here is no tensor, no secret and no price, and nothing is decided about which replicas there should be. The
-room is a library: `app.py` gives a `Gateway` its store, its identities and its journal, and awaits `serve`.
+room is a library: `app/gateway.py` gives a `Gateway` its store, its identities and its journal, and awaits `serve`.
 """

@@ -206,7 +206,8 @@ class CallerConnection(asyncio.Protocol):
             await self._handler.handle(request)
         except HallError as error:
             log.warning("answer.cut request=%s reason=%s", request.id, error)
-            self.abort()
+            # What was written still arrives; that it is not all shows by its framing, if it has one.
+            self._transport.close() if request.version == "1.1" else self.abort()
         except Exception:  # a bug in one request's handling must not take the connection's task silently
             log.exception("request.broken request=%s", request.id)
             if self._answering is request:

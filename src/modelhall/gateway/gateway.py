@@ -74,23 +74,26 @@ class Gateway:
         self._authenticate = authenticate
         self._spend = spend
         self._clock = clock
-        self._routes = Routes(store)
-        self._metrics = Metrics()
-        self._protocols = {b"v2": OpenInference(self._routes, clock.monotonic)}
+        self.routes = Routes(store)
+        self.metrics = Metrics()
+        self._protocols = {b"v2": OpenInference(self.routes, clock.monotonic)}
 
     async def run(self) -> None:
         """Follow the store and check the replicas, until cancelled."""
         async with asyncio.TaskGroup() as group:
-            group.create_task(self._routes.follow())
-            group.create_task(check_all(self._routes, self._clock.monotonic))
+            group.create_task(self.routes.follow())
+            group.create_task(check_all(self.routes, self._clock.monotonic))
 
     async def handle(self, request: Request) -> None:
         """Answer a request, whatever comes, and account for it."""
         record = Record(at=self._clock.now(), started=self._clock.monotonic())
-        self._metrics.in_flight += 1
+        self.metrics.in_flight += 1
         try:
             response = await self._respond(request, record)
             record.status = response.status
+            if isinstance(response.body, bytes):
+                record.bytes_out = len(response.body)
+                self._account(request, record)  # before it leaves: a crash must not make an answer free
             record.bytes_out = await request.answer(response)
         except asyncio.CancelledError:
             record.status = CLIENT_CLOSED
@@ -99,11 +102,11 @@ class Gateway:
             record.status = error.status
             raise
         finally:
-            self._metrics.in_flight -= 1
+            self.metrics.in_flight -= 1
             self._account(request, record)
 
     def refused(self, status: int) -> None:
-        self._metrics.refused(status)
+        self.metrics.refused(status)
 
     async def _respond(self, request: Request, record: Record) -> Response:
         """The response to a request, also when it is no."""
@@ -118,7 +121,7 @@ class Gateway:
         if path == b"/v2/health/live":
             return as_json({"live": True})
         if path == b"/v2/health/ready":
-            return as_json({"ready": self._routes.loaded}, 200 if self._routes.loaded else 503)
+            return as_json({"ready": self.routes.loaded}, 200 if self.routes.loaded else 503)
         identity = self._authenticate(request.headers.get(b"authorization"))
         if path == b"/metrics":
             return self._measured(identity)
@@ -131,17 +134,21 @@ class Gateway:
         """The metrics name every project's services, so they are for those who run the hall."""
         if identity.project != DEFAULT_PROJECT:
             raise Denied(f"/metrics is for tokens of the project {DEFAULT_PROJECT!r}")
-        body = self._metrics.render(self._routes)
+        body = self.metrics.render(self.routes)
         return Response(status=200, headers=[(b"content-type", CONTENT_TYPE)], body=body)
 
     def _account(self, request: Request, record: Record) -> None:
+        """Count the request and write down its usage, once."""
+        if record.accounted:
+            return
+        record.accounted = True
         duration_s = self._clock.monotonic() - record.started
-        self._metrics.over(record, duration_s)
+        self.metrics.over(record, duration_s)
         usage = record.usage(request.id, duration_s)
         if usage is None:
             return
         try:
             self._spend(usage)
         except OSError as error:
-            self._metrics.unmetered += 1
+            self.metrics.unmetered += 1
             log.error("usage.lost request=%s reason=%s", request.id, error)

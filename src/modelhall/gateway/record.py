@@ -25,6 +25,8 @@ class Record:
     weight: float = 0.0
     bytes_in: int = 0
     bytes_out: int = 0
+    accounted: bool = False
+    """Whether it has been counted and written down; nothing here changes after that."""
 
     def usage(self, request_id: str, duration_s: float) -> Usage | None:
         """The entry for the ledger, if somebody pays for this request."""

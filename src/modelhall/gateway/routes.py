@@ -94,7 +94,8 @@ class Routes:
     def __init__(self, store: Store) -> None:
         self._store = store
         self._by_key: dict[tuple[str, str], Route] = {}
-        self._revision = 0
+        self.revision = 0
+        """How far the store has been followed."""
         self.loaded = False
         """Whether the store has been read once; before, an unknown name may just not be known yet."""
 
@@ -123,12 +124,12 @@ class Routes:
         if not self.loaded:
             for resource in await self._store.all("service"):
                 self._put(resource)
-                self._revision = max(self._revision, resource.revision)
+                self.revision = max(self.revision, resource.revision)
             self.loaded = True
-        for change in await self._store.changes(self._revision):
+        for change in await self._store.changes(self.revision):
             if change.key.kind == "service":
                 self._apply(change)
-            self._revision = change.revision
+            self.revision = change.revision
 
     def _apply(self, change: Change) -> None:
         if change.resource is not None:

@@ -38,6 +38,10 @@ _MORE_POSITIONS = 2
 """RoBERTa and its kin count positions from after the padding's number, so a row needs up to two more."""
 
 
+# Bars on the way of a tenth of a second only fill the logs.
+transformers.logging.disable_progress_bar()
+
+
 def build(
     shape: Shape,
     model_type: str,

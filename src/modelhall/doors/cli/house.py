@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from modelhall import settings
-from modelhall.app.hall import Hall
-from modelhall.doors import serve
 from modelhall.doors.cli.terminal import Home, say
+
+if TYPE_CHECKING:
+    from modelhall.app.hall import Hall
 
 Port = Annotated[
     int | None, typer.Option(help="Control API and console; 0 takes a free one. 7070 if not given.")
@@ -26,12 +27,17 @@ def add_to(cli: typer.Typer) -> None:
 
 def up(port: Port = None, gateway_port: GatewayPort = None, home: Home = None) -> None:
     """Start a hall here, in the foreground. Ctrl-C stops it."""
+    # Imported here and below because it takes half of a second that no other command needs.
+    from modelhall.doors import serve
+
     chosen = settings.load(home=home, port=port, gateway_port=gateway_port)
     asyncio.run(serve.up(chosen, _announce))
 
 
 def down(home: Home = None) -> None:
     """Stop the hall of this home and all it runs; what was running goes on at the next start."""
+    from modelhall.doors import serve
+
     chosen = settings.load(home=home)
     say("stopped" if serve.down(chosen) else f"no hall is up in {chosen.home}")
 

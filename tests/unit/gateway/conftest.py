@@ -1,0 +1,115 @@
+"""A gateway on a free port, over a store in memory, with quick checks and little patience."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+from stand_ins import Answer, Caller, Clock, StandIn, authenticate, request, service
+
+from modelhall.adapters.store.memory import MemoryStore
+from modelhall.core.kinds import Key
+from modelhall.core.ports.book import Usage
+from modelhall.core.ports.store import Delete, Put
+from modelhall.gateway import checks, routes
+from modelhall.gateway.caller import Limits
+from modelhall.gateway.gateway import Gateway
+from modelhall.gateway.reader import Sizes
+from modelhall.gateway.server import Server
+
+LIMITS = Limits(
+    sizes=Sizes(head_bytes=4096, headers=20, body_bytes=100_000),
+    idle_s=0.6, head_s=0.3, body_s=0.3, write_s=0.5, linger_s=0.5, check_s=0.05,
+)  # fmt: skip
+
+
+@pytest.fixture
+def anyio_backend() -> Any:
+    return "asyncio", {"use_uvloop": True}
+
+
+class Hall:
+    """The gateway under test, its store, and those who talk to it."""
+
+    def __init__(self) -> None:
+        self.store = MemoryStore()
+        self.usage: list[Usage] = []
+        self.gateway = Gateway(
+            store=self.store, authenticate=authenticate, spend=self.usage.append, clock=Clock()
+        )
+        counter = itertools.count(1)
+        self.server = Server(self.gateway, lambda: f"id-{next(counter)}", LIMITS)
+        self._callers: list[Caller] = []
+        self._replicas: list[StandIn] = []
+
+    async def start(self) -> None:
+        self.address = await self.server.listen("127.0.0.1", 0)
+        self._running = asyncio.ensure_future(self.gateway.run())
+
+    async def stop(self) -> None:
+        self._running.cancel()
+        for caller in self._callers:
+            caller.abort()
+        for replica in self._replicas:
+            replica.die()
+        await self.server.close(grace_s=0)
+
+    async def replica(self, name: str = "r0", **behaviour: Any) -> StandIn:
+        replica = await StandIn(name, **behaviour).start()
+        self._replicas.append(replica)
+        return replica
+
+    async def declare(self, *replicas: StandIn, **document: Any) -> None:
+        """Make the store hold this service, and wait until the gateway has heard of it."""
+        wanted = service(*replicas, **document)
+        stored = await self.store.get(wanted.key)
+        revision = stored.revision if stored else 0
+        (put,) = await self.store.commit([Put(resource=wanted.model_copy(update={"revision": revision}))])
+        await self._heard(put.revision)
+
+    async def remove(self, name: str, project: str = "default") -> None:
+        stored = await self.store.get(Key("service", project, name))
+        assert stored is not None
+        await self.store.commit([Delete(key=stored.key, revision=stored.revision)])
+        await self._heard(stored.revision + 1)
+
+    async def serving(self, *behaviours: Any, **document: Any) -> list[StandIn]:
+        """Declare `digits` with one replica for each behaviour."""
+        replicas = [await self.replica(f"r{i}", behave=behave) for i, behave in enumerate(behaviours)]
+        await self.declare(*replicas, **document)
+        return replicas
+
+    async def caller(self) -> Caller:
+        caller = Caller(*await asyncio.open_connection(*self.address))
+        self._callers.append(caller)
+        return caller
+
+    async def ask(self, *given: Any, **more: Any) -> Answer:
+        """One request on a connection of its own."""
+        caller = await self.caller()
+        caller.send(request(*given, **more))
+        answer = await caller.answer()
+        caller.close()
+        return answer
+
+    async def metrics(self) -> str:
+        return (await self.ask("/metrics", b"", method="GET")).body.decode()
+
+    async def _heard(self, revision: int) -> None:
+        while self.gateway.routes.revision < revision:
+            await asyncio.sleep(0.005)
+
+
+@pytest.fixture
+async def hall(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Hall]:
+    monkeypatch.setattr(routes, "POLL_S", 0.01)
+    monkeypatch.setattr(routes, "POLL_AFTER_FAILURE_S", 0.02)
+    monkeypatch.setattr(checks, "CHECK_EVERY_S", 0.1)
+    monkeypatch.setattr(checks, "CHECK_TIMEOUT_S", 0.5)
+    hall = Hall()
+    await hall.start()
+    yield hall
+    await hall.stop()

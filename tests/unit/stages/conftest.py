@@ -1,0 +1,43 @@
+"""Orders for stages, each hall of its own in a temporary folder."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+
+from modelhall.core.kinds.base import Frozen
+from modelhall.core.program import Order, Reporter, unpacked
+from modelhall.stages import prepare
+
+Orders = Callable[..., Order]
+
+
+@pytest.fixture
+def order(tmp_path: Path) -> Orders:
+    """Makes an order; two with the same `run` share their state, as attempts of one run do."""
+
+    def make(what: Frozen | dict[str, Any], run: str = "r1", attempt: int = 1) -> Order:
+        places = {"work": tmp_path / run / str(attempt), "state": tmp_path / run / "state", "cache": tmp_path / "c"}
+        for place in places.values():
+            place.mkdir(parents=True, exist_ok=True)
+        given = what if isinstance(what, dict) else what.model_dump(mode="json")
+        return Order(run=run, attempt=attempt, what=given, blobs=f"folder://{tmp_path}/blobs", threads=1, **places)
+
+    return make
+
+
+@pytest.fixture
+def prepared(order: Orders) -> Callable[..., tuple[dict[str, Any], dict[str, pl.DataFrame]]]:
+    """Runs prepare; its output and the rows of each split."""
+
+    def run(**what: Any) -> tuple[dict[str, Any], dict[str, pl.DataFrame]]:
+        made = order({"format": {}, "prepare": [], "max_damaged": 0.01, **what}, run="prepare")
+        output = dict(prepare.carry_out(made, Reporter(made.work)))
+        folder = unpacked(made, output["artifact"])
+        return output, {split: pl.read_parquet(folder / f"{split}.parquet") for split in output["rows"]}
+
+    return run

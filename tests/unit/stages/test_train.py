@@ -1,0 +1,242 @@
+"""train and evaluate: learning, keeping the best, going on after a kill to the same bits, saying no in words."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+import pytest
+
+from modelhall.core.errors import Failed, Rejected
+from modelhall.core.kinds.model import Network, Train
+from modelhall.core.orders import EvaluateOrder, TrainOrder
+from modelhall.core.program import Order, Reporter, open_blobs, unpacked
+from modelhall.stages import evaluate, train
+from modelhall.stages.train.batches import batches
+from modelhall.stages.train.optimizers import learning_rate
+
+Orders = Callable[..., Order]
+BERT = Network(family="bert", hidden=32, layers=1, heads=2, dropout=0.1)
+TRAIN = Train(epochs=4, batch=8, learning_rate=1e-2, seed=5, checkpoint_s=1e-9)
+WORDS = (("bad", "awful", "boring", "poor"), ("good", "lovely", "bright", "great"))
+
+
+def rows(number: int, seed: int) -> pl.DataFrame:
+    """Sentences of unequal length whose words tell the label."""
+    random = np.random.default_rng(seed)
+    labels = random.integers(0, 2, number).tolist()
+    texts = [" ".join(["it", "was", *random.choice(WORDS[label], random.integers(1, 9))]) for label in labels]
+    return pl.DataFrame({"text": texts, "label": labels})
+
+
+@pytest.fixture
+def store(order: Orders, tmp_path: Path) -> Callable[[dict[str, pl.DataFrame]], str]:
+    """Puts splits into the blobs as prepare does; the artifact's digest."""
+
+    def put(splits: dict[str, pl.DataFrame]) -> str:
+        folder = tmp_path / "splits"
+        folder.mkdir(exist_ok=True)
+        for path in folder.iterdir():
+            path.unlink()
+        for name, frame in splits.items():
+            frame.write_parquet(folder / f"{name}.parquet")
+        return open_blobs(order({})).put_folder(folder)
+
+    return put
+
+
+@pytest.fixture
+def data(store: Callable[[dict[str, pl.DataFrame]], str]) -> str:
+    return store({"train": rows(80, 1), "validation": rows(20, 2), "test": rows(20, 3)})
+
+
+def an_order(data: str, **changes: Any) -> TrainOrder:
+    given = {"task": "text-classification", "columns": {}, "network": BERT, "train": TRAIN, "data": data}
+    return TrainOrder(**{**given, **changes})
+
+
+class Killed(BaseException):
+    """Ends a training between two steps, as a kill would."""
+
+
+class KilledAt(Reporter):
+    """A reporter with whose report of `sample` samples the attempt ends."""
+
+    def __init__(self, work: Path, sample: int) -> None:
+        super().__init__(work)
+        self._sample = sample
+
+    def progress(self, done: float, *args: Any, **kwargs: Any) -> None:
+        if done >= self._sample:
+            raise Killed
+        super().progress(done, *args, **kwargs)
+
+
+def run(order: Order) -> dict[str, Any]:
+    return dict(train.carry_out(order, Reporter(order.work)))
+
+
+def history(order: Order) -> list[dict[str, float]]:
+    return [json.loads(line) for line in (order.work / "metrics.jsonl").read_text().splitlines()]
+
+
+def test_what_is_trained_is_measured_on_the_test_split(order: Orders, data: str) -> None:
+    trained = run(order(an_order(data)))
+    assert trained["steps"] == 40
+    asked = EvaluateOrder(
+        task="text-classification", model=trained["artifact"], data=data, metrics=("recall_macro",)
+    )
+    made = order(asked, run="e")
+    measured = evaluate.carry_out(made, Reporter(made.work))
+    assert measured["rows"] == 20
+    assert set(measured["metrics"]) == {"accuracy", "f1_macro", "recall_macro", "loss"}
+    assert measured["metrics"]["accuracy"] == 1.0
+
+
+@pytest.mark.parametrize("sample", [8, 83, 160, 317])
+def test_a_killed_training_goes_on_to_the_same_bits(order: Orders, data: str, sample: int) -> None:
+    unbroken = order(an_order(data), run="unbroken")
+    whole = run(unbroken)
+    killed = order(an_order(data), run="killed")
+    with pytest.raises(Killed):
+        train.carry_out(killed, KilledAt(killed.work, sample))
+    again = order(an_order(data), run="killed", attempt=2)
+    assert run(again)["artifact"] == whole["artifact"]
+    steps = {line["step"]: line for line in history(unbroken) if "loss" in line}
+    assert [line for line in history(again) if "loss" in line] == [
+        line for step, line in steps.items() if step >= history(again)[0]["step"]
+    ]
+    assert sample < 16 or history(again)[0]["step"] > 1
+
+
+@pytest.mark.parametrize("optimizer", ["sgd", "adam", "adamw"])
+def test_every_optimizer_goes_on_to_the_same_bits(order: Orders, data: str, optimizer: str) -> None:
+    asked = an_order(data, train=TRAIN.model_copy(update={"optimizer": optimizer, "epochs": 2}))
+    whole = run(order(asked, run="unbroken"))
+    killed = order(asked, run="killed")
+    with pytest.raises(Killed):
+        train.carry_out(killed, KilledAt(killed.work, 100))
+    assert run(order(asked, run="killed", attempt=2))["artifact"] == whole["artifact"]
+
+
+def test_a_torn_checkpoint_is_passed_over_for_the_one_before(order: Orders, data: str) -> None:
+    whole = run(order(an_order(data), run="unbroken"))
+    killed = order(an_order(data), run="killed")
+    with pytest.raises(Killed):
+        train.carry_out(killed, KilledAt(killed.work, 200))
+    newest = max(killed.state.glob("*.safetensors"))
+    newest.write_bytes(newest.read_bytes()[:-100])
+    (killed.state / "step-000000999.json").write_text('{"key": ')
+    again = order(an_order(data), run="killed", attempt=2)
+    assert run(again)["artifact"] == whole["artifact"]
+    assert history(again)[0]["step"] > 10
+
+
+def test_a_checkpoint_of_another_order_is_not_used(order: Orders, data: str) -> None:
+    killed = order(an_order(data), run="killed")
+    with pytest.raises(Killed):
+        train.carry_out(killed, KilledAt(killed.work, 200))
+    other = order(an_order(data, train=TRAIN.model_copy(update={"seed": 6})), run="killed", attempt=2)
+    run(other)
+    assert history(other)[0]["step"] == 1
+
+
+def test_the_same_order_makes_the_same_artifact_in_another_process(order: Orders, data: str) -> None:
+    here = run(order(an_order(data)))
+    made = order(an_order(data), run="there")
+    (made.work / "order.json").write_text(made.model_dump_json())
+    program = [sys.executable, "-m", "modelhall.stages.train", str(made.work / "order.json")]
+    subprocess.run(program, check=True, capture_output=True)
+    assert json.loads((made.work / "result.json").read_text())["output"] == here
+
+
+def test_the_best_epoch_by_validation_is_kept(
+    order: Orders, store: Callable[[dict[str, pl.DataFrame]], str]
+) -> None:
+    # Validation says the opposite of training: the less learnt, the better.
+    wrong = rows(40, 2).with_columns(label=1 - pl.col("label"))
+    data = store({"train": rows(80, 1), "validation": wrong, "test": wrong})
+    made = order(an_order(data))
+    trained = run(made)
+    validated = [line["validation_accuracy"] for line in history(made) if "validation_accuracy" in line]
+    asked = order(
+        EvaluateOrder(task="text-classification", model=trained["artifact"], data=data, metrics=()), run="e"
+    )
+    accuracy = evaluate.carry_out(asked, Reporter(asked.work))["metrics"]["accuracy"]
+    assert accuracy == max(validated) > validated[-1]
+
+
+def test_without_a_validation_split_the_last_epoch_is_kept(
+    order: Orders, store: Callable[[dict[str, pl.DataFrame]], str]
+) -> None:
+    made = order(an_order(store({"train": rows(80, 1)})))
+    assert run(made)["steps"] == 40
+    assert not any("validation_accuracy" in line for line in history(made))
+
+
+def test_a_loss_that_is_no_number_fails_with_what_would_do(order: Orders, data: str) -> None:
+    wild = Train(epochs=2, batch=8, optimizer="sgd", learning_rate=1e30, clip=None, warmup=0)
+    with pytest.raises(Failed, match="learning rate below") as raised:
+        run(order(an_order(data, train=wild)))
+    assert raised.value.field == "train.learning_rate"
+
+
+def test_a_label_training_never_saw_is_refused_before_training(
+    order: Orders, store: Callable[[dict[str, pl.DataFrame]], str]
+) -> None:
+    strange = rows(20, 3).with_columns(label=pl.lit(7))
+    with pytest.raises(Rejected, match="test has the label '7' in 20 rows"):
+        run(order(an_order(store({"train": rows(80, 1), "test": strange}))))
+
+
+def test_a_split_that_is_not_there_cannot_be_measured(
+    order: Orders, store: Callable[[dict[str, pl.DataFrame]], str]
+) -> None:
+    data = store({"train": rows(80, 1)})
+    asked = EvaluateOrder(
+        task="text-classification", model=run(order(an_order(data)))["artifact"], data=data, metrics=()
+    )
+    made = order(asked, run="e")
+    with pytest.raises(Rejected, match="no test split"):
+        evaluate.carry_out(made, Reporter(made.work))
+
+
+def test_artifacts_are_safetensors_and_json_that_transformers_reads(order: Orders, data: str) -> None:
+    transformers = pytest.importorskip("transformers")
+    made = order(an_order(data))
+    folder = unpacked(made, run(made)["artifact"])
+    assert {path.suffix for path in folder.iterdir()} == {".json", ".safetensors"}
+    tokenizer = transformers.AutoTokenizer.from_pretrained(folder)
+    network = transformers.AutoModelForSequenceClassification.from_pretrained(folder)
+    logits = network(**tokenizer(["it was lovely", "it was awful"], return_tensors="pt", padding=True)).logits
+    assert [network.config.id2label[number] for number in logits.argmax(-1).tolist()] == ["1", "0"]
+
+
+def test_every_row_comes_once_an_epoch_in_an_order_of_the_seed() -> None:
+    first, again, later = (batches(103, 8, seed=1, epoch=epoch, lengths=None) for epoch in (0, 0, 1))
+    assert sorted(np.concatenate(first)) == list(range(103))
+    assert all((a == b).all() for a, b in zip(first, again, strict=True))
+    assert not (np.concatenate(first) == np.concatenate(later)).all()
+    assert {len(batch) for batch in first} == {7, 8}
+
+
+def test_rows_of_like_length_come_together() -> None:
+    lengths = np.random.default_rng(0).integers(1, 100, 1000)
+    cut = batches(1000, 10, seed=1, epoch=0, lengths=lengths.tolist())
+    assert sorted(np.concatenate(cut)) == list(range(1000))
+    assert np.mean([np.ptp(lengths[batch]) for batch in cut]) < 5
+
+
+@pytest.mark.parametrize(
+    ("schedule", "rates"),
+    [("constant", [0.5, 1, 1, 1]), ("linear", [0.5, 1, 1, 0.5]), ("cosine", [0.5, 1, 1, 0.5])],
+)
+def test_the_rate_rises_over_the_warm_up_and_falls_by_the_schedule(schedule: str, rates: list[float]) -> None:
+    train = Train(schedule=schedule, warmup=0.2, learning_rate=1.0)  # type: ignore[arg-type]
+    assert [learning_rate(train, step, 10) for step in (0, 1, 2, 6)] == pytest.approx(rates)
