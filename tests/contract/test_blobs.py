@@ -38,7 +38,9 @@ def folder(tmp_path: Path) -> Path:
 
 
 def content(folder: Path) -> dict[str, bytes]:
-    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    return {
+        path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()
+    }
 
 
 def test_a_folder_comes_back_as_it_was_put(blobs: Blobs, folder: Path, tmp_path: Path) -> None:
@@ -48,7 +50,9 @@ def test_a_folder_comes_back_as_it_was_put(blobs: Blobs, folder: Path, tmp_path:
     assert blobs.size_bytes(digest) == 4 + 4 + 256 * 5000
 
 
-def test_the_same_content_has_the_same_digest_wherever_it_lay(blobs: Blobs, folder: Path, tmp_path: Path) -> None:
+def test_the_same_content_has_the_same_digest_wherever_it_lay(
+    blobs: Blobs, folder: Path, tmp_path: Path
+) -> None:
     digest = blobs.put_folder(folder)
     folder.rename(tmp_path / "elsewhere")
     assert blobs.put_folder(tmp_path / "elsewhere") == digest
@@ -100,7 +104,9 @@ def test_what_is_not_there_is_not_found(blobs: Blobs, tmp_path: Path) -> None:
     assert not (tmp_path / "got").exists()
 
 
-def test_two_processes_may_put_and_get_the_same_folder_at_once(url: str, folder: Path, tmp_path: Path) -> None:
+def test_two_processes_may_put_and_get_the_same_folder_at_once(
+    url: str, folder: Path, tmp_path: Path
+) -> None:
     context = multiprocessing.get_context("spawn")
     with context.Pool(2) as pool:
         work = [(url, folder, tmp_path / f"got-{round}") for round in range(10) for _ in range(2)]

@@ -36,7 +36,12 @@ def pictures() -> Splits:
 
 
 def texts() -> Splits:
-    words = [("这家酒店很好", 1), ("terrible, never again", 0), ("lovely staff and rooms", 1), ("房间太脏了", 0)]
+    words = [
+        ("这家酒店很好", 1),
+        ("terrible, never again", 0),
+        ("lovely staff and rooms", 1),
+        ("房间太脏了", 0),
+    ]
 
     def some(rows: int) -> pl.DataFrame:
         chosen = [words[row % 4] for row in range(rows)]

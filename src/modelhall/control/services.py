@@ -97,7 +97,9 @@ def _report(
     assert facts.version is not None
     asked = resource.document.replicas
     ready = sum(replica.state == "ready" and replica.version == serving for replica in replicas)
-    state = "ready" if ready >= asked and serving == facts.version.id else "degraded" if ready else "starting"
+    complete = ready >= asked and serving == facts.version.id
+    was_complete = resource.status.state in ("ready", "degraded")
+    state = "ready" if complete else "degraded" if ready and was_complete else "starting"
     reason = f"{ready} of {asked} replicas ready, version {serving[:8]}"
     if serving != facts.version.id:
         reason += f"; {facts.version.id[:8]} is starting"

@@ -72,7 +72,12 @@ def test_a_vision_model_of_transformers_takes_images() -> None:
         (Network(family="brt"), TEXTS, "network", "did you mean 'bert'"),
         (Network(family="bert", hiden=3), TEXTS, "network.hiden", "did you mean 'hidden'"),
         (Network(family="bert", hidden="big"), TEXTS, "network.hidden", "integer"),
-        (Network(family="bert", config={"hidden_atc": "relu"}), TEXTS, "network.config.hidden_atc", "hidden_act"),
+        (
+            Network(family="bert", config={"hidden_atc": "relu"}),
+            TEXTS,
+            "network.config.hidden_atc",
+            "hidden_act",
+        ),
         (Network(family="bert", hidden=15, layers=1, heads=4), TEXTS, "network", "15"),
         (Network(family="bert", positions=5), TEXTS, "network.positions", "12"),
         (Network(family="bert"), IMAGES, "network.family", "no head for image-classification"),

@@ -21,11 +21,17 @@ def order(tmp_path: Path) -> Orders:
     """Makes an order; two with the same `run` share their state, as attempts of one run do."""
 
     def make(what: Frozen | dict[str, Any], run: str = "r1", attempt: int = 1) -> Order:
-        places = {"work": tmp_path / run / str(attempt), "state": tmp_path / run / "state", "cache": tmp_path / "c"}
+        places = {
+            "work": tmp_path / run / str(attempt),
+            "state": tmp_path / run / "state",
+            "cache": tmp_path / "c",
+        }
         for place in places.values():
             place.mkdir(parents=True, exist_ok=True)
         given = what if isinstance(what, dict) else what.model_dump(mode="json")
-        return Order(run=run, attempt=attempt, what=given, blobs=f"folder://{tmp_path}/blobs", threads=1, **places)
+        return Order(
+            run=run, attempt=attempt, what=given, blobs=f"folder://{tmp_path}/blobs", threads=1, **places
+        )
 
     return make
 

@@ -178,7 +178,10 @@ def test_a_mistake_in_a_step_is_blamed_on_its_place_in_the_hall_file(prepared: P
     assert "did you mean 'text'" in error.message
     wrong = {"name": "clean", "options": {"drop_empty": "yes"}}
     assert refused(prepared, source=str(csv), prepare=[wrong]).field == "prepare.0.clean.drop_empty"
-    assert refused(prepared, source=str(csv), prepare=[{"name": "claen", "options": {}}]).field == "prepare.0.claen"
+    assert (
+        refused(prepared, source=str(csv), prepare=[{"name": "claen", "options": {}}]).field
+        == "prepare.0.claen"
+    )
 
 
 def test_an_empty_split_is_refused_with_its_name_and_why(prepared: Prepared, tmp_path: Path) -> None:

@@ -57,7 +57,11 @@ def test_a_split_depends_on_its_seed_alone() -> None:
     first, again, other = (split.apply({"all": frame}, seed=seed).splits for seed in (1, 1, 2))
     assert all(first[name].equals(again[name]) for name in first)
     assert not first["test"].equals(other["test"])
-    assert {name: part.height for name, part in first.items()} == {"train": 800, "validation": 100, "test": 100}
+    assert {name: part.height for name, part in first.items()} == {
+        "train": 800,
+        "validation": 100,
+        "test": 100,
+    }
 
 
 def test_a_split_stays_the_same_from_one_release_to_the_next() -> None:

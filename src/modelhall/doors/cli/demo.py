@@ -195,9 +195,7 @@ def _ask(hall: Hall, story: _Story) -> str:
     pictures = [_picture(image) for image in images]
     for line in zip(*pictures, strict=True):
         story.say("   ".join(f"{part:<18}" for part in line))
-    said = [
-        f"{a['label']} ({a['score']:.0%}), truth {r[label]}" for a, r in zip(answers, rows, strict=True)
-    ]
+    said = [f"{a['label']} ({a['score']:.0%}), truth {r[label]}" for a, r in zip(answers, rows, strict=True)]
     story.say("   ".join(f"{text:<18}" for text in said))
     return str(answers[0]["request"])
 

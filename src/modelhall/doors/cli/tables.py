@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Any
 
+import yaml
 from rich.console import Group, RenderableType
 from rich.markup import escape
 from rich.panel import Panel
@@ -41,14 +42,11 @@ def description(resource: AnyResource) -> RenderableType:
         Text.from_markup(
             f"[bold]{resource.key}[/]  {coloured(resource.status.state)}  {escape(resource.status.reason)}"
         ),
-        _fields("declared", data),
+        _declared(resource),
         _fields(
             "observed", {name: value for name, value in status.items() if name not in ("state", "reason")}
         ),
-        _fields(
-            "stored",
-            {**meta, "created_at": _when(meta["created_at"]), "updated_at": _when(meta["updated_at"])},
-        ),
+        _fields("stored", meta),
     ]
     for version in versions or []:
         current = " (current)" if version["id"] == status.get("version") else ""
@@ -91,13 +89,22 @@ def _fields(title: str, data: dict[str, Any]) -> RenderableType:
     table.add_column(overflow="fold")
     for name, value in data.items():
         if value not in (None, "", {}, [], ()):
-            table.add_row(name, escape(_told(value)))
+            table.add_row(name, escape(_told(name, value)))
     return Panel(table, title=title, title_align="left", border_style="dim")
 
 
-def _told(value: Any) -> str:
+def _declared(resource: AnyResource) -> RenderableType:
+    """The document as one would write it."""
+    said = resource.document.model_dump(mode="json", exclude_defaults=True)
+    text = yaml.safe_dump({"kind": resource.key.kind, **said}, sort_keys=False, allow_unicode=True)
+    return Panel(Text(text.rstrip()), title="declared", title_align="left", border_style="dim")
+
+
+def _told(name: str, value: Any) -> str:
+    if name.endswith("_at"):
+        return _when(value)
     if isinstance(value, dict):
-        return "\n".join(f"{name}: {_flat(inner)}" for name, inner in value.items())
+        return "\n".join(f"{inner}: {_flat(found)}" for inner, found in value.items())
     if isinstance(value, list) and value and isinstance(value[0], dict):
         return "\n".join(_flat(inner) for inner in value)
     return _flat(value)
