@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
+import logging
 import secrets
 import sys
 from collections.abc import Sequence
@@ -19,7 +21,7 @@ from modelhall.app.clock import SystemClock
 from modelhall.control import declare, runs
 from modelhall.control.loop import Loop
 from modelhall.core import plugins
-from modelhall.core.errors import Broken, NotFound, NotNow, Rejected
+from modelhall.core.errors import Broken, HallError, NotFound, NotNow, Rejected
 from modelhall.core.kinds import Document, Key
 from modelhall.core.kinds.run import ACTIVE
 from modelhall.core.ports.book import By
@@ -30,7 +32,10 @@ from modelhall.ledger.reading import Reading, readings_of
 from modelhall.settings import Settings
 from modelhall.trust.tokens import Authenticator, authenticator_of, first_token
 
+log = logging.getLogger(__name__)
+
 STOP_GRACE_S = 8.0
+RETRY_S = 1.0
 SAMPLE = "modelhall.stages.sample"
 
 
@@ -58,31 +63,28 @@ class Hall:
             meter=CpuTimeMeter(busy_w=settings.busy_w, idle_w=settings.idle_w),
             rates=_rates(settings),
         )
-        self._loop = Loop(
-            store=self.store,
-            launcher=self.launcher,
-            clock=self.clock,
-            new_uid=_new_uid,
-            fingerprint=fingerprint,
-            policy=plugins.load("schedule", settings.schedule, field="schedule").place,
-        )
+        self._policy = plugins.load("schedule", settings.schedule, field="schedule").place
         self._changed = asyncio.Event()
         self._started = self.clock.monotonic()
 
     async def drive(self) -> None:
-        """Make the declared true, for ever."""
+        """Make the declared true, for ever. When the store or the launcher fails, start anew from the store."""
         while True:
-            wait_s = await self._loop.step()
+            loop = self._new_loop()
             try:
-                await asyncio.wait_for(self._changed.wait(), wait_s)
-            except TimeoutError:
-                continue
-            self._changed.clear()
+                while True:
+                    await self._pause(await loop.step())
+            except (HallError, OSError) as error:
+                log.error("loop.failed reason=%s", error)
+                await self._pause(RETRY_S)
 
     async def keep_books(self) -> None:
         """Enter what was used, every few seconds, for ever."""
         while True:
-            await self._settle(fully=False)
+            try:
+                await self._settle(fully=False)
+            except (HallError, OSError) as error:
+                log.error("ledger.failed reason=%s", error)
             await asyncio.sleep(self.settings.settle_s)
 
     async def stop_runs(self) -> None:
@@ -181,6 +183,22 @@ class Hall:
             "active": sum(run.status.state in ACTIVE for run in found),
             "waiting": sum(run.status.state in ("waiting", "queued") for run in found),
         }
+
+    def _new_loop(self) -> Loop:
+        return Loop(
+            store=self.store,
+            launcher=self.launcher,
+            clock=self.clock,
+            new_uid=_new_uid,
+            fingerprint=fingerprint,
+            policy=self._policy,
+        )
+
+    async def _pause(self, seconds: float) -> None:
+        """Wait so long, or until somebody changed something."""
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._changed.wait(), seconds)
+        self._changed.clear()
 
     async def _settle(self, *, fully: bool) -> None:
         await self._keeper.settle(await self._readings(), self.clock.now(), fully=fully)

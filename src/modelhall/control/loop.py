@@ -8,6 +8,7 @@ commits before it launches, so that a start is always on record, and a launcher 
 from __future__ import annotations
 
 import heapq
+import logging
 from collections.abc import Callable, Sequence
 
 from modelhall.control import datasets, models, nodes, queue, runs, services
@@ -30,8 +31,12 @@ from modelhall.core.ports.clock import Clock
 from modelhall.core.ports.launcher import AttemptId, Launcher, Observation
 from modelhall.core.ports.store import Change, Delete, Event, Put, Store, Write
 
+log = logging.getLogger(__name__)
+
 OBSERVE_EVERY_S = 0.2
 NODES_EVERY_S = 2.0
+LOOK_AGAIN_S = 5.0
+"""When a resource whose reconciling failed is looked at again."""
 ROUNDS = 1000
 """Most rounds of one step; more would mean reconcilers that undo each other."""
 
@@ -144,9 +149,16 @@ class Loop:
             heapq.heappush(self._alarms, (at, key))
 
     async def _reconcile(self, key: Key) -> None:
+        """Take the next step for one resource. Whatever goes wrong with it does not hold up the others."""
         resource = self.view.get(key)
-        if resource is not None:
+        if resource is None:
+            return
+        try:
             await self._do(await self._decide(resource))
+        except Exception:
+            # A full disk, a store that is busy, or a bug of ours: all of them may be over at the next look.
+            log.exception("reconcile.failed resource=%s", key)
+            self._set_alarm(key, self._clock.now() + LOOK_AGAIN_S)
 
     async def _decide(self, resource: AnyResource) -> list[Action]:
         now = self._clock.now()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
@@ -32,28 +32,21 @@ class InferRequest:
 def read_request(body: bytes, takes: Sequence[Tensor], gives: Sequence[Tensor]) -> InferRequest:
     """Check a request against what the model takes and gives; raises Rejected."""
     message = _parse(body)
-    inputs = {tensor.name: tensor for tensor in map(_tensor, _list(message, "inputs"))}
-    wanted = {tensor.name: tensor for tensor in takes}
-    for name in inputs:
-        if name not in wanted:
-            raise Rejected(f"no input {name!r}; {did_you_mean(name, wanted)}", field="inputs")
-    for name, tensor in wanted.items():
-        if name not in inputs:
-            raise Rejected(f"the input {name!r} is missing", field="inputs")
-        _check_fits(inputs[name], tensor)
-    rows = {tensor.shape[0] for tensor in inputs.values()}
-    if len(rows) != 1 or 0 in rows:
-        raise Rejected("all inputs must have the same number of rows, at least one", field="inputs")
-    outputs = tuple(str(_dict(output, "outputs").get("name")) for output in message.get("outputs") or [])
-    for name in outputs:
-        if name not in {tensor.name for tensor in gives}:
-            raise Rejected(
-                f"no output {name!r}; {did_you_mean(name, [t.name for t in gives])}", field="outputs"
-            )
     id = message.get("id")
     if id is not None and not isinstance(id, str):
         raise Rejected("an id is a string", field="id")
-    return InferRequest(id=id, inputs=inputs, rows=rows.pop(), outputs=outputs)
+    inputs = {tensor.name: tensor for tensor in map(_tensor, _list(message, "inputs"))}
+    _check_inputs(inputs, {tensor.name: tensor for tensor in takes})
+    rows = {tensor.shape[0] for tensor in inputs.values()}
+    if len(rows) != 1 or 0 in rows:
+        raise Rejected("all inputs must have the same number of rows, at least one", field="inputs")
+    outputs = _list(message, "outputs") if message.get("outputs") else []
+    wanted = tuple(str(_dict(output, "outputs").get("name")) for output in outputs)
+    given = [tensor.name for tensor in gives]
+    for name in wanted:
+        if name not in given:
+            raise Rejected(f"no output {name!r}; {did_you_mean(name, given)}", field="outputs")
+    return InferRequest(id=id, inputs=inputs, rows=rows.pop(), outputs=wanted)
 
 
 def show(tensor: Tensor, *, data: bool = True) -> dict[str, Any]:
@@ -125,6 +118,17 @@ def _flat(data: Any, name: str) -> list[Any]:
     while any(isinstance(item, list) for item in flat):
         flat = [part for item in flat for part in (item if isinstance(item, list) else [item])]
     return flat
+
+
+def _check_inputs(inputs: Mapping[str, Tensor], wanted: Mapping[str, Tensor]) -> None:
+    """Raise Rejected unless `inputs` are those wanted, no more and no fewer."""
+    for name in inputs:
+        if name not in wanted:
+            raise Rejected(f"no input {name!r}; {did_you_mean(name, wanted)}", field="inputs")
+    for name, tensor in wanted.items():
+        if name not in inputs:
+            raise Rejected(f"the input {name!r} is missing", field="inputs")
+        _check_fits(inputs[name], tensor)
 
 
 def _check_fits(given: Tensor, wanted: Tensor) -> None:

@@ -5,6 +5,7 @@ whole truth: a hall that starts again reads it and goes on, and its creation is 
 
     RUNS/<run uid>/state/       checkpoints, for the next attempt
     RUNS/<run uid>/<number>/    launch.json, order.json, log, report.json, result.json, supervisor.json, exit.json
+    RUNS/<run uid>/<number>/tmp what the program and its libraries leave in the way; it goes with the run
 """
 
 from __future__ import annotations
@@ -80,7 +81,10 @@ class ProcessLauncher:
         if launch.order is not None:
             files.write_json(folder / "order.json", self._order(launch, folder, state))
         argv = [sys.executable if launch.argv[0] == "python" else launch.argv[0], *launch.argv[1:]]
-        environment = self._environment | _threads(launch.threads) | {"MODELHALL_RUN": launch.run}
+        scratch = folder / "tmp"
+        scratch.mkdir()
+        own = {"MODELHALL_RUN": launch.run, "TMPDIR": str(scratch)}
+        environment = self._environment | _threads(launch.threads) | own
         files.write_json(
             folder / "launch.json", {"argv": argv, "env": environment, "memory_bytes": launch.memory_bytes}
         )

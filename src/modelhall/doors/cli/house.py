@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import sys
 from typing import TYPE_CHECKING, Annotated
 
@@ -31,6 +32,7 @@ def up(port: Port = None, gateway_port: GatewayPort = None, home: Home = None) -
     from modelhall.doors import serve
 
     chosen = settings.load(home=home, port=port, gateway_port=gateway_port)
+    logging.basicConfig(format="%(asctime)s %(levelname)s %(message)s", level=logging.INFO)
     asyncio.run(serve.up(chosen, _announce))
 
 
