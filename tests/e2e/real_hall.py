@@ -90,8 +90,8 @@ class RealHall:
         return self
 
     def command(self, *words: str, stdin: str = "") -> Said:
-        """`hall WORDS… --home …`."""
-        return said([*words, "--home", str(self.home)], stdin=stdin)
+        """`hall WORD --home … WORDS…`: what belongs to a command that is run comes last."""
+        return said([words[0], "--home", str(self.home), *words[1:]], stdin=stdin)
 
     def apply(self, text: str, *options: str, file: str = "hall.yaml") -> Said:
         """`hall apply -f` of a file with this text."""
@@ -163,9 +163,9 @@ class RealHall:
         return self.home / "runs" / run.uid / str(attempt)
 
     def attempts(self) -> Iterator[tuple[str, Path]]:
-        """Program and folder of every attempt ever launched, found on the disk alone."""
-        for launch in self.home.glob("runs/*/[0-9]*/launch.json"):
-            yield json.loads(launch.read_text())["argv"][2], launch.parent
+        """Program and folder of every attempt whose program was ever started, found on the disk alone."""
+        for child in self.home.glob("runs/*/[0-9]*/child.json"):
+            yield json.loads((child.parent / "launch.json").read_text())["argv"][2], child.parent
 
     def _answers(self) -> bool:
         assert self._control is not None

@@ -26,7 +26,7 @@ from real_hall import (
 
 pytestmark = pytest.mark.e2e
 
-LONG_MODEL = MODEL.replace("epochs: 2", "epochs: 25").replace("name: digits", "name: long")
+LONG_MODEL = MODEL.replace("epochs: 2", "epochs: 12").replace("name: digits", "name: long")
 """Long enough to be caught in the middle of learning."""
 
 MOMENTS = ("order.json", "launch.json", "supervisor.json", "child.json", "report.json", "exit.json")
@@ -58,10 +58,7 @@ def test_a_control_plane_killed_at_any_moments_ends_in_the_same_state_with_nothi
 
     broken.wait(("dataset", "digits"), ("model", "digits"), ("service", "digits"))
     assert outcome(broken) == outcome(hall)
-    assert Counter(program for program, _ in broken.attempts()) == Counter(
-        [STAGES["prepare"], STAGES["train"], STAGES["evaluate"], STAGES["serve"], STAGES["serve"]]
-    )
-    assert {run.status.attempt for run in broken.all("run")} == {1}
+    assert Counter(program for program, _ in broken.attempts()) == Counter([*STAGES.values(), STAGES["serve"]])
 
     broken.kill()
     answer = httpx.post(

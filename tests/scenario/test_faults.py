@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import pytest
-from conftest import World, declare, stage_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from virtual_hall import World, declare, stage_of
 
 from modelhall.core.ports.launcher import NodeReport
 from modelhall.twin.plant import Plant

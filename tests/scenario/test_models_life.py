@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from conftest import HALL_FILE, World, declare, stage_of
+from virtual_hall import HALL_FILE, World, declare, stage_of
 
 from modelhall.control.declare import Refusal
 from modelhall.twin.plant import Plant

@@ -137,6 +137,9 @@ def _finished(resource: RunResource, seen: Observation, now: float) -> list[Acti
     result = dict(seen.result or {})
     if resource.document.cancelled or resource.deleting:
         return _end(resource, "cancelled", "cancelled", exit=seen.exit)
+    if seen.exit.stopped and "output" not in result:
+        # Nobody asked for this run to end, so it was stopped with the whole hall: no failure, and not the end.
+        return _again(resource, seen.exit, "stopped with the hall; goes on", now)
     if seen.exit.code == 0 and not resource.document.restart:
         return _succeeded(resource, seen.exit, result, now)
     found = result.get("problem")
@@ -172,17 +175,25 @@ def _ended(resource: RunResource, exit: Exit, problem: Problem, now: float) -> l
             resource, "cancelled" if stopping else "failed", problem.message, exit=exit, problem=problem
         )
     delay_s = restart.delay_s(failures)
+    reason = f"{problem.message}; tried again" + (f" in {delay_s:g} s" if delay_s else "")
+    resource = resource.with_status(problem=problem, failures=failures)
+    return _again(resource, exit, reason, now, delay_s=delay_s)
+
+
+def _again(
+    resource: RunResource, exit: Exit, reason: str, now: float, *, delay_s: float = 0.0
+) -> list[Action]:
+    """Close the attempt and have the queue start another."""
+    status: RunStatus = resource.status
     queued = resource.with_status(
         state="waiting" if delay_s else "queued",
-        reason=f"{problem.message}; tried again" + (f" in {delay_s:g} s" if delay_s else ""),
-        problem=problem,
-        failures=failures,
+        reason=reason,
         not_before=now + delay_s,
         node=None,
         address=None,
         attempts=_closed(status, exit),
     )
-    message = f"attempt {status.attempt} ended: {problem.message}"
+    message = f"attempt {status.attempt} ended: {reason}"
     return [Update(resource=queued), Note(key=resource.key, name="run.attempt-ended", message=message)]
 
 

@@ -10,6 +10,7 @@ import json
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from math import isfinite
 from pathlib import Path as FilePath
 from typing import Any
 
@@ -25,12 +26,14 @@ MAX_NODES = 100_000
 MAX_DEPTH = 50
 
 _INTEGER = re.compile(r"[-+]?[0-9]+")
+_OTHER_BASE = re.compile(r"0o[0-7]+|0x[0-9a-fA-F]+")
 _FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
 _PLAIN_TAGS = frozenset(f"tag:yaml.org,2002:{name}" for name in (
     "str", "int", "float", "bool", "null", "map", "seq", "timestamp", "merge", "value",
 ))  # fmt: skip
 
-Path = tuple[str | int, ...]
+Path = tuple[str, ...]
+"""Keys, and places in lists, from the document down to a field."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,12 +46,11 @@ class Declared:
 
     def blame(self, error: Rejected) -> Rejected:
         """The same error with the file and line of the field it is about."""
-        path = tuple(int(part) if part.isdigit() else part for part in (error.field or "").split(".") if part)
         return Rejected(
             error.message,
             field=error.field,
             file=self.file,
-            line=_line(self.lines, path),
+            line=_line(self.lines, error.field),
             status=error.status,
         )
 
@@ -64,10 +66,12 @@ def parse(text: str, file: str) -> list[Declared]:
         raise Rejected(
             f"not YAML: {error.problem or error.context}", file=file, line=mark.line + 1 if mark else None
         ) from None
-    except (yaml.YAMLError, RecursionError) as error:
+    except (yaml.YAMLError, RecursionError, ValueError, OverflowError) as error:
+        # The last two are what yaml says to an escape or a version that is out of every range.
         raise Rejected(f"not YAML: {error}", file=file) from None
     reader = _Reader(file)
-    return [_declare(*reader.read(root), file) for root in roots if root is not None]
+    documents = [reader.read(root) for root in roots]
+    return [_declare(data, lines, file) for data, lines in documents if data is not None]
 
 
 def anchored(declared: Declared, folder: FilePath) -> Declared:
@@ -93,24 +97,29 @@ def document_from_json(data: Any) -> Document:
         raise Rejected(f"no kind {kind!r}; {did_you_mean(str(kind), declared)}", field="kind")
     try:
         # By way of JSON text, whose strict mode takes a list for a tuple but never a word for a number.
-        return KINDS[kind].document.model_validate_json(json.dumps(data, allow_nan=False), strict=True)
+        text = json.dumps(data, allow_nan=False, ensure_ascii=False).encode()
+        return KINDS[kind].document.model_validate_json(text, strict=True)
     except ValidationError as error:
         raise _first_mistake(error, KINDS[kind].document) from None
+    except UnicodeEncodeError:
+        raise Rejected("a text holds half a character (a lone surrogate); write it whole") from None
     except ValueError as error:
         raise Rejected(f"not a finite number: {error}") from None
+    except RecursionError:
+        raise Rejected(f"a document has at most {MAX_DEPTH} levels; this one has far more") from None
 
 
 def _declare(data: Any, lines: dict[Path, int], file: str) -> Declared:
     try:
         document = document_from_json(data)
     except Rejected as error:
-        path = tuple(int(part) if part.isdigit() else part for part in (error.field or "").split(".") if part)
-        raise Rejected(error.message, field=error.field, file=file, line=_line(lines, path)) from None
+        raise Rejected(error.message, field=error.field, file=file, line=_line(lines, error.field)) from None
     return Declared(document=document, file=file, lines=lines)
 
 
-def _line(lines: dict[Path, int], path: Path) -> int | None:
-    """The line of the field at `path`, or of the nearest thing around it."""
+def _line(lines: dict[Path, int], field: str | None) -> int | None:
+    """The line of `field`, or of the nearest thing around it."""
+    path: Path = tuple(field.split(".")) if field else ()
     while path and path not in lines:
         path = path[:-1]
     return lines.get(path)
@@ -118,12 +127,16 @@ def _line(lines: dict[Path, int], path: Path) -> int | None:
 
 def _first_mistake(error: ValidationError, document: type[Document]) -> Rejected:
     """Pydantic's first complaint in the hall's words."""
-    mistake = error.errors()[0]
+    mistakes = error.errors()
+    # Of the branches of a union, the one that got furthest is the one that was meant.
+    mistake = max((m for m in mistakes if m["loc"][:1] == mistakes[0]["loc"][:1]), key=lambda m: len(m["loc"]))
     location = [str(part) for part in mistake["loc"] if not _is_union_branch(part)]
     field = ".".join(location)
     if mistake["type"] == "extra_forbidden":
-        known = _fields_at(document, location[:-1])
-        return Rejected(f"no field {location[-1]!r} here; {did_you_mean(location[-1], known)}", field=field)
+        *around, name = mistake["loc"]
+        location = [str(part) for part in around if not _is_union_branch(part)]
+        said = did_you_mean(str(name), _fields_at(document, location))
+        return Rejected(f"no field {str(name)!r} here; {said}", field=".".join([*location, str(name)]))
     message = mistake["msg"].removeprefix("Value error, ")
     if mistake["type"] == "missing":
         return Rejected("this field is required", field=field)
@@ -176,8 +189,14 @@ class _Reader:
                 key: self._value(value, (*path, key), lines) for key, value in self._pairs(node, path, lines)
             }
         if isinstance(node, yaml.SequenceNode):
-            return [self._value(item, (*path, place), lines) for place, item in enumerate(node.value)]
-        return _scalar(node.value) if getattr(node, "style", None) is None else node.value
+            items = enumerate(node.value)
+            return [self._value(item, (*path, str(place)), lines) for place, item in items]
+        value = _scalar(node.value) if getattr(node, "style", None) is None else node.value
+        if isinstance(value, float) and not isfinite(value):
+            raise Rejected(
+                f"{node.value} is not a finite number", field=".".join(path), file=self._file, line=line
+            )
+        return value
 
     def _pairs(
         self, node: yaml.MappingNode, path: Path, lines: dict[Path, int]
@@ -199,8 +218,10 @@ def _scalar(text: str) -> Any:
     """A plain scalar by the YAML 1.2 core schema."""
     if text in {"", "~", "null", "Null", "NULL"}:
         return None
-    if text.lower() in {"true", "false"}:
+    if text in {"true", "True", "TRUE", "false", "False", "FALSE"}:
         return text.lower() == "true"
     if _INTEGER.fullmatch(text):
         return int(text) if len(text) < 20 else float(text)
+    if _OTHER_BASE.fullmatch(text):
+        return int(text, 0)
     return float(text) if _FLOAT.fullmatch(text) else text

@@ -6,6 +6,8 @@ the order's fields, its inputs by digest, and the stage's own version, raised wh
 
 from __future__ import annotations
 
+from typing import Any
+
 from modelhall.core import digest
 from modelhall.core.kinds.base import Frozen
 from modelhall.core.kinds.dataset import Column, Dataset, Format, SourceFile, Step, StepReport
@@ -13,6 +15,8 @@ from modelhall.core.kinds.model import Network, Train
 from modelhall.core.kinds.service import Batching
 
 VERSIONS = {"prepare": 1, "train": 1, "evaluate": 1}
+WITHOUT_EFFECT: dict[str, Any] = {"train": {"train": {"checkpoint_s"}}}
+"""Fields of a stage's order that cannot change its result, in the form of pydantic's `exclude`."""
 
 
 class PrepareOrder(Frozen):
@@ -37,7 +41,8 @@ class PrepareOrder(Frozen):
         return key_of("prepare", self.model_copy(update={"source": ""}), content=content)
 
     def _splits(self) -> list[str]:
-        return sorted(self.source) if isinstance(self.source, dict) else []
+        # As the files are in order of the splits, so must the splits be.
+        return list(self.source) if isinstance(self.source, dict) else []
 
 
 class PrepareOutput(Frozen):
@@ -96,6 +101,5 @@ class ServeOrder(Frozen):
 
 def key_of(stage: str, order: Frozen, **more: object) -> str:
     """The address of what `stage` makes of `order`."""
-    return digest.of_json(
-        {"stage": stage, "version": VERSIONS[stage], "order": order.model_dump(mode="json"), **more}
-    )
+    relevant = order.model_dump(mode="json", exclude=WITHOUT_EFFECT.get(stage))
+    return digest.of_json({"stage": stage, "version": VERSIONS[stage], "order": relevant, **more})

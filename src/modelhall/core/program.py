@@ -115,14 +115,13 @@ def main(carry_out: Callable[[Order, Reporter], Mapping[str, Any]]) -> None:
     path = Path(sys.argv[1])
     order = Order.model_validate_json(path.read_bytes())
     try:
-        result: dict[str, Any] = {"output": dict(carry_out(order, Reporter(order.work)))}
-        code = 0
+        files.write_json(order.work / "result.json", {"output": dict(carry_out(order, Reporter(order.work)))})
+        sys.exit(0)
     except HallError as error:
-        result, code = {"problem": Problem.of(error).model_dump()}, error.exit_code
+        problem, code = Problem.of(error), error.exit_code
         sys.stderr.write(f"{error}\n")
     except Exception as error:  # noqa: BLE001 - the last line of defence: a bug becomes a recorded problem
         traceback.print_exc()
-        message = f"{type(error).__name__}: {error}"
-        result, code = {"problem": {"message": message, "who": "us", "field": None}}, 70
-    files.write_json(order.work / "result.json", result)
+        problem, code = Problem(message=f"{type(error).__name__}: {error}", who="us"), 70
+    files.write_json(order.work / "result.json", {"problem": problem.model_dump()})
     sys.exit(code)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from modelhall.core.kinds import Dataset, Document, Key, Model, Service
 from modelhall.core.names import split_reference
 
@@ -29,23 +31,17 @@ def find_cycle(graph: dict[Key, list[Key]]) -> list[Key] | None:
     """A ring of resources each of which waits for the next, the first repeated at its end; None without."""
     done: set[Key] = set()
     for start in sorted(graph):
-        trail: list[Key] = []
-        found = _walk(start, graph, trail, done)
-        if found:
-            return found
-    return None
-
-
-def _walk(key: Key, graph: dict[Key, list[Key]], trail: list[Key], done: set[Key]) -> list[Key] | None:
-    if key in trail:
-        return [*trail[trail.index(key) :], key]
-    if key in done:
-        return None
-    trail.append(key)
-    for following in graph.get(key, []):
-        found = _walk(following, graph, trail, done)
-        if found:
-            return found
-    trail.pop()
-    done.add(key)
+        # The way walked so far, each step with what is yet to be tried from there.
+        trail: dict[Key, Iterator[Key]] = {} if start in done else {start: iter(graph[start])}
+        while trail:
+            key, untried = next(reversed(trail.items()))
+            following = next(untried, None)
+            if following is None:
+                del trail[key]
+                done.add(key)
+            elif following in trail:
+                way = list(trail)
+                return [*way[way.index(following) :], following]
+            elif following not in done:
+                trail[following] = iter(graph.get(following, []))
     return None

@@ -49,12 +49,22 @@ def unmet(require: Mapping[str, str], metrics: Mapping[str, float]) -> list[str]
         if value is None:
             said.append(f"{name} was not measured")
         elif not wanted.met_by(value):
-            said.append(f"{name} {_show(value)} {_OPPOSITE[wanted.sign]} {_show(wanted.bound)}")
+            said.append(f"{name} {_miss(value, wanted)}")
     return said
 
 
-def _show(value: float) -> str:
-    return f"{value:.4f}".rstrip("0").rstrip(".")
+def _miss(value: float, wanted: Requirement) -> str:
+    """Both figures, with four decimals or as many as it takes to see that one misses the other."""
+    opposite = _OPPOSITE[wanted.sign]
+    for digits in range(4, 17):
+        shown, bound = _show(value, digits), _show(wanted.bound, digits)
+        if not Requirement(sign=wanted.sign, bound=float(bound)).met_by(float(shown)):
+            return f"{shown} {opposite} {bound}"
+    return f"{value!r} {opposite} {wanted.bound!r}"
+
+
+def _show(value: float, digits: int) -> str:
+    return f"{value:.{digits}f}".rstrip("0").rstrip(".")
 
 
 def _check(text: str) -> str:

@@ -14,7 +14,7 @@ def show_bytes(size_bytes: float) -> str:
 
 def show_seconds(duration_s: float) -> str:
     """`95` → `1 min 35 s`; below a minute with one decimal."""
-    if duration_s < 60:
+    if round(duration_s, 1) < 60:
         return f"{duration_s:.1f} s"
     minutes, seconds = divmod(round(duration_s), 60)
     hours, minutes = divmod(minutes, 60)

@@ -6,9 +6,10 @@ Label values come from the store, HTTP status codes and our own words, never fro
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Iterable, Iterator
 
+from modelhall.core.kinds import Key
 from modelhall.gateway.record import Record
 from modelhall.gateway.routes import Routes
 
@@ -23,24 +24,20 @@ class Metrics:
         self.in_flight = 0
         self.unmetered = 0
         """Requests that were answered and whose usage could not be written down."""
-        self._requests: Counter[tuple[str, int]] = Counter()
-        self._tries: Counter[tuple[str, str]] = Counter()
-        self._durations: dict[str, _Histogram] = {}
+        self._by_service: defaultdict[Key | None, _Counts] = defaultdict(_Counts)
 
     def refused(self, status: int) -> None:
         """Count bytes that never became a request."""
-        self._requests["", status] += 1
+        self._by_service[None].requests[status] += 1
 
     def over(self, record: Record, duration_s: float) -> None:
         """Count a request that is over."""
-        service = "" if record.service is None else f"{record.service.project}/{record.service.name}"
-        self._requests[service, record.status] += 1
+        counts = self._by_service[record.service]
+        counts.requests[record.status] += 1
+        counts.durations[bisect_left(BUCKETS_S, duration_s)] += 1
+        counts.duration_s += duration_s
         for outcome in record.tries:
-            self._tries[service, outcome] += 1
-        histogram = self._durations.get(service)
-        if histogram is None:
-            histogram = self._durations[service] = _Histogram()
-        histogram.add(duration_s)
+            counts.tries[outcome] += 1
 
     def render(self, routes: Routes) -> bytes:
         return "".join(f"{line}\n" for line in self._lines(routes)).encode()
@@ -48,25 +45,27 @@ class Metrics:
     def _lines(self, routes: Routes) -> Iterator[str]:
         name = "modelhall_gateway_requests_total"
         yield from _about(name, "counter", "Requests by service and status; 499 is a caller who went away.")
-        for (service, status), count in self._requests.items():
-            yield f'{name}{{service="{service}",status="{status}"}} {count}'
+        for service, counts in self._by_service.items():
+            for status, count in counts.requests.items():
+                yield f'{name}{{service="{_path(service)}",status="{status}"}} {count}'
 
         name = "modelhall_gateway_request_duration_seconds"
         yield from _about(name, "histogram", "From the head of a request to the end of its answer.")
-        for service, histogram in self._durations.items():
-            yield from histogram.lines(name, f'service="{service}"')
+        for service, counts in self._by_service.items():
+            yield from _histogram(name, f'service="{_path(service)}"', counts)
 
         name = "modelhall_gateway_tries_total"
         yield from _about(name, "counter", "Requests sent to replicas, by what came of it.")
-        for (service, outcome), count in self._tries.items():
-            yield f'{name}{{service="{service}",outcome="{outcome}"}} {count}'
+        for service, counts in self._by_service.items():
+            for outcome, count in counts.tries.items():
+                yield f'{name}{{service="{_path(service)}",outcome="{outcome}"}} {count}'
 
         name = "modelhall_gateway_replicas"
         yield from _about(name, "gauge", "Replicas that are ready, by whether they are asked.")
         for route in routes:
-            service, healthy = f"{route.key.project}/{route.key.name}", route.healthy
-            yield f'{name}{{service="{service}",state="healthy"}} {healthy}'
-            yield f'{name}{{service="{service}",state="out"}} {len(route.endpoints) - healthy}'
+            label, healthy = f'service="{_path(route.key)}"', route.healthy
+            yield f'{name}{{{label},state="healthy"}} {healthy}'
+            yield f'{name}{{{label},state="out"}} {len(route.endpoints) - healthy}'
 
         yield from _about("modelhall_gateway_in_flight", "gauge", "Requests being handled.")
         yield f"modelhall_gateway_in_flight {self.in_flight}"
@@ -74,22 +73,31 @@ class Metrics:
         yield f"modelhall_gateway_unmetered_total {self.unmetered}"
 
 
-class _Histogram:
+class _Counts:
+    """The requests of one service."""
+
     def __init__(self) -> None:
-        self._counts = [0] * (len(BUCKETS_S) + 1)
-        self._sum_s = 0.0
+        self.requests: defaultdict[int, int] = defaultdict(int)
+        """By status."""
+        self.tries: defaultdict[str, int] = defaultdict(int)
+        """By what came of them."""
+        self.durations = [0] * (len(BUCKETS_S) + 1)
+        """By bucket; the last one has no bound."""
+        self.duration_s = 0.0
 
-    def add(self, duration_s: float) -> None:
-        self._counts[bisect_left(BUCKETS_S, duration_s)] += 1
-        self._sum_s += duration_s
 
-    def lines(self, name: str, labels: str) -> Iterator[str]:
-        below = 0
-        for bound, count in zip((*BUCKETS_S, "+Inf"), self._counts, strict=True):
-            below += count
-            yield f'{name}_bucket{{{labels},le="{bound}"}} {below}'
-        yield f"{name}_sum{{{labels}}} {self._sum_s:.6f}"
-        yield f"{name}_count{{{labels}}} {below}"
+def _histogram(name: str, labels: str, counts: _Counts) -> Iterator[str]:
+    below = 0
+    for bound, count in zip((*BUCKETS_S, "+Inf"), counts.durations, strict=True):
+        below += count
+        yield f'{name}_bucket{{{labels},le="{bound}"}} {below}'
+    yield f"{name}_sum{{{labels}}} {counts.duration_s:.6f}"
+    yield f"{name}_count{{{labels}}} {below}"
+
+
+def _path(service: Key | None) -> str:
+    """`project/name`; empty for requests that named no service there is."""
+    return "" if service is None else f"{service.project}/{service.name}"
 
 
 def _about(name: str, type: str, words: str) -> Iterable[str]:

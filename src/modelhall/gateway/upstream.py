@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections import deque
 from collections.abc import Callable
 from typing import Any
 
@@ -37,6 +36,11 @@ class Failure(NotNow):
 class Reply:
     """A replica's answer as it arrives; its reader takes it whole with `gather` or piece by piece."""
 
+    __slots__ = (
+        "_chunks", "_connection", "_ended", "_failure", "_held_bytes", "_on_end", "_waiter",
+        "headers", "length", "status",
+    )  # fmt: skip
+
     def __init__(self, connection: Connection, on_end: Callable[[], None]) -> None:
         self.status = 0
         """0 until the head has arrived."""
@@ -44,7 +48,7 @@ class Reply:
         self.length: int | None = None
         self._connection = connection
         self._on_end = on_end
-        self._chunks: deque[bytes] = deque()
+        self._chunks: list[bytes] = []
         self._held_bytes = 0
         self._ended = False
         self._failure: Failure | None = None
@@ -71,11 +75,12 @@ class Reply:
             if self._ended and self._failure is None:
                 raise StopAsyncIteration
             await self._more()
-        chunk = self._chunks.popleft()
-        self._held_bytes -= len(chunk)
-        if not self._ended and self.has_room:
+        held = b"".join(self._chunks)
+        self._chunks.clear()
+        self._held_bytes = 0
+        if not self._ended:
             self._connection.hear_on()
-        return chunk
+        return held
 
     async def aclose(self) -> None:
         self.close()

@@ -78,10 +78,10 @@ def test_a_file_that_declares_nothing_is_no_mistake(text: str) -> None:
         pytest.param(MODEL + "train: {epochs: 1e999}\n", 6, "train.epochs", "finite", id="not finite"),
         pytest.param(MODEL + "require:\n  a: big\n", 7, "require.a", "not a requirement", id="requirement"),
         pytest.param(DATASET.replace("digits\n", "Digits\n"), 2, "name", "not a name", id="name"),
-        pytest.param(DATASET + "project: -\n", 4, "project", "", id="project"),
+        pytest.param(DATASET + "project: '-'\n", 4, "project", "not a name", id="project"),
         pytest.param(MODEL.replace("data: digits", "data: a@xyz"), 4, "data", "hex", id="reference"),
         pytest.param(DATASET + "prepare:\n- clean: {}\n- a: {}\n  b: {}\n", 6, "prepare.1", "one name", id="step"),
-        pytest.param(DATASET.replace("digits.csv", "{dev: a}"), 3, "source.dev", "", id="unknown split"),
+        pytest.param(DATASET.replace("digits.csv", "{dev: a}"), 3, "source.dev", "'validation'", id="unknown split"),
         pytest.param(DATASET + "labels: {a: 1}\n", 4, "labels.a", "string", id="label"),
         pytest.param(DATASET + "name: again\n", 4, None, "stands twice", id="a key twice"),
         pytest.param(DATASET + "? [a]\n: 1\n", 4, None, "must be a word", id="a key that is a list"),
@@ -96,7 +96,7 @@ def test_a_file_that_declares_nothing_is_no_mistake(text: str) -> None:
         pytest.param(DATASET + "²: 1\n", 4, "²", "no field '²'", id="digit that is no number"),
         pytest.param(DATASET + "7: 1\n", 4, "7", "no field '7'", id="field named like a number"),
         pytest.param(DATASET + 'labels: {a: "\\UFFFFFFFF"}\n', None, None, "not YAML", id="no such character"),
-        pytest.param(DATASET + 'labels: {a: "\\ud800"}\n', 4, None, "half a character", id="half a character"),
+        pytest.param(DATASET + 'labels: {a: "\\ud800"}\n', 1, None, "half a character", id="half a character"),
         pytest.param(f"--- \n{DATASET}---\n{DATASET}sauce: x\n", 9, "sauce", "source", id="second document"),
         pytest.param("%YAML 1." + "9" * 5000 + "\n---\na: 1\n", None, None, "not YAML", id="endless version"),
     ],
@@ -114,10 +114,6 @@ def test_an_error_reads_as_file_line_field_and_message() -> None:
 
 
 def test_aliases_are_followed_where_they_are_short() -> None:
-    (dataset, model) = parse(
-        f"{DATASET}resources: &small {{cpus: 2}}\n---\n{MODEL}resources: {{cpus: 2}}\n", "my.yaml"
-    )
-    assert dataset.document.resources == model.document.resources  # type: ignore[attr-defined]
     (twice,) = parse("kind: dataset\nname: &n digits\nsource: *n\n", "my.yaml")
     assert twice.document.source == "digits"  # type: ignore[attr-defined]
 
@@ -130,7 +126,7 @@ def test_aliases_that_explode_are_refused_in_a_moment() -> None:
 
 
 def test_nesting_without_end_and_files_without_end_are_refused() -> None:
-    assert "not YAML" in rejected("[" * 100_000).message or True
+    assert "recursion" in rejected("[" * 3_000).message
     assert "levels" in rejected("[" * 60 + "]" * 60).message
     assert str(MAX_BYTES) in rejected("#" * (MAX_BYTES + 1)).message
 

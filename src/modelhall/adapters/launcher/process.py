@@ -43,6 +43,7 @@ class ProcessLauncher:
         self._blobs = blobs
         self._cache = cache
         self._environment = dict(environment)
+        self._sent: set[AttemptId] = set()
         self._supervisors: list[subprocess.Popen[bytes]] = []
         self._final: dict[AttemptId, Observation] = {}
 
@@ -73,6 +74,7 @@ class ProcessLauncher:
         folder = self._folder(launch.id)
         state = folder.parent / "state"
         state.mkdir(parents=True, exist_ok=True)
+        self._sent.add(launch.id)
         try:
             folder.mkdir()
         except FileExistsError:
@@ -120,7 +122,7 @@ class ProcessLauncher:
         if not folder.exists():
             return Observation(alive=None)
         ended = _read(folder / "exit.json")
-        alive = ended is None and self._is_supervised(folder)
+        alive = ended is None and self._is_supervised(id)
         if ended is None and not alive:
             # It may have ended between the two looks; only then is there an exit to read.
             ended = _read(folder / "exit.json") or {"ended_at": time.time()}
@@ -138,11 +140,13 @@ class ProcessLauncher:
             self._final[id] = observation
         return observation
 
-    def _is_supervised(self, folder: Path) -> bool:
+    def _is_supervised(self, id: AttemptId) -> bool:
         """Whether the attempt's supervisor is at work or may still come; if not, it is kept from coming."""
+        folder = self._folder(id)
         claim = _read(folder / supervisor.CLAIM)
         if claim is None:
-            if time.time() - folder.stat().st_mtime < SLOWEST_START_S:
+            # One that a hall killed since may have sent is not waited for: it may as well never have been sent.
+            if id in self._sent and time.time() - folder.stat().st_mtime < SLOWEST_START_S:
                 return True
             return not supervisor.claim(folder, pid=None)
         return supervisor.is_running(claim)

@@ -123,6 +123,7 @@ def _write_exit(
         {
             "code": code,
             "signal": signal_number,
+            "stopped": (folder / STOP).exists(),
             "cpu_s": usage.ru_utime + usage.ru_stime if usage else 0.0,
             "peak_bytes": usage.ru_maxrss * 1024 if usage else 0,
             "ended_at": time.time(),

@@ -59,7 +59,9 @@ class VirtualLauncher:
     async def stop(self, id: AttemptId, grace_s: float) -> None:
         attempt = self._attempts.get(id)
         if attempt is not None and attempt.exit is None:
-            attempt.exit = Exit(signal=SIGTERM, cpu_s=self._cpu_s(attempt), ended_at=self._clock.now())
+            attempt.exit = Exit(
+                signal=SIGTERM, stopped=True, cpu_s=self._cpu_s(attempt), ended_at=self._clock.now()
+            )
 
     async def log(self, id: AttemptId, offset: int, limit: int = 65536) -> bytes:
         return b""

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, WithJsonSchema, model_validator
 
 from modelhall.core.kinds.base import Document, Frozen, Resource, Resources, Status
 
@@ -41,13 +41,27 @@ class Step(Frozen):
         return value
 
 
+WrittenStep = Annotated[
+    Step,
+    WithJsonSchema(
+        {
+            "anyOf": [
+                {"type": "string"},
+                {"type": "object", "additionalProperties": {"type": "object"}, "maxProperties": 1},
+            ]
+        }
+    ),
+]
+"""A step, told to editors as people write it."""
+
+
 class Dataset(Document):
     kind: Literal["dataset"] = "dataset"
     source: str | dict[Split, str] = Field(
         description="A path or glob, or package://…; or one such for each of train, validation and test."
     )
     format: Format = Field(default_factory=Format)
-    prepare: tuple[Step, ...] = Field(default=(), description="Steps, in order.")
+    prepare: tuple[WrittenStep, ...] = Field(default=(), description="Steps, in order.")
     max_damaged: float = Field(
         default=0.01, ge=0, le=1, description="Largest share of damaged rows that may be skipped."
     )

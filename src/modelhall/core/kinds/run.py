@@ -39,6 +39,8 @@ class Exit(Frozen):
 
     code: int | None = None
     signal: int | None = None
+    stopped: bool = False
+    """Whether it had been asked to end."""
     cpu_s: float = 0.0
     peak_bytes: int = 0
     ended_at: float

@@ -11,11 +11,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import polars as pl
+
 from modelhall.core import files, plugins
 from modelhall.core.errors import Rejected
 from modelhall.core.kinds.dataset import SPLITS, Column, SourceFile, StepReport
 from modelhall.core.orders import PrepareOrder, PrepareOutput
-from modelhall.core.program import Order, Reporter, open_blobs
+from modelhall.core.program import Order, Reporter, open_blobs, unpacked
+from modelhall.core.references import DATASET_SCHEME
 from modelhall.stages.prepare import formats
 from modelhall.stages.prepare._damage import drop_damaged
 from modelhall.stages.prepare.steps import Done, Splits
@@ -27,7 +30,7 @@ _EXAMPLE_LENGTH = 120
 def carry_out(order: Order, reporter: Reporter) -> Mapping[str, Any]:
     """Prepare one data set; the result is a PrepareOutput. Raises Rejected for sources and steps that do not fit."""
     what = PrepareOrder.model_validate(order.what)
-    splits, sources = _read(what)
+    splits, sources = _read(order, what)
     reports = []
     total = len(what.prepare) + 2
     damage = drop_damaged(splits, max_damaged=what.max_damaged, threads=order.threads)
@@ -54,11 +57,18 @@ def carry_out(order: Order, reporter: Reporter) -> Mapping[str, Any]:
     ).model_dump(mode="json")
 
 
-def _read(what: PrepareOrder) -> tuple[Splits, tuple[SourceFile, ...]]:
+def _read(order: Order, what: PrepareOrder) -> tuple[Splits, tuple[SourceFile, ...]]:
     """The rows of every source by the split it fills, all with the same columns, and the files they came from."""
     urls = {"all": what.source} if isinstance(what.source, str) else what.source
-    frames, sources = {}, []
+    frames: dict[str, pl.DataFrame] = {}
+    sources: list[SourceFile] = []
     for split, url in urls.items():
+        if url.startswith(DATASET_SCHEME):
+            prepared, file = _take_over(order, url)
+            # A data set taken as a whole keeps its splits; taken for one split, all its rows go there.
+            frames |= prepared if split == "all" else {split: pl.concat(prepared.values())}
+            sources.append(file)
+            continue
         try:
             found = plugins.load_for_url("source", url, default="path").find(url)
             read = [formats.Source(file.name, file.path, file.path.read_bytes()) for file in found]
@@ -73,8 +83,17 @@ def _read(what: PrepareOrder) -> tuple[Splits, tuple[SourceFile, ...]]:
             raise Rejected(error.message, field=_field(split)) from None
         sources += [file.lineage for file in read]
     # Each file's types were found by themselves; below each other they must agree.
-    schema = formats.stack(list(frames.values()), list(urls.values())).schema
+    schema = formats.stack(list(frames.values()), list(frames)).schema
     return {split: frame.cast(schema) for split, frame in frames.items()}, tuple(sources)
+
+
+def _take_over(order: Order, url: str) -> tuple[Splits, SourceFile]:
+    """The splits of another data set, whose URL names its artifact: `dataset://NAME@DIGEST`."""
+    digest = url.rpartition("@")[2]
+    paths = {path.stem: path for path in unpacked(order, digest).glob("*.parquet")}
+    splits = {split: pl.read_parquet(paths[split]) for split in SPLITS if split in paths}
+    size_bytes = sum(path.stat().st_size for path in paths.values())
+    return splits, SourceFile(path=url, digest=digest, size_bytes=size_bytes)
 
 
 def _field(split: str) -> str:

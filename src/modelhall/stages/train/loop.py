@@ -57,10 +57,12 @@ class Training:
                 loss = self._learn(rows.tolist())
                 self._step += 1
                 self._report(loss, begun, reporter)
+                if self._step % self._steps_an_epoch == 0:
+                    # Before the checkpoint, which so holds whether this epoch was the best.
+                    self._validate(reporter)
                 if monotonic() - written >= self._train.checkpoint_s:
                     checkpoints.write(self._checkpoint())
                     written = monotonic()
-            self._validate(reporter)
         if self._best:
             self._network.load_state_dict(self._best)
         self._network.eval()

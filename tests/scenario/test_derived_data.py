@@ -1,0 +1,52 @@
+"""Data sets made of data sets, on virtual time."""
+
+from __future__ import annotations
+
+import pytest
+from virtual_hall import HALL_FILE, World, declare, stage_of
+
+from modelhall.control.declare import Refusal
+from modelhall.twin.plant import Plant
+
+DERIVED = HALL_FILE + "---\nkind: dataset\nname: clean-digits\nsource: dataset://digits\n"
+
+
+def sources(plant: Plant) -> list[str]:
+    """The sources of the prepare runs launched so far."""
+    return [
+        str((launch.order or {})["source"])
+        for launch in plant.launcher.starts
+        if stage_of(launch) == "prepare"
+    ]
+
+
+def test_a_derived_data_set_waits_for_the_other_and_is_made_of_its_artifact(plant: Plant) -> None:
+    declare(plant, DERIVED)
+    plant.advance(5)
+    assert plant.get("dataset", "clean-digits").status.state == "waiting"
+    plant.advance(60)
+    assert plant.get("dataset", "clean-digits").status.state == "ready"
+    assert sources(plant) == ["digits.csv", f"dataset://digits@{'a' * 64}"]
+
+
+def test_a_new_version_of_the_other_makes_a_new_version_of_the_derived_one(
+    plant: Plant, world: World
+) -> None:
+    declare(plant, DERIVED)
+    plant.advance(60)
+    world.artifact = "c" * 64
+    plant.sources["digits.csv"] = "v2"
+    plant.advance(120)
+    assert sources(plant)[-1] == f"dataset://digits@{'c' * 64}"
+
+
+def test_data_sets_that_wait_for_each_other_are_refused(plant: Plant) -> None:
+    ring = "kind: dataset\nname: a\nsource: dataset://b\n---\nkind: dataset\nname: b\nsource: dataset://a\n"
+    with pytest.raises(Refusal, match="these wait for each other: dataset a → dataset b → dataset a"):
+        declare(plant, ring)
+
+
+def test_what_another_data_set_is_made_of_cannot_be_deleted(plant: Plant) -> None:
+    declare(plant, DERIVED.replace("data: digits", "data: clean-digits"))
+    with pytest.raises(Exception, match="used by dataset clean-digits"):
+        plant.delete("dataset", "digits")

@@ -1,0 +1,129 @@
+"""What is refused before anything is stored. What the hall file itself gets wrong is tested with the hall files."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from modelhall.control import admission
+from modelhall.control.loop import new_resource
+from modelhall.core.errors import Rejected
+from modelhall.core.hallfile import document_from_json
+from modelhall.core.kinds import Document
+
+DATASET = {"kind": "dataset", "name": "d", "source": "/data.csv"}
+MODEL = {"kind": "model", "name": "m", "task": "text-classification", "data": "d", "network": {"family": "bert"}}
+SERVICE = {"kind": "service", "name": "s", "model": "m"}
+RUN = {"kind": "run", "name": "r", "command": ["true"]}
+
+
+async def anything(url: str) -> str:
+    return "there"
+
+
+async def nothing(url: str) -> str:
+    raise Rejected(f"nothing found at {url}", field="source")
+
+
+def check(document: dict[str, Any], *others: dict[str, Any], stored: tuple[dict[str, Any], ...] = (),
+          fingerprint: Any = anything) -> None:  # fmt: skip
+    """Ask for `document` to be admitted, applied together with `others`, beside what is `stored`."""
+    asked: list[Document] = [document_from_json(data) for data in (document, *others)]
+    there = [new_resource(document_from_json(data), "uid", 0.0) for data in stored]
+    asyncio.run(
+        admission.check(
+            asked[0], {one.key: one for one in asked}, {one.key: one for one in there}, fingerprint
+        )
+    )
+
+
+def refusal(*documents: dict[str, Any], **more: Any) -> tuple[str | None, str]:
+    """Field and message."""
+    with pytest.raises(Rejected) as caught:
+        check(*documents, **more)
+    return caught.value.field, caught.value.message
+
+
+def test_documents_may_name_what_is_stored_and_what_comes_with_them() -> None:
+    check(MODEL, DATASET)
+    check(MODEL, stored=(DATASET,))
+    check(SERVICE, MODEL, stored=(DATASET,))
+
+
+def test_a_reference_to_nothing_is_refused_with_what_was_probably_meant() -> None:
+    assert refusal(MODEL, stored=({**DATASET, "name": "reviews"},)) == ("data", "no dataset 'd'; there is: reviews")
+    assert refusal({**MODEL, "data": "review"}, stored=({**DATASET, "name": "reviews"},)) == (
+        "data", "no dataset 'review'; did you mean 'reviews'?",
+    )  # fmt: skip
+    assert refusal(SERVICE) == ("model", "no model 'm'; there is none")
+
+
+def test_what_another_project_has_is_not_there() -> None:
+    project = {"kind": "project", "name": "p"}
+    assert refusal({**MODEL, "project": "p"}, stored=(DATASET, project)) == ("data", "no dataset 'd'; there is none")
+    check({**MODEL, "project": "p"}, {**DATASET, "project": "p"}, project)
+
+
+def test_a_ring_is_refused_at_the_field_that_closes_it() -> None:
+    a, b = ({"kind": "dataset", "name": n, "source": f"dataset://{other}"} for n, other in ("ab", "ba"))
+    message = "these wait for each other: dataset a → dataset b → dataset a"
+    assert refusal(a, b) == ("source", message)
+    assert refusal(b, a) == ("source", message)
+    assert refusal(b, stored=(a,)) == ("source", message)
+
+
+def test_whoever_only_leads_to_a_ring_is_not_blamed_for_it() -> None:
+    a, b = ({"kind": "dataset", "name": n, "source": f"dataset://{other}"} for n, other in ("ab", "ba"))
+    check({**MODEL, "data": "a"}, stored=(a, b))
+
+
+def test_a_change_that_opens_a_stored_ring_is_admitted() -> None:
+    a, b = ({"kind": "dataset", "name": n, "source": f"dataset://{other}"} for n, other in ("ab", "ba"))
+    check({**a, "source": "/data.csv"}, stored=(a, b))
+
+
+def test_a_project_is_not_inside_another_one() -> None:
+    outer = {"kind": "project", "name": "outer"}
+    assert refusal({"kind": "project", "name": "inner", "project": "outer"}, outer) == (
+        "project", "a project is not inside another one",
+    )  # fmt: skip
+    assert refusal({**DATASET, "project": "outr"}, outer) == ("project", "no project 'outr'; did you mean 'outer'?")
+
+
+def test_a_source_that_cannot_be_read_is_refused_at_its_split() -> None:
+    assert refusal(DATASET, fingerprint=nothing) == ("source", "nothing found at /data.csv")
+    split = {**DATASET, "source": {"train": "/a.csv"}}
+    assert refusal(split, fingerprint=nothing) == ("source.train", "nothing found at /a.csv")
+
+
+@pytest.mark.parametrize(
+    ("document", "field"),
+    [
+        ({**DATASET, "format": {"type": "xls"}}, "format.type"),
+        ({**DATASET, "prepare": ["wash"]}, "prepare.0.wash"),
+        ({**DATASET, "prepare": ["clean", {"split": {"share": 1}}]}, "prepare.1.split.share"),
+        ({**MODEL, "task": "alchemy"}, "task"),
+        ({**MODEL, "network": {"family": "web"}}, "network.family"),
+        ({**MODEL, "network": {"family": "cnn", "width": 3}}, "network.width"),
+        ({**MODEL, "require": {"luck": "> 0"}}, "require.luck"),
+        ({**SERVICE, "balance": "dice"}, "balance"),
+        ({**SERVICE, "engine": "steam"}, "engine"),
+    ],
+)
+def test_a_plug_in_that_is_not_there_is_refused_at_its_field(document: dict[str, Any], field: str) -> None:
+    stored = tuple(other for other in (DATASET, MODEL) if other["kind"] != document["kind"])
+    assert refusal(document, stored=stored)[0] == field
+
+
+def test_a_run_says_what_to_do_and_cannot_be_changed_once_asked_for() -> None:
+    check(RUN)
+    check(RUN, stored=(RUN,))
+    check({**RUN, "cancelled": True}, stored=(RUN,))
+    assert refusal({"kind": "run", "name": "r"})[0] == "command"
+    assert refusal({**RUN, "stage": {"program": "train", "order": {}}})[0] == "stage"
+    assert refusal({**RUN, "owner": "model/default/m"})[0] == "owner"
+    assert refusal({**RUN, "priority": 1}, stored=(RUN,)) == (
+        "name", "a run cannot be changed once it is asked for; delete it, or use another name",
+    )  # fmt: skip
