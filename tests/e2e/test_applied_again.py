@@ -14,11 +14,17 @@ def test_applying_the_same_file_twice_starts_nothing(hall: RealHall) -> None:
     before = {run.uid: run.status.attempt for run in hall.all("run")}
     done = hall.apply(STORY, "--wait")
     assert done.code == 0
-    assert done.out.splitlines() == ["dataset digits: unchanged", "model digits: unchanged", "service digits: unchanged"]
+    assert done.out.splitlines() == [
+        "dataset digits: unchanged",
+        "model digits: unchanged",
+        "service digits: unchanged",
+    ]
     assert {run.uid: run.status.attempt for run in hall.all("run")} == before
 
 
-def test_more_epochs_train_again_without_preparing_and_going_back_finds_the_old_version(hall: RealHall) -> None:
+def test_more_epochs_train_again_without_preparing_and_going_back_finds_the_old_version(
+    hall: RealHall,
+) -> None:
     again = MODEL.replace("name: digits", "name: again")
     assert hall.apply(again, "--wait", file="again.yaml").code == 0
     first = hall.get("model", "again").status

@@ -33,7 +33,7 @@ MISTAKES = {
     "an unknown inner field": Mistake(MODEL + "train:\n  epocs: 3\n", 7, "train.epocs", "did you mean 'epochs'?"),
     "an unknown kind": Mistake("kind: modle\nname: fresh\n", 1, "kind", "did you mean 'model'?"),
     "a kind nobody declares": Mistake("kind: node\nname: fresh\n", 1, "kind", "no kind 'node'; "),
-    "no kind": Mistake("name: fresh\n", 1, "kind", "there is: dataset, model, project, run, service"),
+    "no kind": Mistake("name: fresh\n", 1, "kind", "no kind is given; there is: "),
     "no name": Mistake("kind: dataset\nsource: x.csv\n", 1, "name", "required"),
     "a word for a number": Mistake(MODEL + "train: {epochs: many}\n", 6, "train.epochs", 'not "many"'),
     "a number in quotes": Mistake(MODEL + 'train: {epochs: "3"}\n', 6, "train.epochs", 'integer, not "3"'),
@@ -120,14 +120,16 @@ MISTAKES = {
     "an alias of itself": Mistake("kind: &a [*a]\n", None, None, "grows to more than"),
     "an alias of nothing": Mistake("kind: *a\n", 1, None, "not YAML: found undefined alias"),
     "a level too deep": Mistake("kind: " + "[" * 60 + "]" * 60 + "\n", 1, None, "50 levels"),
-    "depths without end": Mistake("kind: " + "[" * 9000 + "]" * 9000 + "\n", None, None, "not YAML: "),
+    "depths without end": Mistake("kind: " + "[" * 2000 + "]" * 2000 + "\n", None, None, "not YAML: "),
     "a character YAML does not know": Mistake("kind: model\nname: \x01\n", None, None, "not YAML: "),
-    "half a character": Mistake('kind: dataset\nname: fresh\nsource: "\\ud800.csv"\n', 3, "source", "\\ud800"),
+    "half a character": Mistake('kind: dataset\nname: fresh\nsource: "\\ud800.csv"\n', 1, None, "lone surrogate"),
 }  # fmt: skip
 
 
 @pytest.mark.parametrize("mistake", MISTAKES.values(), ids=MISTAKES)
-def test_a_mistake_in_a_hall_file_is_told_in_one_line_and_changes_nothing(hall: RealHall, mistake: Mistake) -> None:
+def test_a_mistake_in_a_hall_file_is_told_in_one_line_and_changes_nothing(
+    hall: RealHall, mistake: Mistake
+) -> None:
     before = declared(hall)
     done = hall.apply(mistake.text, "--wait", file="mistake.yaml")
     line = verdict(done)
@@ -160,7 +162,10 @@ def test_a_mistake_in_a_hall_file_is_told_in_one_line_and_changes_nothing(hall: 
         (["get", "models", "-o", "xml"], "xml"),
         (["ge"], "ge"),
         (["schema", "thing"], "no kind 'thing'"),
-        (["run", "--name", "Not A Name", "--", "true"], "lower-case letters"),
+        (["run", "--name", "Not A Name", "--", "true"], "name: 'Not A Name' is not a name"),
+        (["run", "--cpus", "-1", "--", "true"], "resources.cpus: "),
+        (["run", "--priority", "1001", "--", "true"], "priority: "),
+        (["delete", "node", "local"], "a node is not declared by anybody"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )  # fmt: skip
@@ -184,7 +189,9 @@ def test_a_hall_file_that_is_not_utf_8_is_refused(hall: RealHall, tmp_path: Path
 
 def late_mistakes(folder: Path) -> dict[str, Mistake]:
     """Hall files over data written to `folder`."""
-    (folder / "texts.csv").write_text("text,label\n" + "".join(f"word{n % 7} of text,{n % 2}\n" for n in range(40)))
+    (folder / "texts.csv").write_text(
+        "text,label\n" + "".join(f"word{n % 7} of text,{n % 2}\n" for n in range(40))
+    )
     (folder / "odd.csv").write_text("text,label\nsome words,7\nother words,1\n")
     write_pictures(folder / "torn", damaged=4)
     data = "kind: dataset\nname: {name}\nsource: {source}\n"
@@ -284,7 +291,9 @@ def test_damaged_pictures_below_the_limit_are_left_out_counted_and_named(hall: R
         ('schedule = "lottery"\n', "schedule: no schedule 'lottery'; there is: first-fit"),
     ],
 )
-def test_a_setting_that_makes_no_sense_keeps_the_hall_from_starting(tmp_path: Path, text: str, says: str) -> None:
+def test_a_setting_that_makes_no_sense_keeps_the_hall_from_starting(
+    tmp_path: Path, text: str, says: str
+) -> None:
     (tmp_path / "hall.toml").write_text(text)
     done = said(["up", "--home", str(tmp_path), "--port", "0", "--gateway-port", "0"] if "port" not in text
                 else ["up", "--home", str(tmp_path)])  # fmt: skip

@@ -58,11 +58,16 @@ def test_a_control_plane_killed_at_any_moments_ends_in_the_same_state_with_nothi
 
     broken.wait(("dataset", "digits"), ("model", "digits"), ("service", "digits"))
     assert outcome(broken) == outcome(hall)
-    assert Counter(program for program, _ in broken.attempts()) == Counter([*STAGES.values(), STAGES["serve"]])
+    assert Counter(program for program, _ in broken.attempts()) == Counter(
+        [*STAGES.values(), STAGES["serve"]]
+    )
 
     broken.kill()
     answer = httpx.post(
-        f"{gateway}/v2/models/digits/infer", json=image_request(picture), headers=bearer(broken), trust_env=False
+        f"{gateway}/v2/models/digits/infer",
+        json=image_request(picture),
+        headers=bearer(broken),
+        trust_env=False,
     )
     assert answer.status_code == 200
     before = replica_pids(broken)
@@ -192,7 +197,12 @@ def launched(hall: RealHall) -> list[tuple[str, Path]]:
 
 def program_of(order: dict[str, object]) -> str:
     """Each stage's order has a field no other has."""
-    for field, stage in (("service", "serve"), ("prepare", "prepare"), ("train", "train"), ("metrics", "evaluate")):
+    for field, stage in (
+        ("service", "serve"),
+        ("prepare", "prepare"),
+        ("train", "train"),
+        ("metrics", "evaluate"),
+    ):
         if field in order:
             return STAGES[stage]
     raise AssertionError(f"the order of no stage: {order}")
@@ -212,7 +222,9 @@ def outcome(hall: RealHall) -> dict[str, object]:
 
 def replica_pids(hall: RealHall) -> list[str]:
     """Which processes serve, found on the disk alone."""
-    return sorted((folder / "child.json").read_text() for p, folder in hall.attempts() if p == STAGES["serve"])
+    return sorted(
+        (folder / "child.json").read_text() for p, folder in hall.attempts() if p == STAGES["serve"]
+    )
 
 
 def training_folder(hall: RealHall, model: str) -> Path:

@@ -14,7 +14,9 @@ pytestmark = pytest.mark.e2e
 
 
 def test_the_demo_tells_the_whole_story_and_leaves_nothing_behind(tmp_path: Path) -> None:
-    done = said(["demo", "-o", "json"], more={"TMPDIR": str(tmp_path), "MODELHALL_HOME": str(tmp_path / "home")})
+    done = said(
+        ["demo", "-o", "json"], more={"TMPDIR": str(tmp_path), "MODELHALL_HOME": str(tmp_path / "home")}
+    )
     assert done.code == 0, done.err
     told = json.loads(done.out.splitlines()[-1])
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from virtual_hall import World, declare, stage_of
 
+from modelhall.control.runs import attempt_id
 from modelhall.core.ports.launcher import NodeReport
 from modelhall.twin.plant import Plant
 
@@ -123,3 +126,16 @@ def test_what_is_not_done_yet_says_what_it_waits_for(plant: Plant, kind: str) ->
     plant.advance(2)
     assert plant.get(kind, "digits").status.state == "waiting"
     assert "digits is" in plant.get(kind, "digits").status.reason
+
+
+def test_a_run_stopped_with_the_hall_goes_on_and_counts_no_failure(plant: Plant) -> None:
+    declare(plant)
+    plant.advance(15)
+    name = run_of(plant, "train")
+    for number in range(1, 6):
+        asyncio.run(plant.launcher.stop(attempt_id(plant.get("run", name)), 1.0))
+        plant.advance(1)
+        assert plant.get("run", name).status.attempt == number + 1
+    plant.advance(60)
+    status = plant.get("run", name).status
+    assert (status.state, status.failures, status.problem) == ("succeeded", 0, None)

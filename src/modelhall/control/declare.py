@@ -60,7 +60,12 @@ async def apply(
 
 
 async def delete(store: Store, key: Key, now: float) -> None:
-    """Mark a resource for removal. Raises NotFound, or Conflict while another one names it."""
+    """Mark a resource for removal. Raises NotFound, Conflict while another one names it, and
+    Rejected for a kind that the hall keeps by itself."""
+    if not KINDS[key.kind].declared:
+        raise Rejected(
+            f"a {key.kind} is not declared by anybody, so it cannot be removed either", field="kind"
+        )
     users = [r.key for kind in KINDS for r in await store.all(kind) if _names(r, key) and not r.deleting]
     if users:
         raise Conflict(f"{key} is used by {', '.join(map(str, users))}; delete that first")

@@ -11,7 +11,7 @@ import heapq
 import logging
 from collections.abc import Callable, Sequence
 
-from modelhall.control import datasets, models, nodes, queue, runs, services
+from modelhall.control import datasets, models, nodes, projects, queue, runs, services
 from modelhall.control.actions import (
     Action,
     Create,
@@ -172,6 +172,8 @@ class Loop:
                 return services.reconcile(resource, await services.observe(resource, self.view), now)
             case "run":
                 return runs.reconcile(resource, await runs.observe(resource, self.view, self._seen), now)
+            case "project":
+                return projects.reconcile(resource)
             case _:
                 return []
 

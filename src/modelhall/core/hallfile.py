@@ -68,7 +68,7 @@ def parse(text: str, file: str) -> list[Declared]:
         ) from None
     except (yaml.YAMLError, RecursionError, ValueError, OverflowError) as error:
         # The last two are what yaml says to an escape or a version that is out of every range.
-        raise Rejected(f"not YAML: {error}", file=file) from None
+        raise Rejected(f"not YAML: {' '.join(str(error).split())}", file=file) from None
     reader = _Reader(file)
     documents = [reader.read(root) for root in roots]
     return [_declare(data, lines, file) for data, lines in documents if data is not None]
@@ -129,7 +129,9 @@ def _first_mistake(error: ValidationError, document: type[Document]) -> Rejected
     """Pydantic's first complaint in the hall's words."""
     mistakes = error.errors()
     # Of the branches of a union, the one that got furthest is the one that was meant.
-    mistake = max((m for m in mistakes if m["loc"][:1] == mistakes[0]["loc"][:1]), key=lambda m: len(m["loc"]))
+    mistake = max(
+        (m for m in mistakes if m["loc"][:1] == mistakes[0]["loc"][:1]), key=lambda m: len(m["loc"])
+    )
     location = [str(part) for part in mistake["loc"] if not _is_union_branch(part)]
     field = ".".join(location)
     if mistake["type"] == "extra_forbidden":

@@ -139,7 +139,9 @@ class CallerConnection(asyncio.Protocol):
 
     def invite_body(self) -> None:
         request = self._reader.open
-        if request is not None and request.headers.get(b"expect", b"").lower() == b"100-continue":
+        if request is None or request.version != "1.1":
+            return
+        if request.headers.get(b"expect", b"").lower() == b"100-continue":
             self._transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
 
     async def answer(self, request: Request, response: Response) -> int:
@@ -207,7 +209,10 @@ class CallerConnection(asyncio.Protocol):
         except HallError as error:
             log.warning("answer.cut request=%s reason=%s", request.id, error)
             # What was written still arrives; that it is not all shows by its framing, if it has one.
-            self._transport.close() if request.version == "1.1" else self.abort()
+            if request.version == "1.1":
+                self._transport.close()
+            else:
+                self.abort()
         except Exception:  # a bug in one request's handling must not take the connection's task silently
             log.exception("request.broken request=%s", request.id)
             if self._answering is request:

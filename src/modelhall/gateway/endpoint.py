@@ -19,21 +19,33 @@ log = logging.getLogger(__name__)
 class Endpoint:
     """Sends requests to one replica and keeps what is learnt about it on the way."""
 
-    def __init__(self, replica: service.Replica, changed: Callable[[], None]) -> None:
+    def __init__(
+        self, replica: service.Replica, changed: Callable[[], None], is_last: Callable[[Endpoint], bool]
+    ) -> None:
+        """`changed` is called when it goes out or comes back, `is_last` tells whether no other could be asked."""
         assert replica.address is not None
         host, _, port = replica.address.rpartition(":")
         self.replica = replica
         self.name = replica.run
         self.version = replica.version
         self.health = Health()
-        self.facts = balance.Replica(name=self.name)
-        """What a balancing policy is told; replaced whenever it is no longer true."""
         self._changed = changed
+        self._is_last = is_last
         self._host, self._port = host.strip("[]"), int(port)
         self._host_line = f"host: {replica.address}\r\n".encode()
         self._in_flight = 0
+        self._facts: balance.Replica | None = None
         self._idle: list[Connection] = []
         self._closed = False
+
+    @property
+    def facts(self) -> balance.Replica:
+        """What a balancing policy is told; the same object for as long as it is true."""
+        if self._facts is None:
+            self._facts = balance.Replica(
+                name=self.name, in_flight=self._in_flight, healthy=not self.health.out
+            )
+        return self._facts
 
     async def send(
         self, line: bytes, headers: bytes, body: bytes, timeout_s: float, *, repeatable: bool = True
@@ -44,7 +56,7 @@ class Endpoint:
         is then sent once more, on another.
         """
         while True:
-            kept = self._idle.pop() if self._idle else None
+            kept = self._kept()
             self._count(1)
             try:
                 connection = kept or await self._connect(timeout_s)
@@ -66,9 +78,9 @@ class Endpoint:
         if self.health.bad_answers:
             self.health = after_answer(self.health)
 
-    def failed(self, evidence: Evidence, reason: str, now: float, *, last: bool) -> None:
-        """A request or a check failed; `last` tells that no other replica could be asked instead."""
-        self._judge(after_failure(self.health, evidence, reason, now, last=last))
+    def failed(self, evidence: Evidence, reason: str, now: float) -> None:
+        """A request or a check failed."""
+        self._judge(after_failure(self.health, evidence, reason, now, last=self._is_last(self)))
 
     def checked(self, now: float) -> None:
         """A check was answered well."""
@@ -88,8 +100,16 @@ class Endpoint:
         if came_back:
             log.info("replica.back replica=%s", self.name)
         if went_out or came_back:
-            self._count(0)
+            self._facts = None
             self._changed()
+
+    def _kept(self) -> Connection | None:
+        """The connection used last, which is the least likely to have been closed meanwhile."""
+        while self._idle:
+            connection = self._idle.pop()
+            if connection.is_open:
+                return connection
+        return None
 
     async def _connect(self, timeout_s: float) -> Connection:
         loop = asyncio.get_running_loop()
@@ -115,4 +135,4 @@ class Endpoint:
 
     def _count(self, change: int) -> None:
         self._in_flight += change
-        self.facts = balance.Replica(name=self.name, in_flight=self._in_flight, healthy=not self.health.out)
+        self._facts = None

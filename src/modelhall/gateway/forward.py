@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from modelhall.core.errors import NotNow
 from modelhall.gateway.endpoint import Endpoint
@@ -35,8 +35,7 @@ KEPT_BACK = frozenset(
 """What a caller does not see of the replica's headers, together with all `x-hall-` ones."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Call:
+class Call(NamedTuple):
     """What is asked of a service."""
 
     route: Route
@@ -63,15 +62,14 @@ async def forward(call: Call, request: Request, record: Record, now: Callable[[]
                 return failed.response
             endpoint = await _wait(call, document.try_timeout_s, now, failed)
             tried.clear()
-        record.replica, record.version = endpoint.name, endpoint.version
         try:
             reply = await endpoint.send(
                 call.line, headers, body, document.try_timeout_s, repeatable=call.idempotent
             )
-            response = await _response(reply, endpoint, call.route, record, now)
+            response = await _response(reply, endpoint, record, now)
         except Failure as failure:
             record.tries.append(failure.evidence.value)
-            endpoint.failed(failure.evidence, failure.message, now(), last=call.route.is_last(endpoint))
+            endpoint.failed(failure.evidence, failure.message, now())
             if failure.sent and not call.idempotent:
                 raise
             failed = failure
@@ -97,10 +95,9 @@ class _Unwilling(Failure):
 class _Relay:
     """The body of a reply on its way to the caller; a replica that breaks off here is held to account too."""
 
-    def __init__(self, reply: Reply, endpoint: Endpoint, route: Route, now: Callable[[], float]) -> None:
+    def __init__(self, reply: Reply, endpoint: Endpoint, now: Callable[[], float]) -> None:
         self._reply = reply
         self._endpoint = endpoint
-        self._route = route
         self._now = now
 
     def __aiter__(self) -> _Relay:
@@ -110,8 +107,7 @@ class _Relay:
         try:
             return await self._reply.__anext__()
         except Failure as failure:
-            last = self._route.is_last(self._endpoint)
-            self._endpoint.failed(failure.evidence, failure.message, self._now(), last=last)
+            self._endpoint.failed(failure.evidence, failure.message, self._now())
             raise
 
     async def aclose(self) -> None:
@@ -127,9 +123,7 @@ async def _wait(call: Call, patience_s: float, now: Callable[[], float], failed:
     raise failed or NotNow(f"no replica of {call.route.key} is ready", delay_s=1.0)
 
 
-async def _response(
-    reply: Reply, endpoint: Endpoint, route: Route, record: Record, now: Callable[[], float]
-) -> Response:
+async def _response(reply: Reply, endpoint: Endpoint, record: Record, now: Callable[[], float]) -> Response:
     """The reply as the caller will see it, whole if it can be held. Raises Failure."""
     headers: Headers = []
     streamed = False
@@ -140,8 +134,9 @@ async def _response(
             streamed = streamed or (name == b"content-type" and value.startswith(b"text/event-stream"))
             headers.append((name, value))
     body = None if streamed else await reply.gather()
+    record.replica, record.version = endpoint.name, endpoint.version
     if body is None:
-        relay = _Relay(reply, endpoint, route, now)
+        relay = _Relay(reply, endpoint, now)
         return Response(status=reply.status, headers=headers, body=relay, length=reply.length)
     response = Response(status=reply.status, headers=headers, body=body)
     if reply.status in UNWILLING:
@@ -162,7 +157,7 @@ def _passed_on(request: Request, body: bytes) -> bytes:
     """The headers for the replica, after the host and up to the body."""
     lines = [b"x-request-id: ", request.id.encode(), b"\r\n"]
     for name in PASSED_ON:
-        if name in request.headers:
-            lines += (name, b": ", request.headers[name], b"\r\n")
+        if value := request.headers.get(name):
+            lines += (name, b": ", value, b"\r\n")
     lines.append(b"content-length: %d\r\n\r\n" % len(body))
     return b"".join(lines)

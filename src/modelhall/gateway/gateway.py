@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 from collections.abc import Callable
 from typing import Protocol
@@ -41,6 +42,8 @@ async def serve(
     """
     server = Server(gateway, new_id, limits)
     listening(*await server.listen(host, port))
+    gc.collect()
+    gc.freeze()  # what is here now stays: the collector need not look at it again and again
     async with asyncio.TaskGroup() as group:
         running = group.create_task(gateway.run())
         await until_told_to_stop()

@@ -51,10 +51,9 @@ class RequestReader:
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserError as error:
-            cause = error.__context__  # what a callback below has raised
-            raise (
-                cause if isinstance(cause, HallError) else Rejected(f"not valid HTTP/1.1: {error}")
-            ) from None
+            if isinstance(error.__context__, HallError):
+                raise error.__context__ from None  # what a callback below has raised
+            raise Rejected(f"this is not valid HTTP/1.1: {error}") from None
         if self._unfinished_bytes:
             self._check_padding()
 

@@ -38,7 +38,8 @@ class Route:
         known = {endpoint.replica: endpoint for endpoint in self.endpoints}
         ready = resource.status.ready
         self.endpoints = tuple(
-            known.pop(replica) if replica in known else Endpoint(replica, self._wake) for replica in ready
+            known.pop(replica) if replica in known else Endpoint(replica, self._wake, self._is_last)
+            for replica in ready
         )
         for gone in known.values():
             gone.close()
@@ -53,7 +54,7 @@ class Route:
     @property
     def healthy(self) -> int:
         """How many replicas may be asked."""
-        return sum(endpoint.facts.healthy for endpoint in self.endpoints)
+        return sum(not endpoint.health.out for endpoint in self.endpoints)
 
     def has_version(self, version: str) -> bool:
         return any(endpoint.version.startswith(version) for endpoint in self.endpoints)
@@ -70,10 +71,6 @@ class Route:
         choice = self._pick(request, [endpoint.facts for endpoint in candidates])
         return next((e for e in candidates if e.facts is choice), None)
 
-    def is_last(self, endpoint: Endpoint) -> bool:
-        """Whether no other replica could be asked instead."""
-        return not any(other.facts.healthy for other in self.endpoints if other is not endpoint)
-
     async def change(self, timeout_s: float) -> bool:
         """Wait until replicas come, go, or change their health; return whether that happened in time."""
         try:
@@ -82,6 +79,9 @@ class Route:
         except TimeoutError:
             return False
         return True
+
+    def _is_last(self, endpoint: Endpoint) -> bool:
+        return all(other.health.out for other in self.endpoints if other is not endpoint)
 
     def _wake(self) -> None:
         self._changed.set()
@@ -145,5 +145,5 @@ class Routes:
                 route.update(resource)
             else:
                 self._by_key[place] = Route(resource)
-        except HallError as error:
+        except (HallError, ValueError) as error:
             log.error("route.refused service=%s reason=%s", resource.key, error)

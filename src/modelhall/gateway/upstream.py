@@ -18,6 +18,8 @@ from modelhall.gateway.messages import Headers
 
 HELD_BYTES = 1024 * 1024
 """As much of a reply is held for its reader; beyond, the replica has to wait."""
+COPIED_BYTES = 64 * 1024
+"""Up to this a body is copied behind its head, which is cheaper than a second write."""
 
 
 class Failure(NotNow):
@@ -134,9 +136,11 @@ class Connection(asyncio.Protocol):
         self._transport: Any = None
         self._reply: Reply | None = None
         self._heard = False
+        """Whether anything has come of the reply."""
         self._interim = False
         """Whether what is being read is a 1xx answer, which announces the real one."""
         self._until_close = True
+        """Whether only the end of the connection tells where the body ends."""
         self._paused = False
         self._timeout_s = 0.0
         self._deadline = math.inf
@@ -149,7 +153,7 @@ class Connection(asyncio.Protocol):
         self._until_close = True
         self._timeout_s = timeout_s
         self._watch()
-        if len(body) < 65536:
+        if len(body) < COPIED_BYTES:
             self._transport.write(head + body)
         else:
             self._transport.write(head)
@@ -172,6 +176,10 @@ class Connection(asyncio.Protocol):
 
     def close(self) -> None:
         self._transport.close()
+
+    @property
+    def is_open(self) -> bool:
+        return not self._transport.is_closing()
 
     # From the socket.
 

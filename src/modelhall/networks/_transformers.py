@@ -39,7 +39,7 @@ _MORE_POSITIONS = 2
 
 
 # Bars on the way of a tenth of a second only fill the logs.
-transformers.logging.disable_progress_bar()
+transformers.logging.disable_progress_bar()  # type: ignore[no-untyped-call]
 
 
 def build(

@@ -13,4 +13,5 @@ def failures_in_a_row(before: int, ran_s: float) -> int:
 
 def delay_s(failures: int) -> float:
     """The wait before the next attempt: none after the first failure, then 1, 2, 4… seconds."""
-    return 0.0 if failures <= 1 else min(LONGEST_DELAY_S, 2.0 ** (failures - 2))
+    # The exponent is bounded because the power is computed before it is cut off, and may not overflow.
+    return 0.0 if failures <= 1 else min(LONGEST_DELAY_S, 2.0 ** min(failures - 2, 60))

@@ -14,7 +14,13 @@ from modelhall.core.hallfile import document_from_json
 from modelhall.core.kinds import Document
 
 DATASET = {"kind": "dataset", "name": "d", "source": "/data.csv"}
-MODEL = {"kind": "model", "name": "m", "task": "text-classification", "data": "d", "network": {"family": "bert"}}
+MODEL = {
+    "kind": "model",
+    "name": "m",
+    "task": "text-classification",
+    "data": "d",
+    "network": {"family": "bert"},
+}
 SERVICE = {"kind": "service", "name": "s", "model": "m"}
 RUN = {"kind": "run", "name": "r", "command": ["true"]}
 
@@ -53,7 +59,10 @@ def test_documents_may_name_what_is_stored_and_what_comes_with_them() -> None:
 
 
 def test_a_reference_to_nothing_is_refused_with_what_was_probably_meant() -> None:
-    assert refusal(MODEL, stored=({**DATASET, "name": "reviews"},)) == ("data", "no dataset 'd'; there is: reviews")
+    assert refusal(MODEL, stored=({**DATASET, "name": "reviews"},)) == (
+        "data",
+        "no dataset 'd'; there is: reviews",
+    )
     assert refusal({**MODEL, "data": "review"}, stored=({**DATASET, "name": "reviews"},)) == (
         "data", "no dataset 'review'; did you mean 'reviews'?",
     )  # fmt: skip
@@ -62,7 +71,10 @@ def test_a_reference_to_nothing_is_refused_with_what_was_probably_meant() -> Non
 
 def test_what_another_project_has_is_not_there() -> None:
     project = {"kind": "project", "name": "p"}
-    assert refusal({**MODEL, "project": "p"}, stored=(DATASET, project)) == ("data", "no dataset 'd'; there is none")
+    assert refusal({**MODEL, "project": "p"}, stored=(DATASET, project)) == (
+        "data",
+        "no dataset 'd'; there is none",
+    )
     check({**MODEL, "project": "p"}, {**DATASET, "project": "p"}, project)
 
 
@@ -89,7 +101,10 @@ def test_a_project_is_not_inside_another_one() -> None:
     assert refusal({"kind": "project", "name": "inner", "project": "outer"}, outer) == (
         "project", "a project is not inside another one",
     )  # fmt: skip
-    assert refusal({**DATASET, "project": "outr"}, outer) == ("project", "no project 'outr'; did you mean 'outer'?")
+    assert refusal({**DATASET, "project": "outr"}, outer) == (
+        "project",
+        "no project 'outr'; did you mean 'outer'?",
+    )
 
 
 def test_a_source_that_cannot_be_read_is_refused_at_its_split() -> None:

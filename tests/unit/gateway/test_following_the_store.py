@@ -92,6 +92,9 @@ async def test_serving_goes_on_while_the_store_is_gone_and_catches_up_after(hall
 async def test_one_service_that_makes_no_sense_does_not_hold_up_the_others(hall):
     replica = await hall.replica()
     await hall.declare(replica, name="odd", balance="by-horoscope")
+    nowhere = await hall.replica("nowhere")
+    nowhere.address = "the third door on the left"
+    await hall.declare(nowhere, name="odder")
     await hall.declare(replica)
     assert (await hall.ask()).status == 200
     assert (await hall.ask("/v2/models/odd/infer")).status == 404

@@ -76,6 +76,15 @@ def test_given_splits_are_kept_and_share_their_types(prepared: Prepared, tmp_pat
     assert splits["train"].schema == splits["test"].schema
 
 
+def test_marks_line_ends_quotes_and_blank_lines_of_a_csv_are_no_part_of_its_rows(
+    prepared: Prepared, tmp_path: Path
+) -> None:
+    (tmp_path / "a.csv").write_bytes('\ufeff"x\r\ny",z\r\n"1\n2, ""3""",4\r\n\r\n5,\r\n'.encode())
+    _, splits = prepared(source=f"{tmp_path}/a.csv")
+    assert splits["train"].columns == ["x\r\ny", "z"]
+    assert splits["train"].rows() == [('1\n2, "3"', 4), ("5", None)]
+
+
 def test_jsonl_and_gzip_and_several_files_are_read(prepared: Prepared, tmp_path: Path) -> None:
     for name in ("a", "b"):
         lines = "".join(json.dumps({"text": f"{name}{row}", "label": row}) + "\n" for row in range(3))

@@ -30,7 +30,8 @@ def test_a_data_set_taken_for_one_split_gives_it_all_its_rows(prepared: Prepared
     file = tmp_path / "reviews.csv"
     file.write_text("text,label\n" + "".join(f"word {n},{n % 2}\n" for n in range(20)))
     first, _ = prepared(
-        source=str(file), prepare=[{"name": "split", "options": {"train": 0.5, "validation": 0, "test": 0.5, "seed": 1}}]
+        source=str(file),
+        prepare=[{"name": "split", "options": {"train": 0.5, "validation": 0, "test": 0.5, "seed": 1}}],
     )
     other = tmp_path / "more.csv"
     other.write_text("text,label\nlast,1\n")

@@ -49,20 +49,23 @@ class MemoryStore:
         pass
 
     def _check(self, writes: Sequence[Write]) -> None:
+        """Raise Conflict unless all of `writes`, done one after the other, find what they expect."""
+        left_behind: dict[Key, int | None] = {}
         for write in writes:
             if isinstance(write, Event):
                 continue
-            key, expected = (
-                (write.resource.key, write.resource.revision)
-                if isinstance(write, Put)
-                else (write.key, write.revision)
-            )
-            stored = self._resources.get(key)
-            found = stored.revision if stored else 0
-            if found != expected:
+            there = write.resource if isinstance(write, Put) else write
+            found = left_behind.get(there.key, self._revision_of(there.key))
+            if found != there.revision:
                 raise Conflict(
-                    f"{key} is at revision {found}, and the write expected {expected}; read it again"
+                    f"{there.key} is at revision {found}, and the write expected {there.revision}; read it again"
                 )
+            # Nobody can know yet which revision a put will get.
+            left_behind[there.key] = None if isinstance(write, Put) else 0
+
+    def _revision_of(self, key: Key) -> int:
+        stored = self._resources.get(key)
+        return stored.revision if stored else 0
 
     def _do(self, write: Write) -> AnyResource | None:
         if isinstance(write, Event):

@@ -16,7 +16,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
-from modelhall.core.errors import Broken, Conflict, NotNow, Rejected
+from modelhall.core.errors import Broken, Conflict, HallError, NotNow, Rejected
 from modelhall.core.kinds import AnyResource, Key, resource_from_json
 from modelhall.core.ports.store import Change, Delete, Event, Write
 
@@ -33,21 +33,22 @@ class _Commit(NamedTuple):
 
 
 class SqliteStore:
-    """The store port over the SQLite file at `path`; raises Rejected when it is of a newer hall."""
+    """The store port over the SQLite file at `path`."""
 
-    def __init__(self, path: Path, *, writable: bool = True) -> None:
-        self._path = path
+    def __init__(self, path: Path, *, writable: bool = True, busy_s: float = BUSY_S) -> None:
+        """Open the file, making it if need be. Raises Rejected when it is no database or of a newer hall, and
+        NotNow when another process has it locked for longer than `busy_s`."""
         self._reader = ThreadPoolExecutor(max_workers=1, thread_name_prefix="store-read")
         self._waiting: queue.SimpleQueue[_Commit | None] = queue.SimpleQueue()
         self._writer: threading.Thread | None = None
         if writable:
-            connection = _open(path)
+            connection = _open(path, busy_s)
             _migrate(connection)
             self._writer = threading.Thread(
                 target=_write_loop, args=(connection, self._waiting), name="store-write", daemon=True
             )
             self._writer.start()
-        self._reading = _open(path)
+        self._reading = _open(path, busy_s)
 
     async def get(self, key: Key) -> AnyResource | None:
         rows = await self._read("SELECT body FROM resource WHERE kind=? AND project=? AND name=?", *key)
@@ -64,7 +65,7 @@ class SqliteStore:
 
     async def commit(self, writes: Sequence[Write]) -> list[AnyResource]:
         if self._writer is None:
-            raise Broken("this store was opened for reading")
+            raise Broken("this store is closed, or was opened for reading")
         done: Future[list[AnyResource]] = Future()
         self._waiting.put(_Commit(writes, done))
         return await asyncio.wrap_future(done)
@@ -97,9 +98,10 @@ class SqliteStore:
         ]
 
     async def close(self) -> None:
-        if self._writer is not None:
+        writer, self._writer = self._writer, None
+        if writer is not None:
             self._waiting.put(None)
-            await asyncio.to_thread(self._writer.join)
+            await asyncio.to_thread(writer.join)
         await self._on_reader(self._reading.close)
         self._reader.shutdown()
 
@@ -109,16 +111,18 @@ class SqliteStore:
     async def _on_reader(self, call: Callable[[], T]) -> T:
         try:
             return await asyncio.get_running_loop().run_in_executor(self._reader, call)
-        except sqlite3.OperationalError as error:
+        except sqlite3.Error as error:
             raise _cannot(error) from error
 
 
-def _open(path: Path) -> sqlite3.Connection:
+def _open(path: Path, busy_s: float) -> sqlite3.Connection:
     try:
-        connection = sqlite3.connect(path, timeout=BUSY_S, isolation_level=None, check_same_thread=False)
+        connection = sqlite3.connect(path, timeout=busy_s, isolation_level=None, check_same_thread=False)
         connection.execute("PRAGMA journal_mode=WAL")
         connection.execute("PRAGMA synchronous=FULL")
     except sqlite3.Error as error:
+        if error.sqlite_errorcode == sqlite3.SQLITE_BUSY:
+            raise _cannot(error) from error
         raise Rejected(f"the store at {path} cannot be opened: {error}") from error
     return connection
 
@@ -131,7 +135,10 @@ def _migrate(connection: sqlite3.Connection) -> None:
         )
     if found < SCHEMA:
         script = Path(__file__).with_name("sqlite.sql").read_text()
-        connection.executescript(f"BEGIN IMMEDIATE; {script} PRAGMA user_version={SCHEMA}; COMMIT;")
+        try:
+            connection.executescript(f"BEGIN IMMEDIATE; {script} PRAGMA user_version={SCHEMA}; COMMIT;")
+        except sqlite3.Error as error:
+            raise _cannot(error) from error
 
 
 def _write_loop(connection: sqlite3.Connection, waiting: queue.SimpleQueue[_Commit | None]) -> None:
@@ -147,6 +154,8 @@ def _write_loop(connection: sqlite3.Connection, waiting: queue.SimpleQueue[_Comm
 
 
 def _write_group(connection: sqlite3.Connection, group: list[_Commit]) -> None:
+    # Who has given up waiting by now is passed over; who does so later is too late.
+    group = [commit for commit in group if commit.done.set_running_or_notify_cancel()]
     answers: list[tuple[_Commit, list[AnyResource] | Exception]] = []
     try:
         connection.execute("BEGIN IMMEDIATE")
@@ -163,15 +172,16 @@ def _write_group(connection: sqlite3.Connection, group: list[_Commit]) -> None:
             commit.done.set_result(answer)
 
 
-def _write_one(connection: sqlite3.Connection, writes: Sequence[Write]) -> list[AnyResource] | Conflict:
-    """One commit inside the group's transaction; a conflict undoes this commit alone."""
+def _write_one(connection: sqlite3.Connection, writes: Sequence[Write]) -> list[AnyResource] | HallError:
+    """One commit inside the group's transaction; a conflict undoes this commit alone, and so does what cannot be
+    written down, such as half a character."""
     connection.execute("SAVEPOINT one")
     try:
         written = [put for write in writes if (put := _write(connection, write)) is not None]
-    except Conflict as conflict:
+    except (Conflict, ValueError) as error:
         connection.execute("ROLLBACK TO one")
         connection.execute("RELEASE one")
-        return conflict
+        return error if isinstance(error, Conflict) else Broken(f"this cannot be written down: {error}")
     connection.execute("RELEASE one")
     return written
 
@@ -216,5 +226,8 @@ def _expect(connection: sqlite3.Connection, key: Key, revision: int) -> None:
         raise Conflict(f"{key} is at revision {found}, and the write expected {revision}; read it again")
 
 
-def _cannot(error: sqlite3.Error) -> NotNow:
-    return NotNow(f"the store cannot be reached: {error}", delay_s=1.0)
+def _cannot(error: sqlite3.Error) -> HallError:
+    """A file that is locked or on a full disk may be reached later; one that makes no sense is damaged."""
+    if isinstance(error, sqlite3.OperationalError):
+        return NotNow(f"the store cannot be reached: {error}", delay_s=1.0)
+    return Broken(f"the store is damaged: {error}")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from modelhall.core.kinds.base import Document, Frozen, Resource, Resources, Status
 
@@ -32,6 +32,13 @@ class Run(Document):
     retries: int = Field(default=3, ge=0, le=1000, description="New attempts after a failure of the machine.")
     restart: bool = Field(default=False, description="Whether it is started again whenever it ends.")
     cancelled: bool = Field(default=False, description="Whether it is to stop and not be started again.")
+
+    @field_validator("command")
+    @classmethod
+    def _can_be_passed_on(cls, command: tuple[str, ...] | None) -> tuple[str, ...] | None:
+        if any("\0" in word for word in command or ()):
+            raise ValueError("a word of a command has a NUL character, which no program can be given")
+        return command
 
 
 class Exit(Frozen):

@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
 from fastapi import FastAPI
+from starlette.exceptions import HTTPException
 
 from modelhall.core.errors import Denied, HallError, Rejected
 from modelhall.doors.api.answers import error_response
@@ -15,6 +16,7 @@ from modelhall.trust.tokens import Authenticator
 
 OPEN = ("/api/v1/health",)
 LARGEST_BODY_BYTES = 8 * 2**20
+TOO_LARGE = f"a body may have {LARGEST_BODY_BYTES} bytes"
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -42,7 +44,7 @@ class _Guard:
         except HallError as error:
             await error_response(error, challenge=scope.get("path") == "/")(scope, receive, send)
             return
-        await self._app(scope, receive, send)
+        await self._app(scope, _limited(receive), send)
 
     def _check(self, scope: Scope) -> None:
         if scope["type"] != "http":
@@ -50,11 +52,27 @@ class _Guard:
         headers = dict(scope["headers"])
         size = headers.get(b"content-length", b"0")
         if not size.isdigit() or int(size) > LARGEST_BODY_BYTES:
-            raise Rejected(f"a body may have {LARGEST_BODY_BYTES} bytes", status=413)
+            raise Rejected(TOO_LARGE, status=413)
         if scope["path"] not in OPEN:
             scope.setdefault("state", {})["identity"] = self._authenticate(
                 _bearer(headers.get(b"authorization"))
             )
+
+
+def _limited(receive: Receive) -> Receive:
+    """Counts what comes, since a body sent in chunks does not tell its size beforehand."""
+    received = 0
+
+    async def counted() -> MutableMapping[str, Any]:
+        nonlocal received
+        message = await receive()
+        received += len(message.get("body", b""))
+        if received > LARGEST_BODY_BYTES:
+            # Not Rejected: FastAPI takes any other error while it reads a body for a broken body.
+            raise HTTPException(413, TOO_LARGE)
+        return message
+
+    return counted
 
 
 def _bearer(value: bytes | None) -> bytes | None:

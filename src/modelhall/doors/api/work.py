@@ -10,6 +10,7 @@ from fastapi.responses import Response
 from modelhall.core.errors import NotFound
 from modelhall.core.kinds import Key
 from modelhall.core.kinds.base import DEFAULT_PROJECT
+from modelhall.core.kinds.dataset import Split
 from modelhall.core.ports.launcher import AttemptId
 from modelhall.doors.api.resources import Project, TheHall
 
@@ -28,8 +29,8 @@ async def log(
     name: str,
     hall: TheHall,
     project: Project = DEFAULT_PROJECT,
-    attempt: Annotated[int | None, Query(ge=1)] = None,
-    offset: Annotated[int, Query(ge=0)] = 0,
+    attempt: Annotated[int | None, Query(ge=1, le=10**9)] = None,
+    offset: Annotated[int, Query(ge=0, le=10**18)] = 0,
 ) -> Response:
     """A run's output from byte `offset` on; of its newest attempt unless another is named."""
     run = await hall.store.get(Key("run", project, name))
@@ -44,7 +45,7 @@ async def rows(
     name: str,
     hall: TheHall,
     project: Project = DEFAULT_PROJECT,
-    split: str = "train",
+    split: Split = "train",
     limit: Annotated[int, Query(ge=1, le=1000)] = 5,
 ) -> list[dict[str, Any]]:
     """The first rows of a split of the current version, to look at; bytes come as base64."""

@@ -8,9 +8,8 @@ from typing import Annotated
 
 import typer
 
-from modelhall.core.hallfile import Declared
-from modelhall.core.kinds import AnyResource, Run
-from modelhall.core.kinds.base import Resources
+from modelhall.core.hallfile import Declared, document_from_json
+from modelhall.core.kinds import AnyResource
 from modelhall.core.units import show_seconds
 from modelhall.doors.cli.terminal import IN_DEFAULT, Form, Home, Output, Project, say, show
 from modelhall.doors.client import Hall, failure_of, follow
@@ -32,7 +31,8 @@ def run(
 ) -> None:
     """Run a command on the hall, and show its output."""
     name = name or f"run-{secrets.token_hex(3)}"
-    document = Run(name=name, command=tuple(command), resources=Resources(cpus=cpus), priority=priority)
+    asked = {"command": command, "resources": {"cpus": cpus}, "priority": priority}
+    document = document_from_json({"kind": "run", "name": name, **asked})
     with Hall(home=home) as hall:
         hall.apply([Declared(document=document, file="hall run", lines={})])
         if detach:

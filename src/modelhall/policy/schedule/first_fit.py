@@ -1,15 +1,20 @@
 """Replicas first, then by priority, then by age; each on the first node with room.
 
-Nobody is overtaken for want of room: what a waiting run asks for is kept free from those behind it, unless no
-node could ever hold it. (Backfill, shares and preemption are policies of their own.)
+Nobody is overtaken for want of room: what a waiting run asks for is kept free from those behind it, unless not
+even an idle hall could start it. Who waits for his project's quota is in the way of that project alone.
+(Backfill, shares and preemption are policies of their own.)
 """
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from typing import NamedTuple
 
 from modelhall.policy.schedule import Asking, Hold, Placement, Room, Share
+
+UNLIMITED = Share(used_cpus=0.0, most_cpus=None)
 
 
 def place(
@@ -18,28 +23,66 @@ def place(
     """Decide every run in `queue` against the room on `nodes` and the quotas of `projects`."""
     rooms = {node.name: node for node in sorted(nodes, key=lambda node: node.name)}
     shares = dict(projects)
-    waiting_cpus = 0.0
+    kept, kept_of_quota = _Kept(0.0, 0), defaultdict[str, float](float)
     decisions: list[Placement | Hold] = []
-    for asking in sorted(queue, key=lambda a: (not a.serves, -a.priority, a.since, a.name)):
-        share = shares.get(asking.project, Share(used_cpus=0.0, most_cpus=None))
-        reason = _over_quota(asking, share)
+    for asking in sorted(queue, key=lambda a: (not a.serves, -a.priority, a.since, a.project, a.name)):
+        share = shares.get(asking.project, UNLIMITED)
+        never = _never_starts(asking, share, list(rooms.values()))
+        reason = never or _over_quota(asking, share, kept_of_quota[asking.project])
         if reason is None:
-            room = next((r for r in rooms.values() if _fits(asking, r, waiting_cpus)), None)
+            room = next((r for r in rooms.values() if _fits(asking, r, kept)), None)
             if room is not None:
                 rooms[room.name] = _taken(room, asking)
                 shares[asking.project] = replace(share, used_cpus=share.used_cpus + asking.cpus)
                 decisions.append(Placement(asking.project, asking.name, room.name))
                 continue
-            reason = _no_room(asking, list(rooms.values()))
-        never = _never_fits(asking, list(rooms.values()))
-        waiting_cpus += 0.0 if never else asking.cpus
-        decisions.append(Hold(asking.project, asking.name, reason, never))
+            reason = _no_room(asking, list(rooms.values()), kept)
+            kept = _Kept(kept.cpus + asking.cpus, kept.memory_bytes + asking.memory_bytes)
+        if never is None:
+            kept_of_quota[asking.project] += asking.cpus
+        decisions.append(Hold(asking.project, asking.name, reason, never is not None))
     return decisions
 
 
-def _fits(asking: Asking, room: Room, waiting_cpus: float) -> bool:
-    needs_cpus = asking.cpus + (waiting_cpus if asking.cpus else 0.0)
-    return needs_cpus <= room.free_cpus + 1e-9 and asking.memory_bytes <= room.free_memory_bytes
+class _Kept(NamedTuple):
+    """What those ahead that wait for room ask for together."""
+
+    cpus: float
+    memory_bytes: int
+
+
+def _never_starts(asking: Asking, share: Share, rooms: list[Room]) -> str | None:
+    """Why not even an idle hall would start this, if so."""
+    if not rooms:
+        return "no node is ready"
+    if share.most_cpus is not None and asking.cpus > share.most_cpus + 1e-9:
+        return f"asks for {asking.cpus:g} CPUs; project {asking.project} may hold {share.most_cpus:g}"
+    if any(asking.cpus <= r.cpus + 1e-9 and asking.memory_bytes <= r.memory_bytes for r in rooms):
+        return None
+    largest = max(rooms, key=lambda r: (r.cpus, r.memory_bytes))
+    return (
+        f"asks for {asking.cpus:g} CPUs and {asking.memory_bytes / 2**30:.1f} GiB; the largest node, "
+        f"{largest.name}, has {largest.cpus:g} and {largest.memory_bytes / 2**30:.1f} GiB"
+    )
+
+
+def _over_quota(asking: Asking, share: Share, kept_cpus: float) -> str | None:
+    if not asking.cpus or share.most_cpus is None:
+        return None
+    if share.used_cpus + kept_cpus + asking.cpus <= share.most_cpus + 1e-9:
+        return None
+    ahead = f", {kept_cpus:g} are kept for runs ahead" if kept_cpus else ""
+    return (
+        f"project {asking.project} holds {share.used_cpus:g} of its {share.most_cpus:g} CPUs{ahead}, "
+        f"and this asks for {asking.cpus:g}"
+    )
+
+
+def _fits(asking: Asking, room: Room, kept: _Kept) -> bool:
+    """Whether there is room beside what is kept for others. What asks for none of a thing takes none from them."""
+    needs_cpus = asking.cpus + kept.cpus if asking.cpus else 0.0
+    needs_bytes = asking.memory_bytes + kept.memory_bytes if asking.memory_bytes else 0
+    return needs_cpus <= room.free_cpus + 1e-9 and needs_bytes <= room.free_memory_bytes
 
 
 def _taken(room: Room, asking: Asking) -> Room:
@@ -51,31 +94,12 @@ def _taken(room: Room, asking: Asking) -> Room:
     )
 
 
-def _over_quota(asking: Asking, share: Share) -> str | None:
-    if share.most_cpus is None or share.used_cpus + asking.cpus <= share.most_cpus + 1e-9:
-        return None
-    return (
-        f"project {asking.project} holds {share.used_cpus:g} of its {share.most_cpus:g} CPUs, "
-        f"and this asks for {asking.cpus:g}"
-    )
-
-
-def _never_fits(asking: Asking, rooms: list[Room]) -> bool:
-    return not any(asking.cpus <= r.cpus + 1e-9 and asking.memory_bytes <= r.memory_bytes for r in rooms)
-
-
-def _no_room(asking: Asking, rooms: list[Room]) -> str:
-    if not rooms:
-        return "no node is ready"
-    largest = max(rooms, key=lambda r: (r.cpus, r.memory_bytes))
-    if _never_fits(asking, rooms):
-        return (
-            f"asks for {asking.cpus:g} CPUs and {asking.memory_bytes / 2**30:.1f} GiB; the largest node, "
-            f"{largest.name}, has {largest.cpus:g} and {largest.memory_bytes / 2**30:.1f} GiB"
-        )
+def _no_room(asking: Asking, rooms: list[Room], kept: _Kept) -> str:
     freest = max(rooms, key=lambda r: (r.free_cpus, r.free_memory_bytes))
     holders = ", ".join(freest.holders[:4]) + (" and others" if len(freest.holders) > 4 else "")
     return (
         f"waits for {asking.cpus:g} CPUs and {asking.memory_bytes / 2**30:.1f} GiB; node {freest.name} has "
-        f"{freest.free_cpus:g} of {freest.cpus:g} CPUs free" + (f", used by {holders}" if holders else "")
+        f"{freest.free_cpus:g} of {freest.cpus:g} CPUs free"
+        + (f", used by {holders}" if holders else "")
+        + (f"; {kept.cpus:g} CPUs are kept for runs ahead" if kept.cpus else "")
     )

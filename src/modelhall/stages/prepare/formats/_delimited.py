@@ -53,7 +53,8 @@ def _read(
     if frame.width != len(names) or frame[:, -1].null_count():
         # Polars fills a row that is too short; only then is the slow way worth its time.
         lines.check_widths()
-    return frame
+    # A blank line is no row.
+    return frame.filter(~pl.all_horizontal(pl.all().is_null()))
 
 
 class _Lines:

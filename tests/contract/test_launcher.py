@@ -1,0 +1,543 @@
+"""What every launcher promises, and what one over real processes promises on top."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import pkgutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Awaitable, Callable, Coroutine, Iterator
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from modelhall.adapters import launcher as launchers
+from modelhall.adapters.launcher import supervisor
+from modelhall.adapters.launcher.process import ProcessLauncher
+from modelhall.adapters.launcher.virtual import Script, VirtualLauncher
+from modelhall.core import files
+from modelhall.core.ports.launcher import AttemptId, Launch, Launcher, NodeReport, Observation
+from modelhall.twin.clock import VirtualClock
+
+PATIENCE_S = 60.0
+"""How long a busy machine may take to do what it is asked to."""
+
+Story = Coroutine[Any, Any, None]
+
+
+class Processes:
+    """Real programs under a process launcher."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.launcher = self.again()
+        self.node = "local"
+
+    def again(self) -> ProcessLauncher:
+        """Another launcher over the same folder, as a hall that starts again has."""
+        environment = {"PATH": os.environ["PATH"]}
+        return ProcessLauncher(
+            self.folder / "runs", blobs="folder:///none", cache=self.folder / "cache", environment=environment
+        )
+
+    def program(self, does: str) -> tuple[str, ...]:
+        count = "echo started >> ../starts"
+        return ("sh", "-c", f"{count}; " + {"ends": "exit 3", "stays": "exec sleep 1000"}.get(does, does))
+
+    def starts(self, run: str = "r") -> int:
+        path = self.folder / "runs" / run / "starts"
+        return len(path.read_text().splitlines()) if path.exists() else 0
+
+    async def kill(self, id: AttemptId) -> None:
+        os.kill(self.read(id, supervisor.CHILD)["pid"], signal.SIGKILL)
+
+    async def until(self, true: Callable[[], Awaitable[bool]]) -> None:
+        deadline = time.monotonic() + PATIENCE_S
+        while not await true():
+            assert time.monotonic() < deadline, "this took too long"
+            await asyncio.sleep(0.01)
+
+    def read(self, id: AttemptId, name: str) -> Any:
+        return json.loads((self.work(id) / name).read_text())
+
+    def work(self, id: AttemptId) -> Path:
+        return self.folder / "runs" / id.run_uid / str(id.number)
+
+    def close(self) -> None:
+        for claim in self.folder.glob(f"runs/*/*/{supervisor.CLAIM}"):
+            for pid in (json.loads(claim.read_text())["pid"], _pid_in(claim.with_name(supervisor.CHILD))):
+                if pid is not None and psutil.pid_exists(pid):
+                    os.kill(pid, signal.SIGKILL)
+
+
+class Virtual:
+    """Scripts under a virtual launcher."""
+
+    def __init__(self, _: Path) -> None:
+        self._clock = VirtualClock()
+        self.node = "n"
+        nodes = [NodeReport(name="n", cpus=4.0, memory_bytes=2**33, processor="virtual")]
+        self.launcher = VirtualLauncher(self._clock, nodes, self._script)
+
+    def _script(self, launch: Launch) -> Script:
+        return Script(takes_s=5.0, code=3, serves=launch.argv == ("stays",), result={})
+
+    def again(self) -> VirtualLauncher:
+        return self.launcher
+
+    def program(self, does: str) -> tuple[str, ...]:
+        return (does,)
+
+    def starts(self, run: str = "r") -> int:
+        return sum(launch.id.run_uid == run for launch in self.launcher.starts)
+
+    async def kill(self, id: AttemptId) -> None:
+        self.launcher.kill(id.run_uid)
+
+    async def until(self, true: Callable[[], Awaitable[bool]]) -> None:
+        for _ in range(1000):
+            if await true():
+                return
+            self._clock.advance(1.0)
+        raise AssertionError("this took too long")
+
+    def close(self) -> None:
+        pass
+
+
+RIGS: dict[str, Callable[[Path], Processes | Virtual]] = {"process": Processes, "virtual": Virtual}
+
+
+def test_every_launcher_there_is_is_tested() -> None:
+    found = {module.name for module in pkgutil.iter_modules(launchers.__path__)} - {"supervisor"}
+    assert found == RIGS.keys()
+
+
+@pytest.fixture(params=RIGS)
+def rig(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Processes | Virtual]:
+    made = RIGS[request.param](tmp_path)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def processes(tmp_path: Path) -> Iterator[Processes]:
+    made = Processes(tmp_path)
+    yield made
+    made.close()
+
+
+def play(story: Story) -> None:
+    asyncio.run(asyncio.wait_for(story, 2 * PATIENCE_S))
+
+
+def launch(rig: Processes | Virtual, does: str, run: str = "r", number: int = 1, **fields: Any) -> Launch:
+    some = {"argv": rig.program(does), "order": None, "cpus": 1.0, "threads": 1, "memory_bytes": None}
+    return Launch(id=AttemptId(run, number), run=run, node=rig.node, **{**some, **fields})
+
+
+async def observe(launcher: Launcher, id: AttemptId) -> Observation:
+    return (await launcher.observe([id]))[id]
+
+
+async def ended(rig: Processes | Virtual, id: AttemptId) -> Observation:
+    """The observation of an attempt once it is over."""
+
+    async def over() -> bool:
+        return (await observe(rig.launcher, id)).alive is False
+
+    await rig.until(over)
+    return await observe(rig.launcher, id)
+
+
+async def started(rig: Processes | Virtual, id: AttemptId) -> None:
+    """Wait until an attempt's program is at work."""
+
+    async def at_work() -> bool:
+        there = isinstance(rig, Virtual) or _pid_in(rig.work(id) / supervisor.CHILD) is not None
+        return there and rig.starts(id.run_uid) >= 1
+
+    await rig.until(at_work)
+
+
+def _pid_in(path: Path) -> int | None:
+    return json.loads(path.read_text())["pid"] if path.exists() else None
+
+
+def test_an_attempt_is_seen_alive_and_then_over_with_its_exit_code(rig: Processes | Virtual) -> None:
+    async def story() -> None:
+        asked = launch(rig, "ends")
+        await rig.launcher.start(asked)
+        assert (await observe(rig.launcher, asked.id)).alive is not None, "known from the start"
+        seen = await ended(rig, asked.id)
+        assert seen.exit is not None
+        assert (seen.exit.code, seen.exit.signal) == (3, None)
+        assert seen.exit.ended_at > 1e9
+        assert await observe(rig.launcher, asked.id) == seen, "and it stays so"
+
+    play(story())
+
+
+def test_an_attempt_is_started_once_however_often_and_by_whomever_it_is_asked_for(rig: Processes | Virtual) -> None:
+    async def story() -> None:
+        asked = launch(rig, "ends")
+        both = [rig.launcher, rig.again()]
+        await asyncio.gather(*(one.start(asked) for one in both * 3))
+        await ended(rig, asked.id)
+        await asyncio.gather(*(one.start(asked) for one in both))
+        again = await observe(rig.again(), asked.id)
+        assert again.exit is not None
+        assert again.exit.code == 3
+        assert rig.starts() == 1
+
+    play(story())
+
+
+def test_the_next_attempt_of_a_run_is_another(rig: Processes | Virtual) -> None:
+    async def story() -> None:
+        for number in (1, 2):
+            await rig.launcher.start(launch(rig, "ends", number=number))
+            await ended(rig, AttemptId("r", number))
+        assert rig.starts() == 2
+
+    play(story())
+
+
+def test_every_attempt_asked_for_is_answered_and_of_unknown_ones_nothing_is_known(rig: Processes | Virtual) -> None:
+    async def story() -> None:
+        unknown = [AttemptId("none", 1), AttemptId("r", 2)]
+        await rig.launcher.start(asked := launch(rig, "stays"))
+        seen = await rig.launcher.observe([*unknown, asked.id])
+        assert [seen[id].alive for id in (*unknown, asked.id)] == [None, None, True]
+        assert await rig.launcher.observe([]) == {}
+
+    play(story())
+
+
+def test_a_killed_program_is_over_by_its_signal(rig: Processes | Virtual) -> None:
+    async def story() -> None:
+        await rig.launcher.start(asked := launch(rig, "stays"))
+        await started(rig, asked.id)
+        await rig.kill(asked.id)
+        seen = await ended(rig, asked.id)
+        assert seen.exit is not None
+        assert (seen.exit.code, seen.exit.signal) == (None, signal.SIGKILL)
+
+    play(story())
+
+
+def test_a_stopped_program_ends(rig: Processes | Virtual) -> None:
+    async def story() -> None:
+        await rig.launcher.start(asked := launch(rig, "stays"))
+        await started(rig, asked.id)
+        await rig.launcher.stop(asked.id, grace_s=1000)
+        seen = await ended(rig, asked.id)
+        assert seen.exit is not None
+        assert seen.exit.signal == signal.SIGTERM
+
+    play(story())
+
+
+def test_stopping_right_after_the_start_stops_it_too(rig: Processes | Virtual) -> None:
+    async def story() -> None:
+        await rig.launcher.start(asked := launch(rig, "stays"))
+        await rig.launcher.stop(asked.id, grace_s=1000)
+        seen = await ended(rig, asked.id)
+        assert seen.exit is not None
+        assert seen.exit.code != 0
+
+    play(story())
+
+
+def test_stopping_what_is_over_or_unknown_does_no_harm(rig: Processes | Virtual) -> None:
+    async def story() -> None:
+        await rig.launcher.start(asked := launch(rig, "ends"))
+        seen = await ended(rig, asked.id)
+        for id in (asked.id, AttemptId("none", 1)):
+            await rig.launcher.stop(id, grace_s=0)
+        assert await observe(rig.launcher, asked.id) == seen
+        assert (await observe(rig.launcher, AttemptId("none", 1))).alive is None
+
+    play(story())
+
+
+def test_of_a_forgotten_run_nothing_is_known_and_others_are(rig: Processes | Virtual) -> None:
+    async def story() -> None:
+        for run in ("r", "other"):
+            await rig.launcher.start(launch(rig, "ends", run=run))
+            await ended(rig, AttemptId(run, 1))
+        await rig.launcher.forget("r")
+        await rig.launcher.forget("none")
+        assert (await observe(rig.launcher, AttemptId("r", 1))).alive is None
+        assert (await observe(rig.launcher, AttemptId("other", 1))).alive is False
+        assert await rig.launcher.log(AttemptId("r", 1), 0) == b""
+
+    play(story())
+
+
+def test_the_nodes_are_there_with_what_they_have(rig: Processes | Virtual) -> None:
+    async def story() -> None:
+        (node,) = await rig.launcher.nodes()
+        assert (node.name, node.ready) == (rig.node, True)
+        assert node.cpus > 0
+        assert node.memory_bytes > 2**20
+
+    play(story())
+
+
+def test_the_log_is_read_from_any_offset_also_while_it_grows(processes: Processes) -> None:
+    async def story() -> None:
+        does = "echo one; echo two >&2; while [ ! -e go ]; do sleep 0.01; done; printf 'é three'"
+        await processes.launcher.start(asked := launch(processes, does))
+
+        async def has_two() -> bool:
+            return b"two" in await processes.launcher.log(asked.id, 0)
+
+        await processes.until(has_two)
+        assert await processes.launcher.log(asked.id, 4) == b"two\n"
+        (processes.work(asked.id) / "go").touch()
+        await ended(processes, asked.id)
+        assert await processes.launcher.log(asked.id, 8) == "é three".encode()
+        assert await processes.launcher.log(asked.id, 0, limit=3) == b"one"
+        assert await processes.launcher.log(asked.id, 10_000) == b""
+
+    play(story())
+
+
+def test_a_program_has_its_grace_and_then_its_whole_group_is_killed(processes: Processes) -> None:
+    """A program that ends itself in time ends as it likes; one that does not listen goes with its children."""
+
+    async def story() -> None:
+        gentle = launch(processes, "trap 'echo bye; exit 7' TERM; touch here; while :; do sleep 0.01; done", "gentle")
+        deaf = launch(
+            processes,
+            "trap '' TERM; (trap '' TERM; sleep 1000) & echo $! > grandchild; touch here; while :; do sleep 1; done",
+            "deaf",
+        )
+        for asked, grace_s in ((gentle, 1000.0), (deaf, 0.1)):
+            await processes.launcher.start(asked)
+            await processes.until(lambda asked=asked: _exists(processes.work(asked.id) / "here"))  # type: ignore[misc]
+            await processes.launcher.stop(asked.id, grace_s)
+        seen = await ended(processes, gentle.id)
+        assert seen.exit is not None
+        assert seen.exit.code == 7
+        assert await processes.launcher.log(gentle.id, 0) == b"bye\n"
+        seen = await ended(processes, deaf.id)
+        assert seen.exit is not None
+        assert seen.exit.signal == signal.SIGKILL
+        grandchild = int((processes.work(deaf.id) / "grandchild").read_text())
+        await processes.until(lambda: _is_gone(grandchild))
+
+    play(story())
+
+
+def test_what_a_program_leaves_behind_ends_with_it(processes: Processes) -> None:
+    async def story() -> None:
+        await processes.launcher.start(asked := launch(processes, "sleep 1000 & echo $! > left; exit 0"))
+        seen = await ended(processes, asked.id)
+        assert seen.exit is not None
+        assert seen.exit.code == 0
+        left = int((processes.work(asked.id) / "left").read_text())
+        await processes.until(lambda: _is_gone(left))
+
+    play(story())
+
+
+def test_when_the_supervisor_is_killed_the_attempt_is_over_and_nothing_of_it_lives(processes: Processes) -> None:
+    async def story() -> None:
+        does = "sleep 1000 & echo $! > grandchild; touch here; wait"
+        await processes.launcher.start(asked := launch(processes, does))
+        await started(processes, asked.id)
+        await processes.until(lambda: _exists(processes.work(asked.id) / "here"))
+        await processes.until(lambda: _exists(processes.work(asked.id) / supervisor.CHILD))
+        os.kill(processes.read(asked.id, supervisor.CLAIM)["pid"], signal.SIGKILL)
+        seen = await ended(processes, asked.id)
+        assert seen.exit is not None
+        assert (seen.exit.code, seen.exit.signal) == (None, None)
+        grandchild = int((processes.work(asked.id) / "grandchild").read_text())
+        for pid in (processes.read(asked.id, supervisor.CHILD)["pid"], grandchild):
+            await processes.until(lambda pid=pid: _is_gone(pid))  # type: ignore[misc]
+
+    play(story())
+
+
+def test_a_hall_that_starts_again_takes_up_what_is_running(processes: Processes) -> None:
+    async def story() -> None:
+        await processes.launcher.start(asked := launch(processes, "echo hello; exec sleep 1000"))
+        await started(processes, asked.id)
+        processes.launcher = processes.again()
+        assert (await observe(processes.launcher, asked.id)).alive is True
+        assert await processes.launcher.log(asked.id, 0) == b"hello\n"
+        await processes.launcher.stop(asked.id, grace_s=1000)
+        assert (await ended(processes, asked.id)).exit is not None
+
+    play(story())
+
+
+def test_an_attempt_whose_launcher_died_before_starting_it_is_given_up_and_never_comes_late(
+    processes: Processes,
+) -> None:
+    async def story() -> None:
+        id = AttemptId("r", 1)
+        folder = processes.work(id)
+        folder.mkdir(parents=True)
+        files.write_json(folder / "launch.json", {"argv": ["touch", "../late"], "env": {}, "memory_bytes": None})
+        assert (await observe(processes.launcher, id)).alive is True, "its supervisor may still come"
+        an_hour_ago = time.time() - 3600
+        os.utime(folder, (an_hour_ago, an_hour_ago))
+        seen = await observe(processes.launcher, id)
+        assert seen.alive is False
+        subprocess.run([sys.executable, "-m", supervisor.__name__, str(folder)], check=True)
+        assert not (folder.parent / "late").exists()
+
+    play(story())
+
+
+@pytest.mark.parametrize("argv", [("no-such-program",), ("/",), ("sh\0", "-c"), ("sh", "-c", "a\0b")])
+def test_a_program_that_cannot_start_is_over_at_once_and_its_user_is_told(
+    processes: Processes, argv: tuple[str, ...]
+) -> None:
+    async def story() -> None:
+        await processes.launcher.start(asked := launch(processes, "", argv=argv))
+        seen = await ended(processes, asked.id)
+        assert seen.exit is not None
+        assert seen.exit.code == 127
+        assert seen.result is not None
+        problem = seen.result["problem"]
+        assert (problem["who"], problem["field"]) == ("caller", "command")
+        assert "cannot start" in problem["message"]
+        assert b"cannot start" in await processes.launcher.log(asked.id, 0)
+
+    play(story())
+
+
+def test_a_run_that_takes_more_memory_than_it_asked_for_ends_alone(processes: Processes) -> None:
+    async def story() -> None:
+        greedy = launch(
+            processes, "", run="greedy", argv=("python", "-c", "x = bytearray(2**30)"), memory_bytes=256 * 2**20
+        )
+        modest = launch(processes, "stays", run="modest", memory_bytes=256 * 2**20)
+        for asked in (modest, greedy):
+            await processes.launcher.start(asked)
+        seen = await ended(processes, greedy.id)
+        assert seen.exit is not None
+        assert seen.exit.code != 0
+        assert b"MemoryError" in await processes.launcher.log(greedy.id, 0)
+        assert (await observe(processes.launcher, modest.id)).alive is True
+
+    play(story())
+
+
+def test_a_program_sees_nothing_of_the_halls_own_environment(
+    processes: Processes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HALL_SECRET", "xyzzy")
+
+    async def story() -> None:
+        await processes.launcher.start(asked := launch(processes, "env; cat /proc/$PPID/environ", threads=3))
+        await ended(processes, asked.id)
+        log = await processes.launcher.log(asked.id, 0)
+        assert b"xyzzy" not in log
+        assert b"OMP_NUM_THREADS=3" in log
+        assert b"MODELHALL_RUN=r" in log
+        assert not any(b"xyzzy" in path.read_bytes() for path in processes.work(asked.id).iterdir())
+
+    play(story())
+
+
+BUSY = """
+import resource, subprocess, sys
+from pathlib import Path
+burn = "for i in range(%d): i * i"
+exec(burn % 4_000_000)
+subprocess.run([sys.executable, "-c", burn % 2_000_000])
+used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+Path("used").write_text(str(sum(u.ru_utime + u.ru_stime for u in used)))
+"""
+
+
+def test_the_processor_time_on_record_is_what_the_program_and_its_children_used(processes: Processes) -> None:
+    async def story() -> None:
+        await processes.launcher.start(asked := launch(processes, "", argv=("python", "-c", BUSY)))
+        seen = await ended(processes, asked.id)
+        assert seen.exit is not None
+        used = float((processes.work(asked.id) / "used").read_text())
+        assert used <= seen.exit.cpu_s <= used * 1.3 + 0.2
+        assert seen.cpu_s == seen.exit.cpu_s
+        assert seen.exit.peak_bytes > 2**20
+
+    play(story())
+
+
+REPORT = {"progress": {"done": 1, "total": 2, "unit": "steps"}, "metrics": {"loss": 0.5}, "address": "127.0.0.1:1"}
+
+
+def test_a_stage_finds_its_order_and_its_reports_and_result_are_read(processes: Processes) -> None:
+    async def story() -> None:
+        does = "cp order.json seen; cp ../report report.json; touch here; while [ ! -e go ]; do sleep 0.01; done"
+        does += """; echo '{"output": {"rows": 3}}' > result.json"""
+        (processes.folder / "runs" / "r").mkdir(parents=True)
+        files.write_json(processes.folder / "runs" / "r" / "report", REPORT)
+        await processes.launcher.start(asked := launch(processes, does, order={"epochs": 3}, threads=2))
+        await processes.until(lambda: _exists(processes.work(asked.id) / "here"))
+        order = processes.read(asked.id, "seen")
+        assert (order["what"], order["attempt"], order["threads"]) == ({"epochs": 3}, 1, 2)
+        assert Path(order["work"]) == processes.work(asked.id)
+        assert Path(order["state"]).is_dir()
+        seen = await observe(processes.launcher, asked.id)
+        assert seen.progress is not None
+        assert (seen.progress.done, dict(seen.metrics), seen.address) == (1, {"loss": 0.5}, "127.0.0.1:1")
+        assert seen.result is None
+        (processes.work(asked.id) / "go").touch()
+        assert (await ended(processes, asked.id)).result == {"output": {"rows": 3}}
+
+    play(story())
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        "", "{", "5", "[]", "null", '"x"', '{"progress": 5}', '{"progress": {}}', '{"metrics": [1]}',
+        '{"metrics": {"loss": NaN}}', '{"metrics": {"loss": 1e999}}', '{"address": 5}', '{"output": 5}',
+        '{"output": {"x": NaN}}', '{"output": {"x": "\\ud800"}}', '{"problem": "x"}', '{"problem": {}}',
+        '{"pid": "x"}', '{"pid": null}', '{"code": "x"}', "[" * 100_000,
+    ],
+    ids=lambda written: written[:30],
+)  # fmt: skip
+def test_whatever_a_program_writes_into_its_folder_the_launcher_goes_on(processes: Processes, written: str) -> None:
+    """Every file there is the program's to write. What makes no sense counts as not there."""
+
+    async def story() -> None:
+        id = AttemptId("r", 1)
+        processes.work(id).mkdir(parents=True)
+        for name in ("report.json", "result.json", supervisor.CHILD, supervisor.EXIT):
+            (processes.work(id) / name).write_text(written)
+        await processes.launcher.observe([id])
+        (processes.work(id) / supervisor.CLAIM).write_text(written)
+        seen = await observe(processes.again(), id)
+        assert seen.alive is False
+        assert not seen.metrics
+        assert seen.result in (None, {})
+        await processes.launcher.stop(id, 0)
+
+    def close_nothing() -> None: ...
+
+    processes.close = close_nothing  # type: ignore[method-assign]
+    play(story())
+
+
+async def _exists(path: Path) -> bool:
+    return path.exists()
+
+
+async def _is_gone(pid: int) -> bool:
+    try:
+        return psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return True
