@@ -327,7 +327,7 @@ def test_a_program_has_its_grace_and_then_its_whole_group_is_killed(processes: P
         seen = await ended(processes, gentle.id)
         assert seen.exit is not None
         assert seen.exit.code == 7
-        assert await processes.launcher.log(gentle.id, 0) == b"bye\n"
+        assert b"bye\n" in await processes.launcher.log(gentle.id, 0)
         seen = await ended(processes, deaf.id)
         assert seen.exit is not None
         assert seen.exit.signal == signal.SIGKILL
@@ -388,9 +388,6 @@ def test_an_attempt_whose_launcher_died_before_starting_it_is_given_up_and_never
         folder = processes.work(id)
         folder.mkdir(parents=True)
         files.write_json(folder / "launch.json", {"argv": ["touch", "../late"], "env": {}, "memory_bytes": None})
-        assert (await observe(processes.launcher, id)).alive is True, "its supervisor may still come"
-        an_hour_ago = time.time() - 3600
-        os.utime(folder, (an_hour_ago, an_hour_ago))
         seen = await observe(processes.launcher, id)
         assert seen.alive is False
         subprocess.run([sys.executable, "-m", supervisor.__name__, str(folder)], check=True)
@@ -446,7 +443,7 @@ def test_a_program_sees_nothing_of_the_halls_own_environment(
         assert b"xyzzy" not in log
         assert b"OMP_NUM_THREADS=3" in log
         assert b"MODELHALL_RUN=r" in log
-        assert not any(b"xyzzy" in path.read_bytes() for path in processes.work(asked.id).iterdir())
+        assert not any(b"xyzzy" in path.read_bytes() for path in processes.work(asked.id).iterdir() if path.is_file())
 
     play(story())
 

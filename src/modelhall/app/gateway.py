@@ -6,7 +6,6 @@ is gone, and says in `gateway.json` where it listens.
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import secrets
 import sys
@@ -20,9 +19,8 @@ from modelhall.adapters.store.sqlite import SqliteStore
 from modelhall.app.clock import SystemClock
 from modelhall.core import files
 from modelhall.core.errors import HallError
-from modelhall.gateway.gateway import Gateway
+from modelhall.gateway.gateway import Gateway, serve
 from modelhall.gateway.journal import Journal
-from modelhall.gateway.server import Server, until_told_to_stop
 from modelhall.trust.tokens import authenticator_of
 
 HOST = "127.0.0.1"
@@ -57,16 +55,16 @@ async def _serve(home: Path, port: int) -> None:
     store = SqliteStore(home / "hall.db", writable=False)
     journal = Journal(home / "usage", clock)
     gateway = Gateway(store=store, authenticate=authenticator_of(home), spend=journal.write, clock=clock)
-    server = Server(gateway, _request_id)
-    _, port = await server.listen(HOST, port)
-    process = psutil.Process()
-    facts = {"pid": process.pid, "created": process.create_time(), "port": port}
-    files.write_json(home / GATEWAY_FILE, facts)
-    following = asyncio.create_task(gateway.run())
-    await until_told_to_stop()
-    await server.close(GRACE_S)
-    following.cancel()
-    journal.close()
+
+    def listening(host: str, port: int) -> None:
+        process = psutil.Process()
+        facts = {"pid": process.pid, "created": process.create_time(), "port": port}
+        files.write_json(home / GATEWAY_FILE, facts)
+
+    try:
+        await serve(gateway, HOST, port, new_id=_request_id, listening=listening, grace_s=GRACE_S)
+    finally:
+        journal.close()
 
 
 def _request_id() -> str:

@@ -27,7 +27,7 @@ _NAMES = {
     "feed_forward": ("intermediate_size", "hidden_dim", "ffn_dim", "n_inner"),
     "dropout": (
         "hidden_dropout_prob", "hidden_dropout", "attention_probs_dropout_prob", "dropout", "attention_dropout",
-        "resid_pdrop", "embd_pdrop", "attn_pdrop",
+        "resid_pdrop", "embd_pdrop", "attn_pdrop", "embedding_dropout", "mlp_dropout", "classifier_dropout",
     ),
     "positions": ("max_position_embeddings",),
 }  # fmt: skip

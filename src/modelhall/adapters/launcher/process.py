@@ -11,7 +11,7 @@ whole truth: a hall that starts again reads it and goes on, and its creation is 
 from __future__ import annotations
 
 import asyncio
-import json
+import contextlib
 import os
 import shutil
 import signal
@@ -20,15 +20,19 @@ import sys
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import psutil
+from pydantic import Field, JsonValue
+from pydantic_core import from_json
 
 from modelhall.adapters.launcher import supervisor
 from modelhall.core import files
+from modelhall.core.kinds.base import Frozen, Problem
 from modelhall.core.kinds.run import Exit, Progress
 from modelhall.core.ports.launcher import AttemptId, Launch, NodeReport, Observation
 
+F = TypeVar("F", bound=Frozen)
 NODE = "local"
 SLOWEST_START_S = 20.0
 """An attempt whose supervisor has not shown up after this long is given up."""
@@ -61,6 +65,8 @@ class ProcessLauncher:
 
     async def forget(self, run_uid: str) -> None:
         await asyncio.to_thread(shutil.rmtree, self._runs / run_uid, ignore_errors=True)
+        self._sent = {id for id in self._sent if id.run_uid != run_uid}
+        self._final = {id: last for id, last in self._final.items() if id.run_uid != run_uid}
 
     async def nodes(self) -> list[NodeReport]:
         cpus = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
@@ -121,20 +127,21 @@ class ProcessLauncher:
         folder = self._folder(id)
         if not folder.exists():
             return Observation(alive=None)
-        ended = _read(folder / "exit.json")
+        ended = _read(folder / supervisor.EXIT, Exit)
         alive = ended is None and self._is_supervised(id)
         if ended is None and not alive:
             # It may have ended between the two looks; only then is there an exit to read.
-            ended = _read(folder / "exit.json") or {"ended_at": time.time()}
-        report = _read(folder / "report.json") or {}
+            ended = _read(folder / supervisor.EXIT, Exit) or _end_orphans(folder)
+        report = _read(folder / "report.json", _Report) or _Report()
+        told = _read(folder / "result.json", _Told) if ended is not None else None
         observation = Observation(
             alive=alive,
-            exit=None if ended is None else Exit.model_validate(ended),
-            cpu_s=_cpu_s(folder) if ended is None else ended.get("cpu_s", 0.0),
-            progress=Progress.model_validate(report["progress"]) if report.get("progress") else None,
-            metrics=report.get("metrics", {}),
-            address=report.get("address"),
-            result=None if ended is None else _read(folder / "result.json"),
+            exit=ended,
+            cpu_s=_cpu_s(folder) if ended is None else ended.cpu_s,
+            progress=report.progress,
+            metrics=report.metrics,
+            address=report.address,
+            result=told.model_dump(exclude_none=True) if told else None,
         )
         if not alive:
             self._final[id] = observation
@@ -143,20 +150,62 @@ class ProcessLauncher:
     def _is_supervised(self, id: AttemptId) -> bool:
         """Whether the attempt's supervisor is at work or may still come; if not, it is kept from coming."""
         folder = self._folder(id)
-        claim = _read(folder / supervisor.CLAIM)
+        claim = _read(folder / supervisor.CLAIM, _Process)
         if claim is None:
             # One that a hall killed since may have sent is not waited for: it may as well never have been sent.
             if id in self._sent and time.time() - folder.stat().st_mtime < SLOWEST_START_S:
                 return True
-            return not supervisor.claim(folder, pid=None)
-        return supervisor.is_running(claim)
+            supervisor.claim(folder, pid=None)
+            # Ours, or that of a supervisor that was quicker; a damaged one is nobody's.
+            claim = _read(folder / supervisor.CLAIM, _Process)
+        return claim is not None and claim.is_running
 
     def _stop(self, id: AttemptId, grace_s: float) -> None:
         folder = self._folder(id)
-        claim = _read(folder / supervisor.CLAIM) if folder.exists() else None
-        if claim is not None and supervisor.is_running(claim):
-            files.write_json(folder / supervisor.STOP, {"grace_s": grace_s})
-            os.kill(claim["pid"], signal.SIGTERM)
+        if not folder.exists() or (folder / supervisor.EXIT).exists():
+            return
+        # Written before the look, so that a supervisor that is yet to come finds it.
+        files.write_json(folder / supervisor.STOP, {"grace_s": grace_s})
+        claim = _read(folder / supervisor.CLAIM, _Process)
+        if claim is not None and claim.pid is not None and claim.is_running:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(claim.pid, signal.SIGTERM)
+
+
+class _Process(Frozen):
+    """A process as the supervisor writes it down; `ticks` tell it from a later one of the same number."""
+
+    pid: int | None
+    ticks: str | None
+
+    @property
+    def is_running(self) -> bool:
+        return self.pid is not None and supervisor.is_running(self.pid, self.ticks)
+
+
+class _Report(Frozen):
+    """What a program says of itself while it runs."""
+
+    progress: Progress | None = None
+    metrics: dict[str, float] = Field(default_factory=dict)
+    address: str | None = None
+
+
+class _Told(Frozen):
+    """What a program says at its end."""
+
+    output: dict[str, JsonValue] | None = None
+    problem: Problem | None = None
+
+
+def _end_orphans(folder: Path) -> Exit:
+    """Kill what a supervisor that was killed has left running, before anybody starts the next attempt."""
+    child = _read(folder / supervisor.CHILD, _Process)
+    # While one process of its group lives, no other process gets the group's number.
+    if child is not None and child.pid is not None and supervisor.is_same_or_gone(child.pid, child.ticks):
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(child.pid, signal.SIGKILL)
+    return Exit(ended_at=time.time())
 
 
 def _threads(count: int) -> dict[str, str]:
@@ -177,20 +226,22 @@ def _threads(count: int) -> dict[str, str]:
 
 def _cpu_s(folder: Path) -> float:
     """CPU time of the attempt's main process and of those of its children that have ended."""
-    child = _read(folder / supervisor.CHILD)
-    try:
-        times = psutil.Process(child["pid"]).cpu_times() if child else None
-    except psutil.Error:
+    child = _read(folder / supervisor.CHILD, _Process)
+    if child is None or child.pid is None:
         return 0.0
-    return times.user + times.system + times.children_user + times.children_system if times else 0.0
-
-
-def _read(path: Path) -> dict[str, Any] | None:
     try:
-        found = files.read_json(path)
-    except (json.JSONDecodeError, OSError):
+        times = psutil.Process(child.pid).cpu_times()
+    except (psutil.Error, ValueError):
+        return 0.0
+    return times.user + times.system + times.children_user + times.children_system
+
+
+def _read(path: Path, shape: type[F]) -> F | None:
+    """What is in a file, if it makes sense: programs may write whatever they like into their folder."""
+    try:
+        return shape.model_validate(from_json(path.read_bytes(), allow_inf_nan=False))
+    except (OSError, ValueError):
         return None
-    return found if isinstance(found, dict) else None
 
 
 def _read_from(path: Path, offset: int, limit: int) -> bytes:

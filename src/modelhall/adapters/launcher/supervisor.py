@@ -43,7 +43,7 @@ def main() -> None:
             start_new_session=True,
             preexec_fn=lambda: _before_program(launch["memory_bytes"]),
         )
-    except (OSError, subprocess.SubprocessError) as error:
+    except (OSError, ValueError, subprocess.SubprocessError) as error:
         sys.stderr.write(f"cannot start {launch['argv'][0]}: {error}\n")
         message = f"cannot start {launch['argv'][0]!r}: {error}"
         files.write_json(
@@ -52,7 +52,7 @@ def main() -> None:
         _write_exit(folder, code=127, signal_number=None, usage=None)
         return
     group.append(child.pid)
-    files.write_json(folder / CHILD, {"pid": child.pid})
+    files.write_json(folder / CHILD, {"pid": child.pid, "ticks": _start_ticks(child.pid)})
     if (folder / STOP).exists():
         _end_gently(folder, group)
     _, status, usage = os.wait4(child.pid, 0)
@@ -77,10 +77,15 @@ def claim(folder: Path, pid: int | None) -> bool:
     return True
 
 
-def is_running(claim: dict[str, Any]) -> bool:
-    """Whether the claim's process is alive, and is that process and not another with its number."""
-    pid = claim["pid"]
-    return pid is not None and (ticks := _start_ticks(pid)) is not None and ticks == claim["ticks"]
+def is_running(pid: int, ticks: str | None) -> bool:
+    """Whether this process is alive, and is that process and not another with its number."""
+    found = _start_ticks(pid)
+    return found is not None and found == ticks
+
+
+def is_same_or_gone(pid: int, ticks: str | None) -> bool:
+    """Whether no other process has got this number since."""
+    return _start_ticks(pid) in (ticks, None)
 
 
 def _start_ticks(pid: int) -> str | None:
