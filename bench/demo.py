@@ -38,7 +38,8 @@ def main() -> None:
 
 def demo() -> dict[str, Any]:
     """The figures of one `hall demo`."""
-    done = subprocess.run([*HALL, "demo", "-o", "json"], capture_output=True, text=True, timeout=LONGEST_S, check=True)
+    command = [*HALL, "demo", "-o", "json"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=LONGEST_S, check=True)
     told = json.loads(done.stdout.splitlines()[-1])
     return {name: told[name] for name in ("demo_s", "accuracy", "requests", "failed", "recovery_s", "phases_s")}
 

@@ -184,7 +184,9 @@ def test_an_attempt_is_seen_alive_and_then_over_with_its_exit_code(rig: Processe
     play(story())
 
 
-def test_an_attempt_is_started_once_however_often_and_by_whomever_it_is_asked_for(rig: Processes | Virtual) -> None:
+def test_an_attempt_is_started_once_however_often_and_by_whomever_it_is_asked_for(
+    rig: Processes | Virtual,
+) -> None:
     async def story() -> None:
         asked = launch(rig, "ends")
         both = [rig.launcher, rig.again()]
@@ -209,7 +211,9 @@ def test_the_next_attempt_of_a_run_is_another(rig: Processes | Virtual) -> None:
     play(story())
 
 
-def test_every_attempt_asked_for_is_answered_and_of_unknown_ones_nothing_is_known(rig: Processes | Virtual) -> None:
+def test_every_attempt_asked_for_is_answered_and_of_unknown_ones_nothing_is_known(
+    rig: Processes | Virtual,
+) -> None:
     async def story() -> None:
         unknown = [AttemptId("none", 1), AttemptId("r", 2)]
         await rig.launcher.start(asked := launch(rig, "stays"))
@@ -314,7 +318,9 @@ def test_a_program_has_its_grace_and_then_its_whole_group_is_killed(processes: P
     """A program that ends itself in time ends as it likes; one that does not listen goes with its children."""
 
     async def story() -> None:
-        gentle = launch(processes, "trap 'echo bye; exit 7' TERM; touch here; while :; do sleep 0.01; done", "gentle")
+        gentle = launch(
+            processes, "trap 'echo bye; exit 7' TERM; touch here; while :; do sleep 0.01; done", "gentle"
+        )
         deaf = launch(
             processes,
             "trap '' TERM; (trap '' TERM; sleep 1000) & echo $! > grandchild; touch here; while :; do sleep 1; done",
@@ -349,7 +355,9 @@ def test_what_a_program_leaves_behind_ends_with_it(processes: Processes) -> None
     play(story())
 
 
-def test_when_the_supervisor_is_killed_the_attempt_is_over_and_nothing_of_it_lives(processes: Processes) -> None:
+def test_when_the_supervisor_is_killed_the_attempt_is_over_and_nothing_of_it_lives(
+    processes: Processes,
+) -> None:
     async def story() -> None:
         does = "sleep 1000 & echo $! > grandchild; touch here; wait"
         await processes.launcher.start(asked := launch(processes, does))
@@ -387,7 +395,9 @@ def test_an_attempt_whose_launcher_died_before_starting_it_is_given_up_and_never
         id = AttemptId("r", 1)
         folder = processes.work(id)
         folder.mkdir(parents=True)
-        files.write_json(folder / "launch.json", {"argv": ["touch", "../late"], "env": {}, "memory_bytes": None})
+        files.write_json(
+            folder / "launch.json", {"argv": ["touch", "../late"], "env": {}, "memory_bytes": None}
+        )
         seen = await observe(processes.launcher, id)
         assert seen.alive is False
         subprocess.run([sys.executable, "-m", supervisor.__name__, str(folder)], check=True)
@@ -417,7 +427,11 @@ def test_a_program_that_cannot_start_is_over_at_once_and_its_user_is_told(
 def test_a_run_that_takes_more_memory_than_it_asked_for_ends_alone(processes: Processes) -> None:
     async def story() -> None:
         greedy = launch(
-            processes, "", run="greedy", argv=("python", "-c", "x = bytearray(2**30)"), memory_bytes=256 * 2**20
+            processes,
+            "",
+            run="greedy",
+            argv=("python", "-c", "x = bytearray(2**30)"),
+            memory_bytes=256 * 2**20,
         )
         modest = launch(processes, "stays", run="modest", memory_bytes=256 * 2**20)
         for asked in (modest, greedy):
@@ -443,7 +457,9 @@ def test_a_program_sees_nothing_of_the_halls_own_environment(
         assert b"xyzzy" not in log
         assert b"OMP_NUM_THREADS=3" in log
         assert b"MODELHALL_RUN=r" in log
-        assert not any(b"xyzzy" in path.read_bytes() for path in processes.work(asked.id).iterdir() if path.is_file())
+        assert not any(
+            b"xyzzy" in path.read_bytes() for path in processes.work(asked.id).iterdir() if path.is_file()
+        )
 
     play(story())
 
@@ -472,12 +488,18 @@ def test_the_processor_time_on_record_is_what_the_program_and_its_children_used(
     play(story())
 
 
-REPORT = {"progress": {"done": 1, "total": 2, "unit": "steps"}, "metrics": {"loss": 0.5}, "address": "127.0.0.1:1"}
+REPORT = {
+    "progress": {"done": 1, "total": 2, "unit": "steps"},
+    "metrics": {"loss": 0.5},
+    "address": "127.0.0.1:1",
+}
 
 
 def test_a_stage_finds_its_order_and_its_reports_and_result_are_read(processes: Processes) -> None:
     async def story() -> None:
-        does = "cp order.json seen; cp ../report report.json; touch here; while [ ! -e go ]; do sleep 0.01; done"
+        does = (
+            "cp order.json seen; cp ../report report.json; touch here; while [ ! -e go ]; do sleep 0.01; done"
+        )
         does += """; echo '{"output": {"rows": 3}}' > result.json"""
         (processes.folder / "runs" / "r").mkdir(parents=True)
         files.write_json(processes.folder / "runs" / "r" / "report", REPORT)
@@ -507,7 +529,9 @@ def test_a_stage_finds_its_order_and_its_reports_and_result_are_read(processes: 
     ],
     ids=lambda written: written[:30],
 )  # fmt: skip
-def test_whatever_a_program_writes_into_its_folder_the_launcher_goes_on(processes: Processes, written: str) -> None:
+def test_whatever_a_program_writes_into_its_folder_the_launcher_goes_on(
+    processes: Processes, written: str
+) -> None:
     """Every file there is the program's to write. What makes no sense counts as not there."""
 
     async def story() -> None:

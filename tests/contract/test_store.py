@@ -135,11 +135,18 @@ def test_a_batch_with_a_conflict_leaves_nothing_of_itself(play: Callable[[Story]
     play(story)
 
 
-def test_two_writes_of_one_batch_to_one_resource_are_judged_in_their_order(play: Callable[[Story], None]) -> None:
+def test_two_writes_of_one_batch_to_one_resource_are_judged_in_their_order(
+    play: Callable[[Story], None],
+) -> None:
     async def story(store: Store) -> None:
         (a,) = await put(store, new("a"))
         gone = Delete(key=a.key, revision=a.revision)
-        for writes in ([gone, gone], [Put(resource=a), gone], [Put(resource=new("b"))] * 2, [Put(resource=a)] * 2):
+        for writes in (
+            [gone, gone],
+            [Put(resource=a), gone],
+            [Put(resource=new("b"))] * 2,
+            [Put(resource=a)] * 2,
+        ):
             with pytest.raises(Conflict):
                 await store.commit(writes)
             assert await store.all("dataset") == [a]
@@ -273,9 +280,11 @@ def test_concurrent_writers_lose_nothing_and_never_share_a_revision(play: Callab
     play(story)
 
 
-def test_a_conflict_of_one_writer_does_not_touch_those_who_write_with_him(play: Callable[[Story], None]) -> None:
+def test_a_conflict_of_one_writer_does_not_touch_those_who_write_with_him(
+    play: Callable[[Story], None],
+) -> None:
     async def story(store: Store) -> None:
-        (taken,) = await put(store, new("taken"))
+        (_taken,) = await put(store, new("taken"))
         tries = [put(store, new(f"d{n}") if n % 2 else new("taken")) for n in range(64)]
         outcomes = await asyncio.gather(*tries, return_exceptions=True)
         assert [isinstance(outcome, Conflict) for outcome in outcomes] == [n % 2 == 0 for n in range(64)]
@@ -293,7 +302,9 @@ def test_a_writer_who_gives_up_waiting_disturbs_nobody(play: Callable[[Story], N
         await asyncio.gather(*tasks, return_exceptions=True)
         (after,) = await asyncio.wait_for(put(store, new("after")), 10)
         assert await store.get(after.key) == after
-        assert {f"d{number}" for number in range(1, 50, 2)} <= {r.key.name for r in await store.all("dataset")}
+        assert {f"d{number}" for number in range(1, 50, 2)} <= {
+            r.key.name for r in await store.all("dataset")
+        }
 
     play(story)
 
@@ -306,7 +317,10 @@ def test_words_that_no_file_can_hold_are_refused_and_the_next_write_is_done(tmp_
         odd = new("odd").with_status(reason="no file \udcff.csv")
         for writes in ([Put(resource=odd)], [event("odd \udcff")]):
             outcomes = await asyncio.gather(
-                put(store, new("before")), store.commit(writes), put(store, new("after")), return_exceptions=True
+                put(store, new("before")),
+                store.commit(writes),
+                put(store, new("after")),
+                return_exceptions=True,
             )
             assert isinstance(outcomes[1], Broken)
             for outcome in (outcomes[0], outcomes[2]):
@@ -351,7 +365,10 @@ def test_reopening_finds_everything_and_goes_on_counting(tmp_path: Path) -> None
         await store.close()
         store = SqliteStore(path)
         assert await store.all("dataset") == [a]
-        assert [(change.key, change.resource) for change in await history(store)] == [(a.key, a), (b.key, None)]
+        assert [(change.key, change.resource) for change in await history(store)] == [
+            (a.key, a),
+            (b.key, None),
+        ]
         assert await store.events() == [event("kept")]
         (c,) = await put(store, new("c"))
         assert c.revision > b.revision + 1
@@ -514,12 +531,12 @@ def test_twenty_kills_lose_no_acknowledged_write_and_leave_no_half_of_one(tmp_pa
     made = {name for name in found if name.startswith("d")}
     assert names <= made
     assert {said.key.name for said in events} == made, "a batch is there whole or not at all"
-    kept = {key.removeprefix("counter-"): int(found[key].document.labels["count"]) for key in found.keys() - made}
+    kept = {
+        key.removeprefix("counter-"): int(found[key].document.labels["count"]) for key in found.keys() - made
+    }
     assert all(kept[number] >= count for number, count in counts.items())
     assert sum(kept.values()) == len(made)
     assert len({resource.revision for resource in resources}) == len(resources)
     with sqlite3.connect(path) as connection:
         assert connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)
     connection.close()
-
-

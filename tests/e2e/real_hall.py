@@ -240,6 +240,11 @@ def processes_in(home: Path) -> list[psutil.Process]:
     return [process for process in psutil.process_iter() if _is_in(process, home)]
 
 
+def all_end(home: Path) -> None:
+    """See that nothing of a hall goes on; a supervisor has a last breath after it has written its last word."""
+    until(lambda: not processes_in(home), f"the end of {processes_in(home)}", deadline_s=5)
+
+
 def _is_in(process: psutil.Process, home: Path) -> bool:
     try:
         if process.pid == os.getpid() or process.status() == psutil.STATUS_ZOMBIE:

@@ -318,7 +318,7 @@ def test_the_client_raises_the_errors_of_the_hall(hall: RealHall) -> None:
     with hall.client as client:
         # It reads well, so that only the hall can refuse it; the client knows the line.
         wrong = parse("kind: service\nname: fresh\nmodel: digits\nbalance: nobody\n", "hall.yaml")
-        with pytest.raises(Rejected, match="hall.yaml:4: balance: no balance 'nobody'"):
+        with pytest.raises(Rejected, match=r"hall\.yaml:4: balance: no balance 'nobody'"):
             client.apply(wrong)
         with pytest.raises(NotFound, match="no kind 'thing'"):
             client.all("thing")

@@ -18,6 +18,7 @@ from real_hall import (
     MODEL,
     STORY,
     RealHall,
+    all_end,
     image_request,
     kill_program,
     processes_in,
@@ -141,7 +142,7 @@ def test_training_stopped_by_hall_down_goes_on_after_the_next_up(new_hall: Calla
     folder = training_folder(mine, "long")
     caught_at = until(lambda: newest_checkpoint(folder.parent / "state"), "a checkpoint")
     assert mine.command("down").code == 0
-    assert processes_in(mine.home) == []
+    all_end(mine.home)
     mine.up()
     (model,) = mine.wait(("model", "long"))
     assert model.status.state == "ready"
@@ -182,7 +183,7 @@ def test_hall_down_after_a_kill_stops_the_gateway_and_all_runs(new_hall: Callabl
     assert len(processes_in(mine.home)) >= 3  # gateway, supervisor, command
     done = mine.command("down")
     assert (done.code, done.out.strip()) == (0, "stopped")
-    assert processes_in(mine.home) == []
+    all_end(mine.home)
 
 
 def reached(hall: RealHall, program: str, moment: str) -> bool:

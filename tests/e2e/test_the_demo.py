@@ -8,7 +8,7 @@ import json
 from pathlib import Path
 
 import pytest
-from real_hall import processes_in, said
+from real_hall import all_end, said
 
 pytestmark = pytest.mark.e2e
 
@@ -31,11 +31,11 @@ def test_the_demo_tells_the_whole_story_and_leaves_nothing_behind(tmp_path: Path
     assert len(told["cost"]["currency"]) == 3
 
     steps = {step["what"]: step["id"] for step in told["trace"]}
-    assert list(steps)[0] == "request"
+    assert next(iter(steps)) == "request"
     assert steps.keys() >= {"request", "replica", "model", "train", "dataset", "file"}
     assert steps["file"] == hashlib.sha256(digits_file().read_bytes()).hexdigest()
 
-    assert processes_in(tmp_path) == []
+    all_end(tmp_path)
     assert list(tmp_path.iterdir()) == []
 
 

@@ -72,7 +72,7 @@ def reconcile(resource: DatasetResource, facts: Facts, now: float) -> list[Actio
         return [*_adopt(resource, facts.prepare.result.run, facts.prepare.result.output, now), again]
     said, problem = work.progress(facts.prepare)
     return [
-        *work.cancel_others(facts.runs, {facts.prepare.key}),
+        *work.remove_others(facts.runs, {facts.prepare.key}),
         *work.start(resource.key, facts.prepare, facts.order, resource.document.resources),
         *update_status(resource, state="failed" if problem else "preparing", reason=said, problem=problem),
         again,

@@ -55,6 +55,7 @@ class Loop:
         policy: queue.Policy,
     ) -> None:
         self.view = View()
+        self._read_to = 0
         self._store = store
         self._launcher = launcher
         self._clock = clock
@@ -97,9 +98,11 @@ class Loop:
         return max(0.0, wait_s)
 
     async def _read_changes(self) -> None:
-        while changes := await self._store.changes(self.view.revision):
+        # What is committed here is read again all the same: others may have written just before.
+        while changes := await self._store.changes(self._read_to):
             for change in changes:
                 self._take_in(change)
+            self._read_to = changes[-1].revision
 
     def _take_in(self, change: Change) -> None:
         before = self.view.get(change.key)
@@ -118,8 +121,8 @@ class Loop:
             self._nodes_at = self._clock.monotonic() + NODES_EVERY_S
             reports = await self._launcher.nodes()
             # A node that has just been made is known by the second look.
-            while actions := nodes.reconcile(self.view, reports, self._clock.now()):
-                await self._do(actions)
+            for _ in range(2):
+                await self._do(nodes.reconcile(self.view, reports, self._clock.now()))
                 await self._read_changes()
 
     async def _look_at_attempts(self) -> None:

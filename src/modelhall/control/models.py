@@ -59,14 +59,14 @@ def reconcile(resource: ModelResource, facts: Facts, now: float) -> list[Action]
     if facts.train is None or facts.data is None:
         return update_status(resource, state="waiting", reason=facts.waits, problem=None)
     wanted = {facts.train.key} | ({facts.evaluate.key} if facts.evaluate else set())
-    cancel = work.cancel_others(facts.runs, wanted)
+    others = work.remove_others(facts.runs, wanted)
     if facts.train.result is None or facts.evaluate is None:
         order = _train_order(resource.document, facts.data)
-        return [*cancel, *_compute(resource, facts.train, order, "training")]
+        return [*others, *_compute(resource, facts.train, order, "training")]
     if facts.evaluate.result is None:
         measure = _evaluate_order(resource.document, facts.data, facts.train.result.output)
-        return [*cancel, *_compute(resource, facts.evaluate, measure, "evaluating")]
-    return [*cancel, *_judge(resource, facts, now)]
+        return [*others, *_compute(resource, facts.evaluate, measure, "evaluating")]
+    return [*others, *_judge(resource, facts, now)]
 
 
 def _compute(

@@ -19,7 +19,7 @@ def reconcile(view: View, reports: Sequence[NodeReport], now: float) -> list[Act
     actions: list[Action] = []
     reported = {report.name: report for report in reports}
     known: dict[str, NodeResource] = {node.key.name: node for node in view.of_kind("node")}
-    actions += [Create(document=Node(name=name)) for name in reported.keys() - known.keys()]
+    actions += [Create(document=Node(name=name)) for name in sorted(reported.keys() - known.keys())]
     for name, node in known.items():
         used = _used_cpus(view, name)
         if name in reported and reported[name].ready:

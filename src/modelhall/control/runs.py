@@ -99,7 +99,7 @@ def _active(resource: RunResource, facts: Facts, now: float) -> list[Action]:
     if not facts.node_ready:
         return _ended(resource, Exit(ended_at=now), Problem(message="its node is lost", who="time"), now)
     if seen.alive is None:
-        if resource.status.state == "starting" and not resource.deleting:
+        if resource.status.state == "starting" and not (resource.deleting or resource.document.cancelled):
             return [Start(launch=launch_of(resource))]
         problem = Problem(message="the attempt is gone from its node", who="time")
         return _ended(resource, Exit(ended_at=now), problem, now)
@@ -119,7 +119,7 @@ def _report(resource: RunResource, seen: Observation, now: float) -> list[Action
     if seen.address is not None:
         news = news.model_copy(update={"problem": None})
     fresh = news.model_copy(update={"progress": seen.progress, "metrics": dict(seen.metrics)})
-    if news == status and fresh != status and now - resource.updated_at < REPORT_EVERY_S:
+    if news == status and fresh != status and 0 <= now - resource.updated_at < REPORT_EVERY_S:
         return [Wake(key=resource.key, at=resource.updated_at + REPORT_EVERY_S)]
     changed = fresh if fresh != status else news
     if changed == status:

@@ -46,15 +46,16 @@ def reconcile(resource: ServiceResource, facts: Facts, now: float) -> list[Actio
     if facts.version is None:
         return update_status(resource, state="waiting", reason=facts.waits, replicas=replicas, problem=None)
     wanted = _wanted(resource.document, facts.version)
-    serving = _serving(resource, facts.version.id, replicas, wanted)
+    complete = wanted.keys() <= {replica.run for replica in replicas if replica.state == "ready"}
+    serving = facts.version.id if complete else _serving(resource, facts.version.id, replicas)
     there = {run.document.name for run in facts.runs if not run.deleting}
     needless = [run for run in facts.runs if run.document.name not in wanted]
-    if serving != facts.version.id:
+    if not complete:
         needless = [run for run in needless if _replica(run).version != serving]
     return [
         *(Create(document=run) for name, run in wanted.items() if name not in there),
         *work.remove_all(needless),
-        *_report(resource, facts, replicas, serving),
+        *_report(resource, facts, replicas, serving, complete=complete),
     ]
 
 
@@ -80,29 +81,26 @@ def _wanted(document: Service, version: ModelVersion) -> dict[str, Run]:
     return {run.name: run for run in runs}
 
 
-def _serving(
-    resource: ServiceResource, newest: str, replicas: tuple[Replica, ...], wanted: dict[str, Run]
-) -> str:
-    """The version requests go to: the newest once all its replicas are ready, or nothing else is."""
-    ready = {replica.run: replica.version for replica in replicas if replica.state == "ready"}
+def _serving(resource: ServiceResource, newest: str, replicas: tuple[Replica, ...]) -> str:
+    """The version requests go to while not all wanted replicas are ready: the one before, as long as it answers."""
     before = resource.status.version
-    if before is None or before not in ready.values() or all(name in ready for name in wanted):
-        return newest
-    return before
+    ready = {replica.version for replica in replicas if replica.state == "ready"}
+    return before if before in ready else newest
 
 
 def _report(
-    resource: ServiceResource, facts: Facts, replicas: tuple[Replica, ...], serving: str
+    resource: ServiceResource, facts: Facts, replicas: tuple[Replica, ...], serving: str, *, complete: bool
 ) -> list[Action]:
     assert facts.version is not None
     asked = resource.document.replicas
     ready = sum(replica.state == "ready" and replica.version == serving for replica in replicas)
-    complete = ready >= asked and serving == facts.version.id
     was_complete = resource.status.state in ("ready", "degraded")
     state = "ready" if complete else "degraded" if ready and was_complete else "starting"
     reason = f"{ready} of {asked} replicas ready, version {serving[:8]}"
     if serving != facts.version.id:
         reason += f"; {facts.version.id[:8]} is starting"
+    elif not complete and ready >= asked:
+        reason += "; those that are to replace them are starting"
     problem = None if state == "ready" else _problem(facts.runs)
     if problem is not None:
         state, reason = "degraded" if ready else "failed", f"{reason}: {problem.message}"

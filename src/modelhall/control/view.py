@@ -19,7 +19,6 @@ class View:
     """A mirror fed by the store's changes. Lookups cost what they find, not what there is."""
 
     def __init__(self) -> None:
-        self.revision = 0
         self._resources: dict[Key, AnyResource] = {}
         self._kinds: dict[str, set[Key]] = defaultdict(set)
         self._owned: dict[str, set[Key]] = defaultdict(set)
@@ -29,7 +28,6 @@ class View:
     def apply(self, change: Change) -> bool:
         """Take in one change; False when it was known already."""
         before = self._resources.get(change.key)
-        self.revision = max(self.revision, change.revision)
         if before is not None:
             if before.revision >= change.revision:
                 return False
@@ -70,7 +68,8 @@ class View:
         document = resource.document
         if isinstance(document, Run) and document.owner:
             yield Key.parse(document.owner)
-        if isinstance(document, Result) or (isinstance(document, Run) and resource.status.state in DONE):
+        ends = isinstance(document, Run) and (resource.status.state in DONE or resource.deleting)
+        if isinstance(document, Result) or ends:
             for kind, states in COMPUTING.items():
                 for other in self.of_kind(kind, resource.key.project):
                     if other.status.state in states:

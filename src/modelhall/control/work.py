@@ -49,6 +49,8 @@ def progress(work: Work) -> tuple[str, Problem | None]:
     run = work.run
     if run is None:
         return f"run for {work.stage} is being made", None
+    if run.deleting:
+        return f"run {run.document.name} is being removed", None
     if run.status.state in ("failed", "cancelled"):
         found = run.status.problem or Problem(message=run.status.reason, who="us")
         message = (
@@ -60,19 +62,18 @@ def progress(work: Work) -> tuple[str, Problem | None]:
     ), None
 
 
-def cancel_others(runs: list[RunResource], wanted: set[str]) -> list[Action]:
-    """Cancel the runs of an owner that compute what it no longer asks for."""
-    return [
-        Update(
-            resource=run.model_copy(update={"document": run.document.model_copy(update={"cancelled": True})}),
-            spec=True,
-        )
-        for run in runs
-        if run.status.state not in DONE
-        and not run.document.cancelled
-        and run.document.stage is not None
-        and run.document.stage.key not in wanted
-    ]
+def remove_others(runs: list[RunResource], wanted: set[str]) -> list[Action]:
+    """Remove the unfinished runs of an owner that compute what it no longer asks for. They are not cancelled as
+    people cancel them: whoever goes back to what they computed asks for it anew."""
+    return remove_all(
+        [
+            run
+            for run in runs
+            if run.status.state not in DONE
+            and run.document.stage is not None
+            and run.document.stage.key not in wanted
+        ]
+    )
 
 
 def remove_all(runs: list[RunResource]) -> list[Action]:

@@ -116,17 +116,20 @@ def _head(model_type: str, kind: Any, head: str) -> Any:
 
 
 def _from_shape(kind: Any, shape: Shape) -> dict[str, Any]:
-    """What the task decides: classes, vocabulary, padding, image size."""
+    """What the task decides: classes, vocabulary and its special tokens, image size."""
+    known = kind().to_dict()
     sizes = {
         "vocab_size": shape.sizes.get("vocabulary"), "pad_token_id": shape.sizes.get("pad"),
         "num_channels": shape.sizes.get("channels"),
     }  # fmt: skip
     if "height" in shape.sizes:
         sizes["image_size"] = max(shape.sizes["height"], shape.sizes["width"])
-    known = _fields(kind)
+    # The other special tokens of the vocabulary the type is known with mean nothing in this one.
+    foreign = [name for name in known if name.endswith("_token_id")] if "vocabulary" in shape.sizes else []
     return {
         "id2label": dict(enumerate(shape.labels)),
         "label2id": {label: number for number, label in enumerate(shape.labels)},
+        **dict.fromkeys(foreign),
         **{name: size for name, size in sizes.items() if size is not None and name in known},
     }
 

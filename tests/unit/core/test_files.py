@@ -62,9 +62,10 @@ def test_a_failed_write_leaves_the_old_content_and_no_litter(
         raise Interrupted
 
     files.write_json(tmp_path / "file", {"old": True})
-    with monkeypatch.context() as patch, pytest.raises(Interrupted):
+    with monkeypatch.context() as patch:
         patch.setattr(os, step, fail)
-        files.write_json(tmp_path / "file", {"new": True})
+        with pytest.raises(Interrupted):
+            files.write_json(tmp_path / "file", {"new": True})
     assert files.read_json(tmp_path / "file") == {"old": True}
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
 

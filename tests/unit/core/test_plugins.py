@@ -41,7 +41,9 @@ def test_names_and_options_are_read_without_importing_a_plug_in_or_torch() -> No
 
 def test_a_file_is_a_plug_in_and_its_name_is_written_with_dashes() -> None:
     assert {"least-connections", "round-robin"} <= set(plugins.names("balance"))
-    assert {"accuracy", "f1_macro"} <= set(plugins.names("metric")), "metrics keep the names they have elsewhere"
+    assert {"accuracy", "f1_macro"} <= set(plugins.names("metric")), (
+        "metrics keep the names they have elsewhere"
+    )
     assert all(not name.startswith("-") for sort in plugins.PLACES for name in plugins.names(sort))
     assert plugins.names("schedule") == sorted(plugins.names("schedule"))
 

@@ -89,7 +89,9 @@ def test_reports_are_written_at_once_when_they_matter_and_rarely_otherwise(tmp_p
     reporter = Reporter(tmp_path)
     for done in range(1000):
         reporter.progress(done, 2000, "steps")
-    assert files.read_json(tmp_path / "report.json")["progress"]["done"] < 1000, "the latest waits for its turn"
+    assert files.read_json(tmp_path / "report.json")["progress"]["done"] < 1000, (
+        "the latest waits for its turn"
+    )
     reporter.ready("127.0.0.1:1")
     report = files.read_json(tmp_path / "report.json")
     assert (report["address"], report["progress"]["done"]) == ("127.0.0.1:1", 999)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import graphlib
+import itertools
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -40,7 +41,7 @@ def test_a_ring_is_found_exactly_when_there_is_one(graph: dict[Key, list[Key]]) 
         assert ring is not None
         assert ring[0] == ring[-1]
         assert len(set(ring)) == len(ring) - 1 > 0
-        assert all(after in graph[before] for before, after in zip(ring, ring[1:], strict=False))
+        assert all(after in graph[before] for before, after in itertools.pairwise(ring))
     else:
         assert ring is None
 
@@ -51,7 +52,7 @@ def test_what_waits_for_itself_is_a_ring() -> None:
 
 def test_a_chain_of_any_length_is_followed() -> None:
     chain = [Key("dataset", "default", f"d{number}") for number in range(20_000)]
-    graph = {before: [after] for before, after in zip(chain, chain[1:], strict=False)}
+    graph = {before: [after] for before, after in itertools.pairwise(chain)}
     assert find_cycle(graph) is None
     ring = find_cycle(graph | {chain[-1]: [chain[0]]})
     assert ring is not None

@@ -27,7 +27,9 @@ def test_a_comparison_with_a_number_is_a_requirement(text: str, sign: str, bound
     assert (wanted.sign, wanted.bound) == (sign, bound)
 
 
-@pytest.mark.parametrize("text", ["", "0.85", "=> 1", "== 1", ">= x", ">= 1 2", ">=", "> = 1", ">= nan", ">= inf", "1 <"])
+@pytest.mark.parametrize(
+    "text", ["", "0.85", "=> 1", "== 1", ">= x", ">= 1 2", ">=", "> = 1", ">= nan", ">= inf", "1 <"]
+)
 def test_nothing_else_is_a_requirement(text: str) -> None:
     with pytest.raises(ValueError, match="not a requirement"):
         parse(text)

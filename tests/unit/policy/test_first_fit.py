@@ -37,7 +37,13 @@ def nodes(draw: st.DrawFn, *, empty: bool = False) -> list[Room]:
         cpus, memory = draw(st.sampled_from([1.0, 2.0, 4.0])), draw(st.sampled_from([GIB, 4 * GIB]))
         share = 1.0 if empty else draw(st.sampled_from([0.0, 0.5, 1.0]))
         rooms.append(
-            Room(name=f"n{number}", cpus=cpus, memory_bytes=memory, free_cpus=cpus * share, free_memory_bytes=memory)
+            Room(
+                name=f"n{number}",
+                cpus=cpus,
+                memory_bytes=memory,
+                free_cpus=cpus * share,
+                free_memory_bytes=memory,
+            )
         )
     return rooms
 
@@ -180,7 +186,9 @@ def test_a_run_that_waits_for_memory_is_not_overtaken_by_smaller_ones() -> None:
 
 
 def test_a_project_over_its_quota_holds_up_nobody_else() -> None:
-    queue = [ask(f"red-{n}", 1, project="red", since=float(n)) for n in range(9)] + [ask("other", 1, since=99.0)]
+    queue = [ask(f"red-{n}", 1, project="red", since=float(n)) for n in range(9)] + [
+        ask("other", 1, since=99.0)
+    ]
     where = started(place(queue, [room("n", 2)], {"red": Share(used_cpus=0, most_cpus=1)}))
     assert where == {"red-0": "n", "other": "n"}
 
@@ -191,7 +199,11 @@ def test_a_run_over_its_quota_is_not_overtaken_within_its_project() -> None:
 
 
 def test_a_run_that_asks_for_more_than_its_quota_never_starts_and_holds_up_nobody() -> None:
-    queue = [ask("giant", 2, project="red", since=1), ask("small", 1, project="red", since=2), ask("other", 1, since=3)]
+    queue = [
+        ask("giant", 2, project="red", since=1),
+        ask("small", 1, project="red", since=2),
+        ask("other", 1, since=3),
+    ]
     decisions = place(queue, [room("n", 2)], {"red": Share(used_cpus=0, most_cpus=1)})
     assert started(decisions) == {"small": "n", "other": "n"}
     (hold,) = (d for d in decisions if isinstance(d, Hold))

@@ -33,7 +33,7 @@ class Step(Frozen):
     def _from_hall_file(cls, value: Any) -> Any:
         if isinstance(value, str):
             return {"name": value}
-        if isinstance(value, dict) and set(value) != {"name", "options"}:
+        if isinstance(value, dict) and not isinstance(value.get("name"), str):
             if len(value) != 1:
                 raise ValueError("a step has one name, such as `- clean: {drop_empty: true}`")
             ((name, options),) = value.items()

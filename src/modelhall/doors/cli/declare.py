@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Annotated, Union
+from typing import Annotated
 
 import typer
-from pydantic import TypeAdapter
+from pydantic.json_schema import models_json_schema
 
 from modelhall.core.errors import Rejected
 from modelhall.core.hallfile import Declared
@@ -75,5 +75,5 @@ def delete(
 def schema(kind: Annotated[str | None, typer.Argument(help="One kind; all if not given.")] = None) -> None:
     """Print the JSON Schema of hall files, for editors."""
     chosen = [kind_named(kind)] if kind else [k for k in KINDS.values() if k.declared]
-    schema = TypeAdapter(Union[tuple(k.document for k in chosen)]).json_schema()  # noqa: UP007
-    out.out(json.dumps(schema, indent=2))
+    any_of, definitions = models_json_schema([(k.document, "validation") for k in chosen])
+    out.out(json.dumps({"anyOf": list(any_of.values()), **definitions}, indent=2))

@@ -21,8 +21,16 @@ from modelhall.core.kinds.base import DEFAULT_PROJECT
 WIDTH_ELSEWHERE = 160
 """Columns of a table that is not printed on a terminal."""
 
-out = Console(highlight=False, width=None if sys.stdout.isatty() else WIDTH_ELSEWHERE)
-err = Console(stderr=True, highlight=False, width=None if sys.stderr.isatty() else WIDTH_ELSEWHERE)
+
+class _Console(Console):
+    """Rich's, but whoever reads us may go away, as in `hall events | head`; `main` knows that this is no failure."""
+
+    def on_broken_pipe(self) -> None:
+        raise BrokenPipeError
+
+
+out = _Console(highlight=False, width=None if sys.stdout.isatty() else WIDTH_ELSEWHERE)
+err = _Console(stderr=True, highlight=False, width=None if sys.stderr.isatty() else WIDTH_ELSEWHERE)
 
 
 class Form(StrEnum):

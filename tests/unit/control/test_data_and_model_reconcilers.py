@@ -1,0 +1,234 @@
+"""From a source to a version of a data set, and from that to an accepted version of a model."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from facts import NOW, created, notes, of, removed, resource, run, stage, status_of
+
+from modelhall.control import datasets, models, nodes, work
+from modelhall.control.actions import Action, Create, Update, Wake
+from modelhall.control.view import View
+from modelhall.control.work import Work
+from modelhall.core.kinds import Dataset, Key, Model, Node, Problem, Result
+from modelhall.core.kinds.dataset import DatasetVersion
+from modelhall.core.kinds.model import ModelResource, Network
+from modelhall.core.kinds.run import RunResource
+from modelhall.core.orders import PrepareOrder
+from modelhall.core.ports.launcher import NodeReport
+from modelhall.core.ports.store import Change
+
+KEY, EVALUATE_KEY = "ab" * 32, "cd" * 32
+DATA = DatasetVersion(
+    id="d1",
+    artifact="da",
+    run="r",
+    rows={"train": 8},
+    columns=(),
+    size_bytes=1,
+    sources=(),
+    steps=(),
+    created_at=0,
+)
+TRAINED = Result(
+    name="k-t", run="train-run", output={"artifact": "w", "size_bytes": 1, "parameters": 2, "steps": 3}
+)
+
+
+def measured(accuracy: float) -> Result:
+    return Result(name="k-e", run="evaluate-run", output={"metrics": {"accuracy": accuracy}, "rows": 9})
+
+
+def model(**status: Any) -> ModelResource:
+    document = Model(
+        name="m", task="t", data="d", network=Network(family="cnn"), require={"accuracy": ">= 0.9"},
+    )  # fmt: skip
+    return resource(document, **status)
+
+
+def facts(
+    train: Result | RunResource | None = None,
+    evaluate: Result | RunResource | None = None,
+    runs: list[RunResource] | None = None,
+) -> models.Facts:
+    def step(name: str, key: str, found: Result | RunResource | None) -> Work:
+        result = found if isinstance(found, Result) else None
+        return Work(stage=name, key=key, result=result, run=None if result else found)  # type: ignore[arg-type]
+
+    second = step("evaluate", EVALUATE_KEY, evaluate) if isinstance(train, Result) else None
+    return models.Facts(
+        waits="", data=DATA, train=step("train", KEY, train), evaluate=second, runs=runs or []
+    )
+
+
+def decide(of: ModelResource, seen: models.Facts) -> list[Action]:
+    return models.reconcile(of, seen, NOW)
+
+
+def test_a_model_without_data_says_what_it_waits_for() -> None:
+    seen = models.Facts(waits="dataset d is preparing", data=None, train=None, evaluate=None, runs=[])
+    status = status_of(decide(model(), seen), model())
+    assert (status.state, status.reason) == ("waiting", "dataset d is preparing")
+
+
+def test_what_was_never_computed_gets_a_run_and_what_is_being_computed_gets_none() -> None:
+    actions = decide(model(), facts())
+    assert created(actions) == ["m-train-abababab"]
+    assert of(Create, actions)[0].document.stage.key == KEY  # type: ignore[attr-defined]
+    assert created(decide(model(), facts(run("m-train-abababab", stage=stage("train", KEY))))) == []
+
+
+def test_a_result_is_used_whoever_computed_it() -> None:
+    assert created(decide(model(), facts(TRAINED))) == ["m-evaluate-cdcdcdcd"]
+
+
+def test_a_version_that_meets_its_requirement_is_accepted_and_one_that_does_not_is_kept_as_refused() -> None:
+    actions = decide(model(), facts(TRAINED, measured(0.95)))
+    status = status_of(actions, model())
+    assert (status.state, status.version, status.accepted.id) == ("ready", KEY, KEY)
+    assert notes(actions) == ["model.accepted"]
+    actions = decide(model(), facts(TRAINED, measured(0.85)))
+    status = status_of(actions, model())
+    assert (status.state, status.version, status.accepted) == ("refused", KEY, None)
+    assert "accuracy 0.85 < 0.9" in status.reason
+    assert status.versions[0].refusal == "accuracy 0.85 < 0.9"
+
+
+def test_a_version_is_judged_once_and_looking_again_changes_nothing() -> None:
+    status = status_of(decide(model(), facts(TRAINED, measured(0.95))), model())
+    settled = model().model_copy(update={"status": status})
+    assert decide(settled, facts(TRAINED, measured(0.95))) == []
+
+
+def test_a_run_that_failed_is_told_with_the_way_to_try_again() -> None:
+    failed = run("m-train-abababab", state="failed", stage=stage("train", KEY))
+    failed = failed.with_status(problem=Problem(message="the disk is gone", who="us"))
+    status = status_of(decide(model(), facts(failed)), model())
+    assert status.state == "failed"
+    assert "`hall delete run m-train-abababab` tries again" in status.reason
+
+
+def test_runs_nobody_asks_for_any_more_are_removed_and_finished_ones_are_kept() -> None:
+    def of_key(name: str, key: str, **fields: Any) -> RunResource:
+        return run(name, stage=stage("train", key), **fields)
+
+    others = [
+        of_key("wanted", KEY), of_key("old", "11"), of_key("queued", "22", state="queued"),
+        of_key("done", "33", state="succeeded"), of_key("failed", "44", state="failed"),
+        of_key("leaving", "55", deleting=True),
+    ]  # fmt: skip
+    assert removed(decide(model(), facts(others[0], runs=others))) == ["old", "queued"]
+
+
+def test_a_run_that_is_being_removed_is_waited_for_and_not_made_again_beside_it() -> None:
+    leaving = run("m-train-abababab", stage=stage("train", KEY), state="failed", deleting=True)
+    actions = decide(model(), facts(leaving))
+    assert created(actions) == []
+    status = status_of(actions, model())
+    assert (status.state, status.problem) == ("training", None)
+    assert "is being removed" in status.reason
+
+
+def test_a_model_goes_after_its_runs() -> None:
+    going = model().model_copy(update={"deleting": True})
+    assert removed(decide(going, facts(runs=[run("a"), run("b", deleting=True)]))) == ["a"]
+    assert decide(going, facts(runs=[run("b", deleting=True)])) == []
+    assert removed(decide(going, facts())) == ["m"]
+
+
+def test_the_owners_own_run_is_preferred_and_anothers_only_while_it_can_still_succeed() -> None:
+    def found(*runs: RunResource) -> str | None:
+        view = View()
+        for one in runs:
+            view.apply(Change(revision=1, key=one.key, resource=one))
+        run = work.look_up(view, Key("model", "default", "m"), "train", KEY).run
+        return run.key.name if run else None
+
+    own = run("own", owner="model/default/m", stage=stage("train", KEY), state="failed")
+    for state in ("waiting", "queued", "starting", "running", "succeeded"):
+        other = run("a", owner="model/default/x", stage=stage("train", KEY), state=state)
+        assert (found(other), found(other, own)) == ("a", "own")
+        assert found(other.model_copy(update={"deleting": True})) is None
+    for state in ("failed", "cancelled"):
+        assert found(run("a", owner="model/default/x", stage=stage("train", KEY), state=state)) is None
+    assert found(run("a", project="team", owner="model/team/x", stage=stage("train", KEY))) is None
+
+
+DATASET = resource(Dataset(name="d", source="a.csv"))
+
+
+def look(
+    result: Result | None = None, run: RunResource | None = None, problem: Problem | None = None
+) -> datasets.Facts:
+    prepare = None if problem else Work(stage="prepare", key=KEY, result=result, run=run)
+    return datasets.Facts(problem=problem, order=PrepareOrder.of(DATASET.document), prepare=prepare, runs=[])
+
+
+def test_a_data_set_is_looked_at_again_and_again_whatever_was_found() -> None:
+    output = {
+        "version": "v1",
+        "artifact": "x",
+        "rows": {"train": 1},
+        "columns": [],
+        "size_bytes": 1,
+        "sources": [],
+        "steps": [],
+    }
+    ready = look(Result(name="k-p", run="p", output=output))
+    for seen, state in [
+        (look(), "preparing"), (ready, "ready"), (look(problem=Problem(message="no file", who="caller")), "failed"),
+    ]:  # fmt: skip
+        actions = datasets.reconcile(DATASET, seen, NOW)
+        assert of(Wake, actions) == [Wake(key=DATASET.key, at=NOW + datasets.LOOK_AGAIN_S)]
+        assert status_of(actions, DATASET).state == state
+
+
+def test_a_source_that_is_gone_keeps_the_versions_there_are() -> None:
+    before = resource(DATASET.document, version="d1", versions=(DATA,), state="ready")
+    seen = look(problem=Problem(message="no file", who="caller"))
+    status = status_of(datasets.reconcile(before, seen, NOW), before)
+    assert (status.state, status.reason, status.versions) == ("failed", "no file", (DATA,))
+
+
+def report(name: str, cpus: float = 4.0) -> NodeReport:
+    return NodeReport(name=name, cpus=cpus, memory_bytes=2**30, processor="virtual")
+
+
+def node_actions(view: View, *reports: NodeReport, at: float = NOW) -> list[Action]:
+    return nodes.reconcile(view, reports, at)
+
+
+def seen_node(**status: Any) -> View:
+    view = View()
+    node = resource(Node(name="n"), **status)
+    view.apply(Change(revision=1, key=node.key, resource=node))
+    return view
+
+
+READY = {"state": "ready", "cpus": 4.0, "memory_bytes": 2**30, "processor": "virtual", "last_seen_at": NOW}
+
+
+def test_a_new_machine_becomes_a_node_and_then_ready() -> None:
+    assert created(node_actions(View(), report("b"), report("a"))) == ["a", "b"]
+    actions = node_actions(seen_node(), report("n"))
+    assert notes(actions) == ["node.ready"]
+
+
+@pytest.mark.parametrize(
+    ("silent_s", "lost"), [(0, False), (nodes.LOST_AFTER_S, False), (nodes.LOST_AFTER_S + 1, True)]
+)
+def test_a_node_is_lost_only_after_it_has_not_been_heard_of_for_long(silent_s: float, lost: bool) -> None:
+    assert notes(node_actions(seen_node(**READY), at=NOW + silent_s)) == (["node.lost"] if lost else [])
+
+
+def test_a_lost_node_that_is_back_is_ready_and_one_that_stays_away_is_told_once() -> None:
+    view = seen_node(**{**READY, "state": "lost"})
+    assert notes(node_actions(view, report("n"))) == ["node.ready"]
+    assert node_actions(view, at=NOW + 1e6) == []
+
+
+def test_a_beat_that_says_nothing_new_is_written_rarely_and_news_at_once() -> None:
+    assert node_actions(seen_node(**READY), report("n"), at=NOW + 1) == []
+    assert of(Update, node_actions(seen_node(**READY), report("n"), at=NOW + nodes.LOST_AFTER_S / 2))
+    assert of(Update, node_actions(seen_node(**READY), report("n", cpus=8), at=NOW + 1))
