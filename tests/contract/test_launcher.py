@@ -70,8 +70,11 @@ class Processes:
         return self.folder / "runs" / id.run_uid / str(id.number)
 
     def close(self) -> None:
-        for claim in self.folder.glob(f"runs/*/*/{supervisor.CLAIM}"):
-            for pid in (json.loads(claim.read_text())["pid"], _pid_in(claim.with_name(supervisor.CHILD))):
+        """Leave nothing running, not even a supervisor that is yet to come."""
+        for folder in self.folder.glob("runs/*/[0-9]*"):
+            supervisor.claim(folder, pid=None)
+            for name in (supervisor.CLAIM, supervisor.CHILD):
+                pid = _pid_in(folder / name)
                 if pid is not None and psutil.pid_exists(pid):
                     os.kill(pid, signal.SIGKILL)
 

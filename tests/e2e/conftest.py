@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from real_hall import STORY, RealHall, said
+from real_hall import STORY, RealHall
 
 
 @pytest.fixture(scope="session")
@@ -44,9 +44,3 @@ def picture(hall: RealHall) -> bytes:
     """A digit the model was not trained on, as PNG."""
     with hall.client as client:
         return base64.b64decode(client.rows("digits", split="test", limit=1)[0]["image"])
-
-
-@pytest.fixture(scope="session")
-def command() -> Callable[..., object]:
-    """`hall WORDS…` without a home."""
-    return said

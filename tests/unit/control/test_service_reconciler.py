@@ -12,7 +12,7 @@ from modelhall.control import services
 from modelhall.control.actions import Action, Create
 from modelhall.control.services import Facts
 from modelhall.control.view import View
-from modelhall.core.kinds import Model, Service
+from modelhall.core.kinds import Model, Problem, Service
 from modelhall.core.kinds.model import ModelVersion, Network
 from modelhall.core.kinds.run import RunResource
 from modelhall.core.kinds.service import Batching, ServiceResource
@@ -78,11 +78,11 @@ def test_requests_move_and_the_old_replicas_go_when_all_new_ones_answer() -> Non
 
 def test_a_new_version_that_cannot_start_leaves_the_old_one_serving_and_says_why() -> None:
     serving = service(OLD)
+    problem = Problem(message="no weights", who="us")
     broken = [
-        run.with_status(state="failed", problem={"message": "no weights", "who": "us"}, address=None)
+        run.with_status(state="failed", problem=problem, address=None)
         for run in replicas_of(serving, NEW, "nn")
     ]
-    broken = [run.model_validate(run.model_dump()) for run in broken]
     actions = decide(serving, NEW, [*replicas_of(serving, OLD), *broken])
     status = status_of(actions, serving)
     assert (status.version, status.state) == (OLD, "degraded")

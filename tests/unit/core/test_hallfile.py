@@ -182,7 +182,7 @@ YAML_PIECES = st.sampled_from([
 ])  # fmt: skip
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(st.one_of(st.text(), st.lists(YAML_PIECES, max_size=40).map("".join)))
 @example('"\\UFFFFFFFF"')
 @example("kind: run\nname: a\nstr: 1")
@@ -203,7 +203,7 @@ FIELDS = st.sampled_from([
 ])  # fmt: skip
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(
     st.sampled_from(["dataset", "model", "service", "run", "project"]),
     st.dictionaries(FIELDS, JSON, max_size=5),

@@ -13,6 +13,7 @@ from modelhall.policy.schedule import Asking, Hold, Placement, Room, Share
 from modelhall.policy.schedule.first_fit import place
 
 GIB = 2**30
+quick = settings(max_examples=50, deadline=None)
 CPUS = st.sampled_from([0.0, 0.1, 0.5, 1.0, 2.0, 3.0, 8.0])
 MEMORY = st.sampled_from([0, GIB // 2, GIB, 4 * GIB])
 PROJECTS = ("default", "red", "blue")
@@ -67,6 +68,7 @@ def started(decisions: list[Placement | Hold]) -> dict[str, str]:
     return {d.run: d.node for d in decisions if isinstance(d, Placement)}
 
 
+@quick
 @given(QUEUES, nodes(), SHARES)
 def test_no_node_and_no_quota_is_ever_overcommitted(
     queue: list[Asking], rooms: list[Room], shares: dict[str, Share]
@@ -87,6 +89,7 @@ def test_no_node_and_no_quota_is_ever_overcommitted(
             assert share.used_cpus + held[name] <= share.most_cpus + 1e-6
 
 
+@quick
 @given(QUEUES, nodes(), SHARES)
 def test_every_run_gets_exactly_one_decision_and_every_hold_a_reason(
     queue: list[Asking], rooms: list[Room], shares: dict[str, Share]
@@ -96,6 +99,7 @@ def test_every_run_gets_exactly_one_decision_and_every_hold_a_reason(
     assert all(d.reason for d in decisions if isinstance(d, Hold))
 
 
+@quick
 @given(QUEUES, nodes(), SHARES, st.randoms(use_true_random=False))
 def test_the_order_in_which_facts_arrive_changes_nothing(
     queue: list[Asking], rooms: list[Room], shares: dict[str, Share], chance: random.Random
@@ -106,6 +110,7 @@ def test_the_order_in_which_facts_arrive_changes_nothing(
     assert place(queue, rooms, dict(reversed(shares.items()))) == decisions
 
 
+@quick
 @given(QUEUES, nodes(), SHARES)
 def test_a_run_that_could_start_does_when_nothing_ahead_of_it_waits(
     queue: list[Asking], rooms: list[Room], shares: dict[str, Share]
@@ -127,6 +132,7 @@ def test_a_run_that_could_start_does_when_nothing_ahead_of_it_waits(
         ) or (share.most_cpus is not None and used + asking.cpus > share.most_cpus)
 
 
+@quick
 @given(QUEUES, nodes(), SHARES)
 def test_never_means_that_even_an_idle_hall_would_not_start_it(
     queue: list[Asking], rooms: list[Room], shares: dict[str, Share]
@@ -139,7 +145,7 @@ def test_never_means_that_even_an_idle_hall_would_not_start_it(
             assert decision.never == (started(place(alone, idle, unused)) == {})
 
 
-@settings(max_examples=200)
+@quick
 @given(QUEUES, nodes(empty=True), SHARES)
 def test_with_finite_work_all_that_can_ever_run_runs(
     queue: list[Asking], rooms: list[Room], shares: dict[str, Share]
@@ -155,7 +161,7 @@ def test_with_finite_work_all_that_can_ever_run_runs(
     assert all(isinstance(d, Hold) and d.never for d in decisions)
 
 
-@settings(max_examples=50)
+@quick
 @given(st.sampled_from([1.0, 2.0, 3.0]), st.sampled_from([1, 4]), st.randoms(use_true_random=False))
 def test_a_large_run_starts_however_many_small_ones_keep_arriving(
     cpus: float, gib: int, chance: random.Random

@@ -7,8 +7,11 @@ from typing import Annotated, Any
 import typer
 
 from modelhall.core.units import show_carbon, show_energy, show_money
-from modelhall.doors.cli.terminal import Form, Home, Output, show
+from modelhall.doors.cli.terminal import Form, Home, Output, say, show
 from modelhall.doors.client import Hall
+
+BILL_COLUMNS = ("", "requests", "cpu", "energy", "CO2", "cost")
+TRACE_COLUMNS = ("", "name", "id", "cpu", "energy", "CO2", "cost", "")
 
 
 def add_to(cli: typer.Typer) -> None:
@@ -27,7 +30,9 @@ def bill(
     """What was used up to now, and what it cost."""
     with Hall(home=home) as hall:
         found = hall.bill(by, project=project)
-    show(output, found, ("", "requests", "cpu", "energy", "CO2", "cost"), bill_rows(found))
+    show(output, found, BILL_COLUMNS, bill_rows(found))
+    if output is Form.table:
+        say(energy_note(found))
 
 
 def trace(
@@ -38,18 +43,19 @@ def trace(
     """From an answer back to its data, with what each step cost."""
     with Hall(home=home) as hall:
         found = hall.trace(request)
-    show(output, found, ("", "name", "id", "cpu", "energy", "CO2", "cost", ""), trace_rows(found))
+    show(output, found, TRACE_COLUMNS, trace_rows(found))
 
 
 def bill_rows(bill: dict[str, Any]) -> list[tuple[str, ...]]:
-    """One row a line, the total last, and where the joules come from."""
-    rows = [
-        (line["name"], str(line["requests"] or ""), *_cost(line, bill["currency"]))
-        for line in [*bill["lines"], bill["total"]]
-    ]
-    sources = bill["total"]["energy_sources"]
-    how = "measured" if bill["total"]["measured"] else "estimated"
-    return [*rows, *((f"energy {how}: {source}", "", "", "", "", "") for source in sources)]
+    """One row a line, the total last."""
+    lines = [*bill["lines"], bill["total"]]
+    return [(line["name"], str(line["requests"] or ""), *_cost(line, bill["currency"])) for line in lines]
+
+
+def energy_note(bill: dict[str, Any]) -> str:
+    """Whether the joules were measured, and by what."""
+    how = "measured" if bill["total"]["measured"] else "estimated (~)"
+    return f"energy {how}: {'; '.join(bill['total']['energy_sources']) or 'none yet'}"
 
 
 def trace_rows(trace: dict[str, Any]) -> list[tuple[str, ...]]:

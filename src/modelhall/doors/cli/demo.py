@@ -29,7 +29,7 @@ from modelhall.core import files
 from modelhall.core.errors import Broken, Failed, Rejected
 from modelhall.core.kinds import AnyResource
 from modelhall.core.units import show_seconds
-from modelhall.doors.cli.cost import bill_rows, trace_rows
+from modelhall.doors.cli.cost import BILL_COLUMNS, TRACE_COLUMNS, bill_rows, energy_note, trace_rows
 from modelhall.doors.cli.progress import waiting
 from modelhall.doors.cli.terminal import Form, Output, err, out, show
 from modelhall.doors.client import Hall, failure_of, read_hall_file
@@ -277,10 +277,11 @@ def _settle(hall: Hall, request: str, load: Load, story: _Story) -> dict[str, An
     """The receipt, and the way from one answer back to its data."""
     story.chapter("bill", "What it cost")
     bill = hall.bill("run")
-    story.show(("", "requests", "cpu", "energy", "CO2", "cost"), bill_rows(bill))
+    story.show(BILL_COLUMNS, bill_rows(bill))
+    story.say(energy_note(bill))
     story.chapter("trace", f"Where the answer to request {request} came from")
     trace = hall.trace(request)
-    story.show(("", "name", "id", "cpu", "energy", "CO2", "cost", ""), trace_rows(trace))
+    story.show(TRACE_COLUMNS, trace_rows(trace))
     story.end_chapter()
     model = hall.get("model", "default", NAME)
     version = next(v for v in model.status.versions if v.id == model.status.version)
