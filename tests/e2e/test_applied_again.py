@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import httpx
 import pytest
-from real_hall import MODEL, SERVICE, STORY, RealHall, image_request
+from real_hall import MODEL, SERVICE, STORY, RealHall, image_request, until
 
 pytestmark = pytest.mark.e2e
 
@@ -78,3 +78,4 @@ def test_a_version_below_its_requirement_is_refused_and_the_old_one_goes_on_answ
 
     for kind in ("service", "model"):
         assert hall.command("delete", kind, "strict").code == 0
+        until(lambda: all(r.key.name != "strict" for r in hall.all(kind)), f"the end of the {kind}")  # noqa: B023

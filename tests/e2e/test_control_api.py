@@ -236,7 +236,7 @@ def test_what_is_used_cannot_be_deleted_and_what_is_not_goes_away(hall: RealHall
         client.apply(documents)
         with pytest.raises(Conflict, match="project tenant is not empty; delete what is in it first"):
             client.delete("project", "tenant")
-        with pytest.raises(Conflict, match="dataset digits is used by model digits"):
+        with pytest.raises(Conflict, match=r"dataset digits is used by .*model digits"):
             client.delete("dataset", "digits")
         with pytest.raises(NotFound, match="no run ghost"):
             client.delete("run", "ghost")
@@ -320,7 +320,7 @@ def test_the_client_raises_the_errors_of_the_hall(hall: RealHall) -> None:
         wrong = parse("kind: service\nname: fresh\nmodel: digits\nbalance: nobody\n", "hall.yaml")
         with pytest.raises(Rejected, match=r"hall\.yaml:4: balance: no balance 'nobody'"):
             client.apply(wrong)
-        with pytest.raises(NotFound, match="no kind 'thing'"):
+        with pytest.raises(NotFound, match="no kind 'things'"):
             client.all("thing")
         with pytest.raises(Rejected, match="image"):
             client.predict("digits", ["a text"])

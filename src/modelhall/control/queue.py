@@ -12,6 +12,9 @@ from modelhall.core.kinds.node import NodeResource
 from modelhall.core.kinds.run import ACTIVE, Attempt, RunResource
 from modelhall.policy.schedule import Asking, Hold, Placement, Room, Share
 
+ATTEMPTS_KEPT = 20
+"""How many earlier attempts of a run are remembered; a replica may have any number."""
+
 Policy = Callable[[Sequence[Asking], Sequence[Room], Mapping[str, Share]], list[Placement | Hold]]
 
 
@@ -44,7 +47,7 @@ def _start(run: RunResource, node: str, now: float) -> list[Action]:
         state="starting",
         reason=f"attempt {number} on node {node}",
         attempt=number,
-        attempts=(*run.status.attempts, Attempt(number=number, node=node, started_at=now)),
+        attempts=(*run.status.attempts[-ATTEMPTS_KEPT:], Attempt(number=number, node=node, started_at=now)),
         node=node,
         address=None,
     )
