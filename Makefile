@@ -1,6 +1,7 @@
 # make install   the environment in .venv, from pinned versions
 # make demo      the whole story on real data in about a minute
 # make test      everything that must hold before a change lands
+# make examples  the text examples, trained on their real data (minutes; skipped where the data is not there)
 # make bench     the measurements, quick form
 
 PYTHON ?= python3
@@ -14,7 +15,7 @@ export OMP_WAIT_POLICY ?= PASSIVE
 export HF_HUB_OFFLINE  ?= 1
 export TOKENIZERS_PARALLELISM ?= false
 
-.PHONY: install demo test lint types floors tests bench clean
+.PHONY: install demo test lint types floors tests examples bench clean
 
 install: $(VENV)/.installed
 
@@ -41,7 +42,10 @@ floors: install
 
 # Each file stays on one worker, so that tests which share a running hall share one.
 tests: install
-	$(BIN)/pytest --numprocesses $(JOBS) --dist loadfile
+	$(BIN)/pytest --numprocesses $(JOBS) --dist loadfile -m 'not slow'
+
+examples: install
+	OMP_NUM_THREADS=2 $(BIN)/pytest -m slow tests/unit/stages/test_examples.py
 
 bench: install
 	for file in bench/*.py; do $(BIN)/python $$file --quick || exit 1; done

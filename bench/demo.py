@@ -41,7 +41,9 @@ def demo() -> dict[str, Any]:
     command = [*HALL, "demo", "-o", "json"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=LONGEST_S, check=True)
     told = json.loads(done.stdout.splitlines()[-1])
-    return {name: told[name] for name in ("demo_s", "accuracy", "requests", "failed", "recovery_s", "phases_s")}
+    return {
+        name: told[name] for name in ("demo_s", "accuracy", "requests", "failed", "recovery_s", "phases_s")
+    }
 
 
 def imports(times: int) -> dict[str, Any]:
