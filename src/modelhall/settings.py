@@ -68,28 +68,34 @@ def load(environment: Mapping[str, str] = os.environ, **given: Any) -> Settings:
     chosen = {name: value for name, value in given.items() if value is not None}
     home = Path(chosen.pop("home", None) or environment.get(f"{PREFIX}HOME") or Path.home() / ".modelhall")
     home = home.expanduser().absolute()
-    known = Settings.model_fields
-    values = _from_file(home / "hall.toml")
-    for name in known:
-        if f"{PREFIX}{name.upper()}" in environment and name not in ("home", "environment"):
-            values[name] = environment[f"{PREFIX}{name.upper()}"]
+    in_file = _from_file(home / "hall.toml")
+    in_environment = {
+        name: environment[variable]
+        for name in Settings.model_fields
+        if name not in ("home", "environment") and (variable := f"{PREFIX}{name.upper()}") in environment
+    }
     passed = {name: environment[name] for name in PASSED_ON if name in environment}
+    said = {**in_file, **in_environment, **chosen}
     try:
-        return Settings.model_validate({**values, **chosen, "home": home, "environment": passed})
+        return Settings.model_validate({**said, "home": home, "environment": passed})
     except ValidationError as error:
         mistake = error.errors()[0]
         name = str(mistake["loc"][0])
+        from_file = name in in_file and name not in in_environment and name not in chosen
+        file = str(home / "hall.toml") if from_file else None
         if mistake["type"] == "extra_forbidden":
             raise Rejected(
-                f"no setting {name!r}; {did_you_mean(name, known)}", file=str(home / "hall.toml")
+                f"no setting {name!r}; {did_you_mean(name, Settings.model_fields)}", file=file
             ) from None
-        raise Rejected(f"{mistake['msg']}, not {mistake['input']!r}", field=name) from None
+        raise Rejected(f"{mistake['msg']}, not {mistake['input']!r}", field=name, file=file) from None
 
 
 def _from_file(path: Path) -> dict[str, Any]:
     try:
         return tomllib.loads(path.read_text())
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return {}
+    except OSError as error:
+        raise Rejected(f"cannot be read: {error.strerror}", file=str(path)) from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise Rejected(f"not TOML: {error}", file=str(path)) from None

@@ -320,9 +320,6 @@ def test_a_port_in_use_is_named(tmp_path: Path, option: str) -> None:
     assert not (tmp_path / "home" / "hall.json").exists()
 
 
-@pytest.mark.xfail(
-    strict=True, reason="settings.py reads hall.toml there and takes ENOTDIR for a bug of its own"
-)
 def test_a_home_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     line = verdict(said(["up", "--home", str(tmp_path / "file" / "home")]))

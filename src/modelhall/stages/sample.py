@@ -17,6 +17,7 @@ import polars as pl
 from modelhall.core import plugins
 from modelhall.core.errors import HallError, NotFound
 from modelhall.core.kinds import Problem
+from modelhall.core.kinds.dataset import SPLITS
 
 
 def sample(blobs: str, artifact: str, split: str, limit: int) -> list[dict[str, Any]]:
@@ -25,7 +26,7 @@ def sample(blobs: str, artifact: str, split: str, limit: int) -> list[dict[str, 
         place = Path(folder) / "data"
         plugins.load_for_url("blobs", blobs).open_blobs(blobs).get_folder(artifact, place)
         file = place / f"{split}.parquet"
-        if not file.exists():
+        if split not in SPLITS or not file.exists():
             there = sorted(found.stem for found in place.glob("*.parquet"))
             raise NotFound(f"no split {split!r}; there is: {', '.join(there)}", field="split")
         rows = pl.scan_parquet(file).head(limit).collect().to_dicts()
