@@ -22,7 +22,7 @@ _WAITING_BATCHES = 16
 
 
 class Done(NamedTuple):
-    """An answer, and the request's share of the seconds its batch was computed."""
+    """An answer, and the request's share of the processor seconds its batch took."""
 
     outputs: list[Tensor]
     compute_s: float
@@ -107,15 +107,16 @@ class Batcher:
             return batch
 
     def _compute(self, batch: Sequence[_Waiting]) -> None:
-        begun = time.perf_counter()
+        # A request pays for the work, which is processor time; how long one waits is time that passes.
+        begun, begun_cpu_s = time.perf_counter(), time.process_time()
         answers: Sequence[Answer]
         try:
             answers = self._answer([item.request for item in batch])
         except Exception:  # noqa: BLE001 - one bad batch must not end the replica; its callers are told
             traceback.print_exc()
             answers = [Broken("the replica failed to compute an answer; its log says why")] * len(batch)
-        compute_s = time.perf_counter() - begun
-        self._batch_s = 0.8 * self._batch_s + 0.2 * compute_s
+        compute_s = time.process_time() - begun_cpu_s
+        self._batch_s = 0.8 * self._batch_s + 0.2 * (time.perf_counter() - begun)
         total = sum(item.rows for item in batch)
         self.on_batch(total, compute_s)
         for item, answer in zip(batch, answers, strict=True):
