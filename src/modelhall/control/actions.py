@@ -17,10 +17,9 @@ class Create:
 
 @dataclass(frozen=True, kw_only=True)
 class Update:
-    """Replace a resource by this newer state of it; `spec` when its document changed as well."""
+    """Replace a resource by this newer state of it. Its document stays: only people change those."""
 
     resource: AnyResource
-    spec: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)

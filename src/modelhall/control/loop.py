@@ -205,10 +205,8 @@ class Loop:
                     if self.view.get(document.key)
                     else Put(resource=new_resource(document, self._new_uid(), now))
                 )
-            case Update(resource=resource, spec=spec):
-                generation = resource.generation + spec
-                stamped = resource.model_copy(update={"updated_at": now, "generation": generation})
-                return Put(resource=stamped)
+            case Update(resource=resource):
+                return Put(resource=resource.model_copy(update={"updated_at": now}))
             case Remove(resource=resource):
                 return Delete(key=resource.key, revision=resource.revision)
             case Note(key=key, name=name, message=message):

@@ -51,10 +51,6 @@ class View:
         """The runs of a project whose result has the address `stage_key`, whoever they were made for."""
         return [self._resources[key] for key in sorted(self._computing[project, stage_key])]
 
-    def referrers(self, key: Key) -> set[Key]:
-        """The resources whose documents name `key`."""
-        return set(self._referrers[key])
-
     def result(self, project: str, stage_key: str) -> Result | None:
         """What was computed for this stage key, if it was."""
         resource = self._resources.get(Key("result", project, result_name(stage_key)))
