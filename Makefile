@@ -2,6 +2,7 @@
 # make demo      the whole story on real data in about a minute
 # make test      everything that must hold before a change lands
 # make examples  the text examples, trained on their real data (minutes; skipped where the data is not there)
+# make torture   kills, power cuts, full disks and simulated faults, the long forms (about an hour; power cuts as root)
 # make bench     the measurements, quick form
 
 PYTHON ?= python3
@@ -15,7 +16,7 @@ export OMP_WAIT_POLICY ?= PASSIVE
 export HF_HUB_OFFLINE  ?= 1
 export TOKENIZERS_PARALLELISM ?= false
 
-.PHONY: install demo test lint types floors tests examples bench clean
+.PHONY: install demo test lint types floors tests examples torture bench clean
 
 install: $(VENV)/.installed
 
@@ -46,6 +47,9 @@ tests: install
 
 examples: install
 	OMP_NUM_THREADS=2 $(BIN)/pytest -m slow tests/unit/stages/test_examples.py
+
+torture: install
+	MODELHALL_TORTURE=1 $(BIN)/pytest --numprocesses $(JOBS) --dist loadfile --timeout 3000 tests/torture tests/scenario
 
 bench: install
 	for file in bench/*.py; do $(BIN)/python $$file --quick || exit 1; done

@@ -41,6 +41,7 @@ class Settings(Frozen):
     )
     gateway_port: int = Field(default=7080, ge=0, le=65535, description="Gateway; 0 takes a free one.")
     schedule: str = Field(default="first-fit", description="A file in modelhall/policy/schedule.")
+    store: str = Field(default="", description="URL of the store; a SQLite file in the home if not given.")
     settle_s: float = Field(default=5.0, gt=0, description="Seconds between entries in the ledger.")
 
     currency: str = Field(default="EUR", pattern=r"^[A-Z]{3}$", description="ISO 4217 code of the prices.")
@@ -56,11 +57,22 @@ class Settings(Frozen):
     )
 
     environment: dict[str, str] = Field(default_factory=dict, description="Passed on to programs.")
+    failpoints: str = Field(default="", description="Where to die, for tests: see `core.failpoints`.")
 
     @property
     def blobs(self) -> str:
         """URL of the blobs."""
         return f"folder://{self.home / 'blobs'}"
+
+    @property
+    def store_url(self) -> str:
+        """URL of the store."""
+        return self.store or f"sqlite://{self.home / 'hall.db'}"
+
+    @property
+    def is_alone(self) -> bool:
+        """Whether the lock of the home keeps every other control plane from the store."""
+        return self.store_url.startswith("sqlite:")
 
 
 def load(environment: Mapping[str, str] = os.environ, **given: Any) -> Settings:

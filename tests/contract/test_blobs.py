@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import multiprocessing
 import os
 from pathlib import Path
@@ -10,7 +11,7 @@ import pytest
 
 from modelhall.adapters.blobs import open_blobs
 from modelhall.core import plugins
-from modelhall.core.errors import Broken, NotFound, Rejected
+from modelhall.core.errors import Broken, Full, NotFound, Rejected
 from modelhall.core.ports.blobs import Blobs
 
 URLS = {"folder": "folder://{folder}/blobs"}
@@ -146,3 +147,64 @@ def test_a_link_is_not_stored(folder: Path, tmp_path: Path) -> None:
 def test_a_url_nobody_serves_is_rejected(url: str) -> None:
     with pytest.raises(Rejected):
         open_blobs(url)
+
+
+def test_everything_that_is_stored_is_listed_with_its_size(blobs: Blobs, folder: Path) -> None:
+    digest = blobs.put_folder(folder)
+    listed = {blob.digest: blob.size_bytes for blob in blobs.all()}
+    assert {digest, *blobs.files_of(digest)} == listed.keys()
+    assert sorted(listed.values())[0] == 4
+    for name, size_bytes in listed.items():
+        with blobs.open(name) as file:
+            assert len(file.read()) == size_bytes
+
+
+def test_a_content_that_is_put_by_itself_is_there_under_its_digest(blobs: Blobs) -> None:
+    digest = blobs.put([b"one", b"two"])
+    blobs.verify(digest)
+    assert [(blob.digest, blob.size_bytes) for blob in blobs.all()] == [(digest, 6)]
+
+
+def test_what_is_not_there_or_no_folder_is_told_as_such(blobs: Blobs) -> None:
+    for ask in (blobs.open, blobs.verify, blobs.files_of, blobs.quarantine):
+        with pytest.raises(NotFound):
+            ask("0" * 64)
+    for content in (b"no JSON", b"[]", b'{"files": [{"path": 1}]}'):
+        with pytest.raises(Broken, match="no list"):
+            blobs.files_of(blobs.put([content]))
+
+
+def test_what_was_put_aside_is_gone_without_being_its_readers_mistake_until_it_is_put_again(
+    blobs: Blobs, folder: Path, tmp_path: Path
+) -> None:
+    digest = blobs.put_folder(folder)
+    part = blobs.files_of(digest)[0]
+    blobs.quarantine(part)
+    assert part not in {blob.digest for blob in blobs.all()}
+    with pytest.raises(Broken, match="put aside"):
+        blobs.get_folder(digest, tmp_path / "got")
+    assert blobs.put_folder(folder) == digest
+    blobs.get_folder(digest, tmp_path / "got")
+    assert content(tmp_path / "got") == content(folder)
+
+
+def test_a_content_that_has_changed_is_found(folder: Path, tmp_path: Path) -> None:
+    blobs = open_blobs(f"folder://{tmp_path}/blobs")
+    digest = blobs.put([b"content"])
+    path = next((tmp_path / "blobs").rglob(digest))
+    path.chmod(0o644)
+    path.write_bytes(b"Content")
+    with pytest.raises(Broken, match=digest):
+        blobs.verify(digest)
+
+
+def test_a_disk_without_room_is_full_and_nothing_is_left_of_the_try(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_room(descriptor: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", no_room)
+    with pytest.raises(Full):
+        open_blobs(f"folder://{tmp_path}/blobs").put([b"content"])
+    assert [path for path in (tmp_path / "blobs").rglob("*") if path.is_file()] == []

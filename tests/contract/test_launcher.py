@@ -22,7 +22,8 @@ from modelhall.adapters.launcher import supervisor
 from modelhall.adapters.launcher.process import ProcessLauncher
 from modelhall.adapters.launcher.virtual import Script, VirtualLauncher
 from modelhall.core import files
-from modelhall.core.ports.launcher import AttemptId, Launch, Launcher, NodeReport, Observation
+from modelhall.core.errors import Stale
+from modelhall.core.ports.launcher import AttemptId, Launch, Launcher, LogPart, NodeReport, Observation
 from modelhall.twin.clock import VirtualClock
 
 PATIENCE_S = 60.0
@@ -77,6 +78,8 @@ class Processes:
                 pid = _pid_in(folder / name)
                 if pid is not None and psutil.pid_exists(pid):
                     os.kill(pid, signal.SIGKILL)
+        for run in self.folder.glob("runs/*/"):
+            asyncio.run(self.launcher.forget(run.name))
 
 
 class Virtual:
@@ -118,7 +121,10 @@ RIGS: dict[str, Callable[[Path], Processes | Virtual]] = {"process": Processes, 
 
 
 def test_every_launcher_there_is_is_tested() -> None:
-    found = {module.name for module in pkgutil.iter_modules(launchers.__path__)} - {"supervisor"}
+    found = {module.name for module in pkgutil.iter_modules(launchers.__path__)} - {
+        "supervisor",
+        "supervision",
+    }
     assert found == RIGS.keys()
 
 
@@ -147,6 +153,10 @@ def launch(rig: Processes | Virtual, does: str, run: str = "r", number: int = 1,
 
 async def observe(launcher: Launcher, id: AttemptId) -> Observation:
     return (await launcher.observe([id]))[id]
+
+
+async def log(launcher: Launcher, id: AttemptId, offset: int = 0, limit: int = 65536) -> bytes:
+    return (await launcher.log(id, offset, limit)).data
 
 
 async def ended(rig: Processes | Virtual, id: AttemptId) -> Observation:
@@ -251,6 +261,60 @@ def test_a_stopped_program_ends(rig: Processes | Virtual) -> None:
     play(story())
 
 
+@pytest.mark.parametrize("does", ["stays", "ends"])
+def test_an_attempt_that_runs_too_long_is_ended_and_one_that_does_not_is_left_alone(
+    rig: Processes | Virtual, does: str
+) -> None:
+    async def story() -> None:
+        await rig.launcher.start(asked := launch(rig, does, timeout_s=0.5 if does == "stays" else 1000.0))
+        seen = await ended(rig, asked.id)
+        assert seen.exit is not None
+        how = (seen.exit.timed_out, seen.exit.signal, seen.exit.code, seen.exit.stopped)
+        assert how == {"stays": (True, signal.SIGTERM, None, False), "ends": (False, None, 3, False)}[does]
+
+    play(story())
+
+
+def test_once_a_new_control_plane_leads_the_one_before_starts_nothing_more(rig: Processes | Virtual) -> None:
+    async def story() -> None:
+        old, new = rig.launcher, rig.again()
+        await old.fence(1)
+        await old.start(launch(rig, "ends", run="before", epoch=1))
+        await new.fence(2)
+        for asked in (launch(rig, "ends", epoch=1), launch(rig, "ends", epoch=0)):
+            with pytest.raises(Stale):
+                await old.start(asked)
+        with pytest.raises(Stale):
+            await old.fence(1)
+        assert (await observe(new, AttemptId("r", 1))).alive is None
+        assert (await ended(rig, AttemptId("before", 1))).exit is not None, "what ran goes on"
+        await new.fence(2)
+        await new.start(asked := launch(rig, "ends", epoch=2))
+        await ended(rig, asked.id)
+        assert rig.starts() == 1
+
+    play(story())
+
+
+def test_the_fence_holds_for_halls_that_start_later(rig: Processes | Virtual) -> None:
+    async def story() -> None:
+        await rig.launcher.fence(7)
+        with pytest.raises(Stale):
+            await rig.again().start(launch(rig, "ends", epoch=6))
+
+    play(story())
+
+
+def test_reading_a_log_past_its_end_gives_nothing_from_where_it_was_asked(rig: Processes | Virtual) -> None:
+    async def story() -> None:
+        await rig.launcher.start(asked := launch(rig, "ends"))
+        await ended(rig, asked.id)
+        for id in (asked.id, AttemptId("none", 1)):
+            assert await rig.launcher.log(id, 10**12) == LogPart(offset=10**12, data=b"")
+
+    play(story())
+
+
 def test_stopping_right_after_the_start_stops_it_too(rig: Processes | Virtual) -> None:
     async def story() -> None:
         await rig.launcher.start(asked := launch(rig, "stays"))
@@ -283,7 +347,7 @@ def test_of_a_forgotten_run_nothing_is_known_and_others_are(rig: Processes | Vir
         await rig.launcher.forget("none")
         assert (await observe(rig.launcher, AttemptId("r", 1))).alive is None
         assert (await observe(rig.launcher, AttemptId("other", 1))).alive is False
-        assert await rig.launcher.log(AttemptId("r", 1), 0) == b""
+        assert await log(rig.launcher, AttemptId("r", 1), 0) == b""
 
     play(story())
 
@@ -304,15 +368,15 @@ def test_the_log_is_read_from_any_offset_also_while_it_grows(processes: Processe
         await processes.launcher.start(asked := launch(processes, does))
 
         async def has_two() -> bool:
-            return b"two" in await processes.launcher.log(asked.id, 0)
+            return b"two" in await log(processes.launcher, asked.id, 0)
 
         await processes.until(has_two)
-        assert await processes.launcher.log(asked.id, 4) == b"two\n"
+        assert await log(processes.launcher, asked.id, 4) == b"two\n"
         (processes.work(asked.id) / "go").touch()
         await ended(processes, asked.id)
-        assert await processes.launcher.log(asked.id, 8) == "é three".encode()
-        assert await processes.launcher.log(asked.id, 0, limit=3) == b"one"
-        assert await processes.launcher.log(asked.id, 10_000) == b""
+        assert await log(processes.launcher, asked.id, 8) == "é three".encode()
+        assert await log(processes.launcher, asked.id, 0, 3) == b"one"
+        assert await log(processes.launcher, asked.id, 10_000) == b""
 
     play(story())
 
@@ -336,7 +400,7 @@ def test_a_program_has_its_grace_and_then_its_whole_group_is_killed(processes: P
         seen = await ended(processes, gentle.id)
         assert seen.exit is not None
         assert seen.exit.code == 7
-        assert b"bye\n" in await processes.launcher.log(gentle.id, 0)
+        assert b"bye\n" in await log(processes.launcher, gentle.id, 0)
         seen = await ended(processes, deaf.id)
         assert seen.exit is not None
         assert seen.exit.signal == signal.SIGKILL
@@ -384,7 +448,11 @@ def test_a_hall_that_starts_again_takes_up_what_is_running(processes: Processes)
         await started(processes, asked.id)
         processes.launcher = processes.again()
         assert (await observe(processes.launcher, asked.id)).alive is True
-        assert await processes.launcher.log(asked.id, 0) == b"hello\n"
+
+        async def has_hello() -> bool:
+            return await log(processes.launcher, asked.id, 0) == b"hello\n"
+
+        await processes.until(has_hello)
         await processes.launcher.stop(asked.id, grace_s=1000)
         assert (await ended(processes, asked.id)).exit is not None
 
@@ -422,28 +490,7 @@ def test_a_program_that_cannot_start_is_over_at_once_and_its_user_is_told(
         problem = seen.result["problem"]
         assert (problem["who"], problem["field"]) == ("caller", "command")
         assert "cannot start" in problem["message"]
-        assert b"cannot start" in await processes.launcher.log(asked.id, 0)
-
-    play(story())
-
-
-def test_a_run_that_takes_more_memory_than_it_asked_for_ends_alone(processes: Processes) -> None:
-    async def story() -> None:
-        greedy = launch(
-            processes,
-            "",
-            run="greedy",
-            argv=("python", "-c", "x = bytearray(2**30)"),
-            memory_bytes=256 * 2**20,
-        )
-        modest = launch(processes, "stays", run="modest", memory_bytes=256 * 2**20)
-        for asked in (modest, greedy):
-            await processes.launcher.start(asked)
-        seen = await ended(processes, greedy.id)
-        assert seen.exit is not None
-        assert seen.exit.code != 0
-        assert b"MemoryError" in await processes.launcher.log(greedy.id, 0)
-        assert (await observe(processes.launcher, modest.id)).alive is True
+        assert b"cannot start" in await log(processes.launcher, asked.id, 0)
 
     play(story())
 
@@ -456,10 +503,10 @@ def test_a_program_sees_nothing_of_the_halls_own_environment(
     async def story() -> None:
         await processes.launcher.start(asked := launch(processes, "env; cat /proc/$PPID/environ", threads=3))
         await ended(processes, asked.id)
-        log = await processes.launcher.log(asked.id, 0)
-        assert b"xyzzy" not in log
-        assert b"OMP_NUM_THREADS=3" in log
-        assert b"MODELHALL_RUN=r" in log
+        output = await log(processes.launcher, asked.id, 0)
+        assert b"xyzzy" not in output
+        assert b"OMP_NUM_THREADS=3" in output
+        assert b"MODELHALL_RUN=r" in output
         assert not any(
             b"xyzzy" in path.read_bytes() for path in processes.work(asked.id).iterdir() if path.is_file()
         )

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
-from collections.abc import Iterator
+import socket
+import threading
+from collections.abc import Callable, Iterator
 
 import httpx
 import pytest
-from real_hall import SERVICE, RealHall, until
+from real_hall import SERVICE, RealHall, Said, said, until
 
 from modelhall import Hall
 from modelhall.core.errors import Conflict, Denied, Failed, NotFound, Rejected
-from modelhall.core.hallfile import parse
+from modelhall.core.hallfile import Declared, parse
 from modelhall.core.kinds import Key
 
 pytestmark = pytest.mark.e2e
@@ -48,7 +51,7 @@ def stranger(hall: RealHall) -> Iterator[httpx.Client]:
     ],
     ids=lambda value: repr(value)[:20],
 )  # fmt: skip
-def test_nothing_but_health_answers_without_the_token(
+def test_nothing_but_health_and_readiness_answers_without_the_token(
     api: httpx.Client, stranger: httpx.Client, header: str | None
 ) -> None:
     headers = {} if header is None else {"authorization": header}
@@ -62,8 +65,8 @@ def test_nothing_but_health_answers_without_the_token(
     asked += [("options", "/api/v1/apply"), ("get", "/api/v1/health/"), ("get", "/api/v1/health/../models")]
     for verb, path in asked:
         answer = stranger.request(verb, re.sub(r"{\w+}", "digits", path), headers=headers)
-        if path == "/api/v1/health":
-            assert (answer.status_code, answer.json()) == (200, {"status": "ok"})
+        if path in ("/api/v1/health", "/api/v1/ready"):
+            assert (answer.status_code, answer.json()["status"]) in ((200, "ok"), (200, "ready"))
         else:
             assert answer.status_code == 401, (verb, path)
             assert answer.headers["www-authenticate"]
@@ -243,7 +246,7 @@ def test_what_is_used_cannot_be_deleted_and_what_is_not_goes_away(hall: RealHall
     with httpx.Client(base_url=hall.addresses["address"], trust_env=False) as http:
         headers = {"authorization": f"Bearer {hall.token}"}
         path = "/api/v1/runs/r?project=tenant"
-        assert http.delete(path, headers=headers).json() == {"state": "removing"}
+        assert http.delete(path, headers=headers).json()["outcomes"][0]["change"] == "removing"
         until(lambda: http.get(path, headers=headers).status_code == 404, "the run's removal", every_s=0.1)
     with hall.client as client:
         client.delete("project", "tenant")
@@ -329,3 +332,108 @@ def test_the_client_raises_the_errors_of_the_hall(hall: RealHall) -> None:
         pytest.raises(Denied, match="does not know the token"),
     ):
         nobody.status()
+
+
+# What changes, and calls that are done once.
+
+
+def test_a_watch_goes_on_over_a_kill_of_the_hall_without_a_gap_or_a_repeat(
+    new_hall: Callable[[], RealHall],
+) -> None:
+    hall = new_hall()
+    with hall.client as client:
+        changes = client.watch("run", known=client.listing("run"))
+        client.apply(run_named("before"))
+        seen = [next(changes)]
+        hall.kill()
+        hall.up()
+        client.apply(run_named("after"))
+        states = {("after", "succeeded")}
+        while not states & {(c.key.name, c.resource.status.state) for c in seen if c.resource}:
+            seen.append(next(changes))
+        revisions = [change.revision for change in seen]
+        assert revisions == sorted(set(revisions))
+        assert {run.key.name for run in client.all("run")} == {change.key.name for change in seen}
+
+
+def test_a_change_whose_reply_is_lost_is_made_once(hall: RealHall) -> None:
+    with LosesReplies(hall.addresses["address"], replies=1) as between:
+        with Hall(between.address, token=hall.token) as client:
+            outcomes = client.apply(run_named("lost"))
+            # As it was answered when it was done: asked a second time, it would be unchanged.
+            assert [outcome["change"] for outcome in outcomes] == ["created"]
+        assert between.lost == 1
+    with hall.client as client:
+        events = client.events(Key("run", "default", "lost"))
+        assert [event["event"] for event in events].count("run.created") == 1
+        client.wait([Key("run", "default", "lost")], timeout_s=60)
+        client.delete("run", "lost")
+
+
+def test_a_run_is_found_by_its_label_and_its_secret_is_kept(hall: RealHall) -> None:
+    done = hall.command(
+        "run", "--name", "labelled", "--label", "team=vision", "--timeout", "60", "--retries", "1",
+        "--memory-gib", "0.5", "--cpus", "0", "--", "true",
+    )  # fmt: skip
+    assert done.code == 0, done.err
+    found = json.loads(hall.command("get", "runs", "-l", "team=vision", "--limit", "5", "-o", "json").out)
+    assert [(run["name"], run["timeout_s"], run["retries"]) for run in found] == [("labelled", 60.0, 1)]
+
+    def secret(*words: str, stdin: str = "") -> Said:
+        return said(["secret", *words, "--home", str(hall.home)], stdin=stdin)
+
+    assert secret("set", "word", stdin="very private\n").code == 0
+    assert (hall.home / "secrets/default/word").read_bytes() == b"very private"
+    listed = secret("list")
+    assert "word" in listed.out
+    assert "private" not in listed.out
+    assert secret("delete", "word").code == 0
+    assert secret("delete", "word").code == 2
+    hall.command("delete", "run", "labelled")
+
+
+def run_named(name: str) -> list[Declared]:
+    document = {"kind": "run", "name": name, "command": ["true"], "resources": {"cpus": 0}}
+    return parse(json.dumps(document), "x")
+
+
+class LosesReplies:
+    """A proxy on loopback that drops the first replies, when the hall has done what was asked."""
+
+    def __init__(self, target: str, *, replies: int) -> None:
+        host, _, port = target.removeprefix("http://").partition(":")
+        self._target = (host, int(port))
+        self._replies = replies
+        self.lost = 0
+        self._listening = socket.create_server(("127.0.0.1", 0))
+        self.address = f"http://127.0.0.1:{self._listening.getsockname()[1]}"
+
+    def __enter__(self) -> LosesReplies:
+        threading.Thread(target=self._accept, daemon=True).start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._listening.shutdown(socket.SHUT_RDWR)
+        self._listening.close()
+
+    def _accept(self) -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                caller, _ = self._listening.accept()
+                threading.Thread(target=self._carry, args=(caller,), daemon=True).start()
+
+    def _carry(self, caller: socket.socket) -> None:
+        with caller, socket.create_connection(self._target) as hall, contextlib.suppress(OSError):
+            threading.Thread(target=_pump, args=(caller, hall), daemon=True).start()
+            while reply := hall.recv(65536):
+                if self.lost < self._replies:
+                    self.lost += 1
+                    caller.shutdown(socket.SHUT_RDWR)
+                    return
+                caller.sendall(reply)
+
+
+def _pump(here: socket.socket, there: socket.socket) -> None:
+    with contextlib.suppress(OSError):
+        while data := here.recv(65536):
+            there.sendall(data)

@@ -106,7 +106,7 @@ def test_a_kill_between_commit_and_launch_neither_loses_nor_doubles_work(at: int
 
 
 @settings(max_examples=25, deadline=None)
-@given(st.integers(2, 50), st.booleans())
+@given(st.integers(3, 50), st.booleans())
 def test_a_kill_at_any_commit_neither_loses_nor_doubles_work(at: int, after: bool) -> None:
     plant = hall()
     plant.store = DyingStore(at, after=after)

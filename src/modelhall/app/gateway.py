@@ -15,7 +15,8 @@ from pathlib import Path
 import psutil
 import uvloop
 
-from modelhall.adapters.store.sqlite import SqliteStore
+from modelhall import settings
+from modelhall.adapters.store import open_store
 from modelhall.app.clock import SystemClock
 from modelhall.core import files
 from modelhall.core.errors import HallError
@@ -52,7 +53,7 @@ def find(home: Path) -> psutil.Process | None:
 
 async def _serve(home: Path, port: int) -> None:
     clock = SystemClock()
-    store = SqliteStore(home / "hall.db", writable=False)
+    store = open_store(settings.load(home=home).store_url, writable=False)
     journal = Journal(home / "usage", clock)
     gateway = Gateway(store=store, authenticate=authenticator_of(home), spend=journal.write, clock=clock)
 

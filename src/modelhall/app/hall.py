@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import json
 import logging
+import os
 import secrets
 import sys
 from collections.abc import Sequence
@@ -15,20 +16,27 @@ from typing import Any, get_args
 from modelhall.adapters.book.sqlite import open_book
 from modelhall.adapters.launcher.process import ProcessLauncher
 from modelhall.adapters.meter.cpu_time import CpuTimeMeter
+from modelhall.adapters.secrets.folder import FolderSecrets
 from modelhall.adapters.source import source_for
-from modelhall.adapters.store.sqlite import SqliteStore
+from modelhall.adapters.store import open_store
 from modelhall.app.clock import SystemClock
+from modelhall.app.feed import Feed
 from modelhall.control import declare, runs
+from modelhall.control.declare import Outcome
+from modelhall.control.idempotency import Once
+from modelhall.control.leadership import Leadership
 from modelhall.control.loop import Loop
 from modelhall.core import plugins
-from modelhall.core.errors import Broken, HallError, NotFound, NotNow, Rejected
+from modelhall.core.errors import Broken, HallError, NotFound, NotNow, Rejected, Stale
+from modelhall.core.failpoints import reach
 from modelhall.core.kinds import Document, Key
 from modelhall.core.kinds.run import ACTIVE
 from modelhall.core.ports.book import By
 from modelhall.ledger import bill, trace
+from modelhall.ledger.following import Following
 from modelhall.ledger.keeper import Keeper
 from modelhall.ledger.rates import Rates
-from modelhall.ledger.reading import Reading, readings_of
+from modelhall.ledger.reading import readings_of
 from modelhall.settings import Settings
 from modelhall.trust.tokens import Authenticator, authenticator_of, first_token
 
@@ -36,6 +44,7 @@ log = logging.getLogger(__name__)
 
 STOP_GRACE_S = 8.0
 RETRY_S = 1.0
+NOT_LEADING_S = 0.05
 SAMPLE = "modelhall.stages.sample"
 
 
@@ -51,9 +60,16 @@ class Hall:
         self.clock = SystemClock()
         self.token = first_token(home)
         self.authenticate: Authenticator = authenticator_of(home)
-        self.store = SqliteStore(home / "hall.db")
+        self.store = open_store(settings.store_url)
+        self.feed = Feed(self.store)
+        self.secrets = FolderSecrets(home / "secrets")
         self.launcher = ProcessLauncher(
-            home / "runs", blobs=settings.blobs, cache=home / "cache", environment=settings.environment
+            home / "runs",
+            blobs=settings.blobs,
+            cache=home / "cache",
+            environment=settings.environment,
+            secrets=self.secrets,
+            failpoints=settings.failpoints,
         )
         self.addresses = {"address": "", "gateway": ""}
         self._book = open_book(home)
@@ -63,33 +79,74 @@ class Hall:
             meter=CpuTimeMeter(busy_w=settings.busy_w, idle_w=settings.idle_w),
             rates=_rates(settings),
         )
+        self._settling = asyncio.Lock()
+        self._following = Following(self.store, self._book)
+        self._leadership = Leadership(
+            self.store, self.clock, f"{os.getpid()}-{_new_uid()}", alone=settings.is_alone
+        )
+        self._loop: Loop | None = None
         self._policy = plugins.load("schedule", settings.schedule, field="schedule").place
-        self._changed = asyncio.Event()
         self._started = self.clock.monotonic()
+        reach("hall.opened")
+
+    @property
+    def leads(self) -> bool:
+        """Whether this control plane is the one that acts."""
+        return self._leadership.epoch is not None
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether it acts on what is declared, having read what there is."""
+        return self.leads and self._loop is not None and self._loop.read_to is not None
+
+    async def stand(self) -> None:
+        """Lead when nobody else does, and stay the leader, for ever."""
+        while True:
+            try:
+                await asyncio.sleep(await self._leadership.step())
+            except HallError as error:
+                log.error("leadership.failed reason=%s", error)
+                await asyncio.sleep(RETRY_S)
 
     async def drive(self) -> None:
-        """Make the declared true, for ever. When the store or the launcher fails, start anew from the store."""
+        """While leading, make the declared true; for ever. When the store or the launcher fails, start anew from
+        the store."""
         while True:
-            loop = self._new_loop()
             try:
-                while True:
-                    await self._pause(await loop.step())
+                await self._lead()
+            except Stale as error:
+                self._leadership.lose(str(error))
             except (HallError, OSError) as error:
                 log.error("loop.failed reason=%s", error)
-                await self._pause(RETRY_S)
+                await asyncio.sleep(RETRY_S)
+            await asyncio.sleep(NOT_LEADING_S)
+
+    async def _lead(self) -> None:
+        epoch = self._leadership.epoch
+        if epoch is None:
+            return
+        await self.launcher.fence(epoch)
+        reach("hall.fenced")
+        loop = self._loop = self._new_loop(epoch)
+        while self._leadership.epoch == epoch:
+            wait_s = await loop.step()
+            assert loop.read_to is not None
+            await self.store.wait(loop.read_to, wait_s)
 
     async def keep_books(self) -> None:
-        """Enter what was used, every few seconds, for ever."""
+        """While leading, enter what was used, every few seconds; for ever."""
         while True:
             try:
-                await self._settle(fully=False)
+                if self.leads:
+                    await self._settle(fully=False)
             except (HallError, OSError) as error:
                 log.error("ledger.failed reason=%s", error)
             await asyncio.sleep(self.settings.settle_s)
 
     async def stop_runs(self) -> None:
         """End every attempt, and come back when all have ended. What was running goes on after the next start."""
-        active = [run for run in await self.store.all("run") if run.status.state in ACTIVE]
+        alive = await self.store.find("run", resting=False)
+        active = [run for run in alive if run.status.state in ACTIVE]
         ids = [runs.attempt_id(run) for run in active]
         for id in ids:
             await self.launcher.stop(id, STOP_GRACE_S)
@@ -100,32 +157,39 @@ class Hall:
             await asyncio.sleep(0.05)
 
     async def close(self) -> None:
-        await self._settle(fully=True)
-        await self._book.close()
-        await self.store.close()
+        """Enter what is still to be entered, let others lead, and close what is open, whatever fails on the way."""
+        async with contextlib.AsyncExitStack() as stack:
+            stack.push_async_callback(self.store.close)
+            stack.push_async_callback(self._book.close)
+            stack.push_async_callback(self._leadership.release)
+            if self.leads:
+                await self._settle(fully=True)
 
-    async def apply(self, documents: Sequence[Document], *, dry_run: bool = False) -> list[declare.Outcome]:
+    async def apply(
+        self, documents: Sequence[Document], *, dry_run: bool = False, once: Once | None = None
+    ) -> list[Outcome]:
         """Declare documents, all or none; raises `declare.Refusal`."""
-        outcomes = await declare.apply(
+        return await declare.apply(
             self.store,
             documents,
             fingerprint=fingerprint,
             new_uid=_new_uid,
             now=self.clock.now(),
             dry_run=dry_run,
+            once=once,
         )
-        self._changed.set()
-        return outcomes
 
-    async def delete(self, key: Key) -> None:
+    async def delete(self, key: Key, *, once: Once | None = None) -> list[Outcome]:
         """Have a resource removed; raises NotFound or Conflict."""
-        await declare.delete(self.store, key, self.clock.now())
-        self._changed.set()
+        users: list[Key] = []
+        if self.is_ready and self._loop is not None:
+            await self._loop.catch_up()
+            users = [user.key for user in self._loop.view.users_of(key)]
+        return await declare.delete(self.store, key, users=users, now=self.clock.now(), once=once)
 
-    async def cancel(self, key: Key) -> None:
+    async def cancel(self, key: Key, *, once: Once | None = None) -> list[Outcome]:
         """Have a run stop; raises NotFound."""
-        await declare.cancel(self.store, key, self.clock.now())
-        self._changed.set()
+        return await declare.cancel(self.store, key, now=self.clock.now(), once=once)
 
     async def rows(self, key: Key, split: str, limit: int) -> list[dict[str, Any]]:
         """The first rows of a split of a data set's current version; raises NotFound, or NotNow before there is
@@ -174,17 +238,19 @@ class Hall:
 
     async def status(self) -> dict[str, Any]:
         """What the hall is doing, in a few figures."""
-        found = await self.store.all("run")
+        alive = await self.store.find("run", resting=False)
         return {
             **self.addresses,
             "home": str(self.settings.home),
             "up_s": self.clock.monotonic() - self._started,
-            "runs": len(found),
-            "active": sum(run.status.state in ACTIVE for run in found),
-            "waiting": sum(run.status.state in ("waiting", "queued") for run in found),
+            "leads": self.leads,
+            "epoch": self._leadership.epoch,
+            "revision": await self.store.revision(),
+            "active": sum(run.status.state in ACTIVE for run in alive),
+            "waiting": sum(run.status.state in ("waiting", "queued") for run in alive),
         }
 
-    def _new_loop(self) -> Loop:
+    def _new_loop(self, epoch: int) -> Loop:
         return Loop(
             store=self.store,
             launcher=self.launcher,
@@ -192,23 +258,18 @@ class Hall:
             new_uid=_new_uid,
             fingerprint=fingerprint,
             policy=self._policy,
+            epoch=epoch,
         )
 
-    async def _pause(self, seconds: float) -> None:
-        """Wait so long, or until somebody changed something."""
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._changed.wait(), seconds)
-        self._changed.clear()
-
     async def _settle(self, *, fully: bool) -> None:
-        await self._keeper.settle(await self._readings(), self.clock.now(), fully=fully)
-
-    async def _readings(self) -> list[Reading]:
-        found = await self.store.all("run")
-        ids = [runs.attempt_id(run) for run in found if run.status.state in ACTIVE]
-        seen = await self.launcher.observe(ids)
-        now = self.clock.now()
-        return [reading for run in found for reading in readings_of(run, seen, now)]
+        async with self._settling:
+            found = await self._following.runs()
+            ids = [runs.attempt_id(run) for run in found if run.status.state in ACTIVE]
+            seen = await self.launcher.observe(ids)
+            now = self.clock.now()
+            readings = [reading for run in found for reading in readings_of(run, seen, now)]
+            await self._keeper.settle(readings, now, fully=fully)
+            await self._following.paid(self._keeper.is_paid)
 
 
 async def fingerprint(url: str) -> str:

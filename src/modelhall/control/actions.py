@@ -56,10 +56,10 @@ class Forget:
 
 @dataclass(frozen=True, kw_only=True)
 class Wake:
-    """Reconcile this resource again at an instant, whatever happens until then."""
+    """Reconcile this resource again so much later, whatever happens until then."""
 
     key: Key
-    at: float
+    after_s: float
 
 
 Action = Create | Update | Remove | Note | Start | Stop | Forget | Wake

@@ -44,6 +44,8 @@ def _check_project(
         raise Rejected(
             f"no project {document.project!r}; {did_you_mean(document.project, known)}", field="project"
         )
+    if key in stored and key not in declared and stored[key].deleting:
+        raise Rejected(f"{key} is being removed", field="project")
     if document.kind == "project" and document.project != DEFAULT_PROJECT:
         raise Rejected("a project is not inside another one", field="project")
 
@@ -57,6 +59,8 @@ def _check_references(
             raise Rejected(
                 f"no {target.kind} {target.name!r}; {did_you_mean(target.name, there)}", field=field
             )
+        if target not in declared and stored[target].deleting:
+            raise Rejected(f"{target} is being removed", field=field)
     graph = {key: list(references(found.document).values()) for key, found in stored.items()}
     graph |= {key: list(references(found).values()) for key, found in declared.items()}
     ring = find_cycle(graph)

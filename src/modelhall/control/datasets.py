@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from modelhall.control import work
-from modelhall.control.actions import Action, Note, Remove, Wake, update_status
+from modelhall.control.actions import Action, Note, Wake, update_status
 from modelhall.control.view import View
 from modelhall.control.work import Work
 from modelhall.core.errors import Rejected
@@ -19,6 +19,8 @@ from modelhall.core.references import DATASET_SCHEME
 
 LOOK_AGAIN_S = 30.0
 """How often a source is looked at for changes nobody told of."""
+LOOKS_PER_S = 100.0
+"""And not so often, where there are so many that it would come to more looks than this."""
 
 Fingerprint = Callable[[str], Awaitable[str]]
 """Source URL → a word that changes with its content; raises Rejected when there is nothing."""
@@ -34,6 +36,8 @@ class Facts:
     """The order, with other data sets by their artifacts."""
     prepare: Work | None
     runs: list[RunResource]
+    again_s: float = LOOK_AGAIN_S
+    """After how long to look again."""
 
 
 async def observe(resource: DatasetResource, view: View, fingerprint: Fingerprint) -> Facts:
@@ -53,16 +57,14 @@ async def observe(resource: DatasetResource, view: View, fingerprint: Fingerprin
     source = urls.get("all", urls)
     order = PrepareOrder.of(resource.document).model_copy(update={"source": source})
     key = key_of("prepare", order, sources=sources)
-    return Facts(
-        problem=None, order=order, prepare=work.look_up(view, resource.key, "prepare", key), runs=runs
-    )
+    prepare = await work.look_up(view, resource.key, "prepare", key)
+    again_s = max(LOOK_AGAIN_S, view.count("dataset") / LOOKS_PER_S)
+    return Facts(problem=None, order=order, prepare=prepare, runs=runs, again_s=again_s)
 
 
 def reconcile(resource: DatasetResource, facts: Facts, now: float) -> list[Action]:
     """Have the source prepared once for each content it has had."""
-    if resource.deleting:
-        return work.remove_all(facts.runs) or ([Remove(resource=resource)] if not facts.runs else [])
-    again = Wake(key=resource.key, at=now + LOOK_AGAIN_S)
+    again = Wake(key=resource.key, after_s=facts.again_s)
     if facts.waits:
         return update_status(resource, state="waiting", reason=facts.waits, problem=None)
     if facts.prepare is None or facts.order is None:

@@ -2,28 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Literal
+
+from pydantic import TypeAdapter
 
 from modelhall.control import admission
 from modelhall.control.datasets import Fingerprint
+from modelhall.control.idempotency import Once, commit_once
 from modelhall.control.loop import new_resource
 from modelhall.core.errors import Conflict, NotFound, Rejected
 from modelhall.core.kinds import KINDS, AnyResource, Document, Key
-from modelhall.core.kinds.base import Frozen
-from modelhall.core.ports.store import Event, Put, Store, Write
+from modelhall.core.kinds.base import DEFAULT_PROJECT, Frozen
+from modelhall.core.ports.store import Event, Need, Put, Store, Write
 from modelhall.core.references import references
 
-TRIES = 5
+NAMES_SHOWN = 1000
+"""Among how many names one is looked for that may have been meant."""
 
 
 class Outcome(Frozen):
-    """What applying one document did, or would do."""
+    """What a call did to one resource, or would do."""
 
     kind: str
     project: str
     name: str
-    change: Literal["created", "changed", "unchanged"]
+    change: Literal["created", "changed", "unchanged", "removing", "cancelling"]
+
+
+OUTCOMES = TypeAdapter(list[Outcome])
 
 
 class Refusal(Exception):
@@ -43,61 +50,105 @@ async def apply(
     new_uid: Callable[[], str],
     now: float,
     dry_run: bool = False,
+    once: Once | None = None,
 ) -> list[Outcome]:
     """Store `documents`, atomically. Raises Refusal for the first that cannot be; then nothing has changed."""
-    for _ in range(TRIES):
-        stored = {r.key: r for kind in KINDS if kind != "result" for r in await store.all(kind)}
+
+    async def plan() -> tuple[list[Write], list[Outcome]]:
+        stored = await _surroundings(store, documents)
         await _check_all(documents, stored, fingerprint)
         writes, outcomes = _plan(documents, stored, new_uid, now)
-        if dry_run or not writes:
-            return outcomes
-        try:
-            await store.commit(writes)
-        except Conflict:
-            continue
-        return outcomes
-    raise Conflict("others keep changing the same resources; try again")
+        # What is written rests on these, so they must not be on their way out by then.
+        unchanged = [document.key for document in documents if _is_so(document, stored)]
+        needs = [Need(key=key) for key in (*_named(documents), *unchanged) if key in stored]
+        return ([] if dry_run or not writes else [*needs, *writes]), outcomes
+
+    return await commit_once(store, plan, once=None if dry_run else once, answers=OUTCOMES, now=now)
 
 
-async def delete(store: Store, key: Key, now: float) -> None:
-    """Mark a resource for removal. Raises NotFound, Conflict while another one names it, and
-    Rejected for a kind that the hall keeps by itself."""
+async def delete(
+    store: Store, key: Key, *, users: Iterable[Key] = (), now: float, once: Once | None = None
+) -> list[Outcome]:
+    """Mark a resource for removal. `users` are those that may name it: what goes is held back by the loop while
+    somebody does, but it is kinder to say so at once.
+
+    Raises NotFound, Conflict while another one names it, and Rejected for a kind that the hall keeps by itself.
+    """
     if not KINDS[key.kind].declared:
         raise Rejected(
             f"a {key.kind} is not declared by anybody, so it cannot be removed either", field="kind"
         )
-    users = [r.key for kind in KINDS for r in await store.all(kind) if _names(r, key) and not r.deleting]
-    if users:
-        raise Conflict(f"{key} is used by {', '.join(map(str, users))}; delete that first")
-    if key.kind == "project" and await _is_inhabited(store, key.name):
-        raise Conflict(f"{key} is not empty; delete what is in it first")
-    event = Event(at=now, key=key, name=f"{key.kind}.deleting", message="asked to be removed")
-    await _change(store, key, lambda found: found.model_copy(update={"deleting": True}), event)
+
+    async def plan() -> tuple[list[Write], list[Outcome]]:
+        found = await _there(store, key)
+        if using := [user for user in users if await _uses(store, user, key)]:
+            raise Conflict(f"{key} is used by {', '.join(map(str, using))}; delete that first")
+        if key.kind == "project" and await _is_inhabited(store, key.name):
+            raise Conflict(f"{key} is not empty; delete what is in it first")
+        event = Event(at=now, key=key, name=f"{key.kind}.deleting", message="asked to be removed")
+        return [Put(resource=found.model_copy(update={"deleting": True})), event], [_outcome(key, "removing")]
+
+    return await commit_once(store, plan, once=once, answers=OUTCOMES, now=now)
 
 
-async def cancel(store: Store, key: Key, now: float) -> None:
+async def cancel(store: Store, key: Key, *, now: float, once: Once | None = None) -> list[Outcome]:
     """Have a run stop and not be started again. Raises NotFound."""
 
-    def cancelled(found: AnyResource) -> AnyResource:
+    async def plan() -> tuple[list[Write], list[Outcome]]:
+        found = await _there(store, key)
         document = found.document.model_copy(update={"cancelled": True})
-        return found.model_copy(update={"document": document, "generation": found.generation + 1})
+        cancelled = found.model_copy(update={"document": document, "generation": found.generation + 1})
+        event = Event(at=now, key=key, name="run.cancelling", message="asked to stop")
+        return [Put(resource=cancelled), event], [_outcome(key, "cancelling")]
 
-    event = Event(at=now, key=key, name="run.cancelling", message="asked to stop")
-    await _change(store, key, cancelled, event)
+    return await commit_once(store, plan, once=once, answers=OUTCOMES, now=now)
 
 
-async def _change(store: Store, key: Key, change: Callable[[AnyResource], AnyResource], event: Event) -> None:
-    """Replace the resource at `key` by `change` of it, again when somebody else was quicker."""
-    for _ in range(TRIES):
-        found = await store.get(key)
-        if found is None:
-            raise NotFound(f"no {key}")
-        try:
-            await store.commit([Put(resource=change(found)), event])
-        except Conflict:
+async def _there(store: Store, key: Key) -> AnyResource:
+    found = await store.get(key)
+    if found is None:
+        raise NotFound(f"no {key}")
+    return found
+
+
+async def _uses(store: Store, user: Key, key: Key) -> bool:
+    found = await store.get(user)
+    return found is not None and not found.deleting and key in references(found.document).values()
+
+
+async def _is_inhabited(store: Store, project: str) -> bool:
+    declared = [kind for kind in KINDS if KINDS[kind].declared]
+    return any([await store.find(kind, project, limit=1) for kind in declared])
+
+
+async def _surroundings(store: Store, documents: Sequence[Document]) -> dict[Key, AnyResource]:
+    """What is stored of `documents` and of all they name, directly or not; for a name that is not there, those
+    that are, so that one of them can be suggested."""
+    stored: dict[Key, AnyResource] = {}
+    declared = {document.key for document in documents}
+    looked: set[Key] = set()
+    to_look = [*declared, *_named(documents)]
+    while to_look:
+        key = to_look.pop()
+        if key in looked:
             continue
-        return
-    raise Conflict(f"{key} keeps changing; try again")
+        looked.add(key)
+        found = await store.get(key)
+        if found is not None:
+            stored[key] = found
+            to_look += references(found.document).values()
+        elif key not in declared:
+            near = await store.find(key.kind, key.project, limit=NAMES_SHOWN)
+            stored |= {resource.key: resource for resource in near}
+    return stored
+
+
+def _named(documents: Iterable[Document]) -> list[Key]:
+    """What `documents` name, their projects included, and do not declare themselves."""
+    found = {key for document in documents for key in references(document).values()}
+    found |= {Key("project", DEFAULT_PROJECT, document.project) for document in documents}
+    found -= {Key("project", DEFAULT_PROJECT, DEFAULT_PROJECT), *(document.key for document in documents)}
+    return sorted(found)
 
 
 async def _check_all(
@@ -128,24 +179,23 @@ def _plan(
         change: Literal["created", "changed", "unchanged"] = "created"
         if there is None:
             writes.append(Put(resource=new_resource(document, new_uid(), now)))
-        elif there.document == document:
+        elif _is_so(document, stored):
             change = "unchanged"
         else:
             change = "changed"
             update = {"document": document, "generation": there.generation + 1, "updated_at": now}
             writes.append(Put(resource=there.model_copy(update=update)))
-        outcomes.append(
-            Outcome(kind=document.kind, project=document.project, name=document.name, change=change)
-        )
+        outcomes.append(_outcome(document.key, change))
         if change != "unchanged":
             event = Event(at=now, key=document.key, name=f"{document.kind}.{change}", message="applied")
             writes.append(event)
     return writes, outcomes
 
 
-def _names(resource: AnyResource, key: Key) -> bool:
-    return key in references(resource.document).values()
+def _is_so(document: Document, stored: dict[Key, AnyResource]) -> bool:
+    there = stored.get(document.key)
+    return there is not None and there.document == document
 
 
-async def _is_inhabited(store: Store, project: str) -> bool:
-    return any([await store.all(kind, project) for kind in KINDS])
+def _outcome(key: Key, change: str) -> Outcome:
+    return Outcome.model_validate({**key._asdict(), "change": change})

@@ -2,16 +2,17 @@
 
 Level-triggered. The loop keeps nothing it could not read again: killed at any instant and started anew, it goes on
 from the store and from what the launcher sees. Reconcilers decide; only the loop touches store and launcher. It
-commits before it launches, so that a start is always on record, and a launcher starts an attempt once.
+commits before it launches, so that a start is always on record, and a launcher starts an attempt once. What it writes
+and launches carries its epoch, so that a loop that has been replaced without knowing it does nothing more.
 """
 
 from __future__ import annotations
 
-import heapq
 import logging
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
-from modelhall.control import datasets, models, nodes, projects, queue, runs, services
+from modelhall.control import datasets, models, nodes, queue, removal, runs, services
 from modelhall.control.actions import (
     Action,
     Create,
@@ -24,21 +25,24 @@ from modelhall.control.actions import (
     Wake,
 )
 from modelhall.control.view import View
-from modelhall.core.errors import Conflict
+from modelhall.control.wakeups import Wakeups
+from modelhall.core.errors import Conflict, Stale
+from modelhall.core.failpoints import reach
 from modelhall.core.kinds import KINDS, AnyResource, Document, Key
-from modelhall.core.kinds.run import ACTIVE
 from modelhall.core.ports.clock import Clock
 from modelhall.core.ports.launcher import AttemptId, Launcher, Observation
-from modelhall.core.ports.store import Change, Delete, Event, Put, Store, Write
+from modelhall.core.ports.store import Change, Delete, Event, Lead, Put, Store, Write
 
 log = logging.getLogger(__name__)
 
 OBSERVE_EVERY_S = 0.2
 NODES_EVERY_S = 2.0
-LOOK_AGAIN_S = 5.0
-"""When a resource whose reconciling failed is looked at again."""
-ROUNDS = 1000
-"""Most rounds of one step; more would mean reconcilers that undo each other."""
+SETTLED_PER_S = 200.0
+"""How many resources a second are looked at only because the loop has begun anew."""
+CONFLICT_S = 0.5
+"""When a resource somebody else has just written is looked at again, should the change itself not wake it."""
+SLICE = 200
+"""Most resources looked at in one step, so that whoever shares the processor with the loop gets a turn."""
 
 
 class Loop:
@@ -53,119 +57,139 @@ class Loop:
         new_uid: Callable[[], str],
         fingerprint: datasets.Fingerprint,
         policy: queue.Policy,
+        epoch: int,
     ) -> None:
-        self.view = View()
-        self._read_to = 0
+        self.view = View(store)
+        self.epoch = epoch
+        self.read_to: int | None = None
+        """The revision until which the store has been followed; None before the first step."""
         self._store = store
         self._launcher = launcher
         self._clock = clock
         self._new_uid = new_uid
         self._fingerprint = fingerprint
         self._policy = policy
-        self._due: dict[Key, None] = {}
-        self._alarms: list[tuple[float, Key]] = []
-        self._alarm_at: dict[Key, float] = {}
+        self._wakeups = Wakeups()
         self._seen: dict[AttemptId, Observation] = {}
-        self._observe_at = self._nodes_at = 0.0
+        self._heard_at: dict[str, float] = {}
+        self._observe_at = self._nodes_at = clock.monotonic()
         self._queue_changed = True
 
     async def step(self) -> float:
-        """Do all that can be done now; return how many seconds later, at the latest, to call again."""
-        await self._read_changes()
+        """Do what can be done now; return how many seconds later, at the latest, to call again.
+
+        Raises Stale when another control plane has taken over, and Gone when the store's history was cut short:
+        this loop is of no more use then.
+        """
+        await self.catch_up()
         await self._look_at_nodes()
         await self._look_at_attempts()
-        self._ring_alarms()
-        for _ in range(ROUNDS):
-            if not self._due and not self._queue_changed:
-                break
-            due, self._due = self._due, {}
-            for key in due:
-                await self._reconcile(key)
-            if self._queue_changed:
+        self._wakeups.ring(self._clock.monotonic())
+        for _ in range(SLICE):
+            if self._wakeups:
+                await self._reconcile(self._wakeups.next())
+            elif self._queue_changed:
                 self._queue_changed = False
                 await self._do(queue.schedule(self.view, self._policy, self._clock.now()))
-            await self._read_changes()
+            else:
+                break
         return self._wait_s()
 
-    def _wait_s(self) -> float:
-        now = self._clock.monotonic()
-        times = [self._nodes_at]
-        if any(run.status.state in ACTIVE for run in self.view.of_kind("run")):
-            times.append(self._observe_at)
-        wait_s = min(times) - now
-        if self._alarms:
-            wait_s = min(wait_s, self._alarms[0][0] - self._clock.now())
-        return max(0.0, wait_s)
-
-    async def _read_changes(self) -> None:
+    async def catch_up(self) -> None:
+        """Take in what has changed in the store."""
+        if self.read_to is None:
+            revision = await self.view.load()
+            # Somebody who asks what there is may have loaded it in the meantime: what changed since either began
+            # is read once more.
+            self.read_to = revision if self.read_to is None else min(revision, self.read_to)
+            reach("loop.loaded")
+            self._begin()
         # What is committed here is read again all the same: others may have written just before.
-        while changes := await self._store.changes(self._read_to):
+        while changes := await self._store.changes(self.read_to):
             for change in changes:
                 self._take_in(change)
-            self._read_to = changes[-1].revision
+            self.read_to = changes[-1].revision
+
+    def _begin(self) -> None:
+        """Look at everything: at once at what is on its way, and little by little at what is as declared."""
+        settled = 0
+        for resource in self.view.everything():
+            if _is_settled(resource):
+                settled += 1
+                self._wakeups.set_alarm(resource.key, self._clock.monotonic() + settled / SETTLED_PER_S)
+            else:
+                self._wakeups.wake(resource.key)
+
+    def _wait_s(self) -> float:
+        if self._queue_changed:
+            return 0.0
+        now = self._clock.monotonic()
+        look_at = self._nodes_at if self.view.is_idle else min(self._nodes_at, self._observe_at)
+        return max(0.0, min(look_at - now, self._wakeups.wait_s(now)))
 
     def _take_in(self, change: Change) -> None:
-        before = self.view.get(change.key)
+        before, after = self.view.get(change.key), change.resource
         if not self.view.apply(change):
             return
-        resource = change.resource or before
-        assert resource is not None
-        self._due.update(dict.fromkeys(self.view.concerned(resource)))
-        if change.key.kind == "node":
-            self._due.update(dict.fromkeys(nodes.concerned(self.view, change.key)))
-        if change.key.kind in ("run", "node", "project"):
+        self._wakeups.wake(*self.view.concerned(change.key, before, after))
+        if change.key.kind == "run":
+            self._queue_changed |= queue.standing(before) != queue.standing(after)
+        elif change.key.kind == "project":
             self._queue_changed = True
+        elif change.key.kind == "node" and nodes.standing(before) != nodes.standing(after):
+            self._queue_changed = True
+            self._wakeups.wake(*(run.key for run in self.view.active(change.key.name)))
 
     async def _look_at_nodes(self) -> None:
-        if self._clock.monotonic() >= self._nodes_at:
-            self._nodes_at = self._clock.monotonic() + NODES_EVERY_S
-            reports = await self._launcher.nodes()
-            # A node that has just been made is known by the second look.
-            for _ in range(2):
-                await self._do(nodes.reconcile(self.view, reports, self._clock.now()))
-                await self._read_changes()
+        now = self._clock.monotonic()
+        if now < self._nodes_at:
+            return
+        self._nodes_at = now + NODES_EVERY_S
+        reports = await self._launcher.nodes()
+        self._heard_at |= {report.name: now for report in reports if report.ready}
+        # A node that was known before this loop began is given the same time as one that has just been heard of.
+        silent_s = {
+            node.key.name: now - self._heard_at.setdefault(node.key.name, now)
+            for node in self.view.of_kind("node")
+        }
+        # A node that has just been made is known by the second look.
+        for _ in range(2):
+            await self._do(nodes.reconcile(self.view, reports, silent_s, self._clock.now()))
 
     async def _look_at_attempts(self) -> None:
         """Ask the launcher about the active attempts; whoever's changed has to be looked at."""
         if self._clock.monotonic() < self._observe_at:
             return
         self._observe_at = self._clock.monotonic() + OBSERVE_EVERY_S
-        active = {
-            runs.attempt_id(run): run.key for run in self.view.of_kind("run") if run.status.state in ACTIVE
-        }
+        active = {runs.attempt_id(run): run.key for run in self.view.active()}
         seen = await self._launcher.observe(list(active)) if active else {}
-        changed = [key for id, key in active.items() if seen[id] != self._seen.get(id)]
+        self._wakeups.wake(*(key for id, key in active.items() if seen[id] != self._seen.get(id)))
         self._seen = seen
-        self._due.update(dict.fromkeys(changed))
-
-    def _ring_alarms(self) -> None:
-        while self._alarms and self._alarms[0][0] <= self._clock.now():
-            at, key = heapq.heappop(self._alarms)
-            if self._alarm_at.get(key) == at:
-                del self._alarm_at[key]
-                self._due[key] = None
-
-    def _set_alarm(self, key: Key, at: float) -> None:
-        """Wake `key` at the earliest instant anybody asked for; one alarm each."""
-        if at < self._alarm_at.get(key, float("inf")):
-            self._alarm_at[key] = at
-            heapq.heappush(self._alarms, (at, key))
 
     async def _reconcile(self, key: Key) -> None:
         """Take the next step for one resource. Whatever goes wrong with it does not hold up the others."""
         resource = self.view.get(key)
         if resource is None:
+            self._wakeups.succeeded(key)
             return
         try:
             await self._do(await self._decide(resource))
+        except Stale:
+            raise
         except Exception:
             # A full disk, a store that is busy, or a bug of ours: all of them may be over at the next look.
-            log.exception("reconcile.failed resource=%s", key)
-            self._set_alarm(key, self._clock.now() + LOOK_AGAIN_S)
+            delay_s = self._wakeups.failed(key, self._clock.monotonic())
+            log.exception("reconcile.failed resource=%s again_in_s=%g", key, delay_s)
+        else:
+            self._wakeups.succeeded(key)
 
     async def _decide(self, resource: AnyResource) -> list[Action]:
-        now = self._clock.now()
-        match resource.key.kind:
+        now, kind = self._clock.now(), resource.key.kind
+        if kind == "run":
+            return runs.reconcile(resource, await runs.observe(resource, self.view, self._seen), now)
+        if resource.deleting:
+            return removal.reconcile(resource, await removal.observe(resource, self.view))
+        match kind:
             case "dataset":
                 seen = await datasets.observe(resource, self.view, self._fingerprint)
                 return datasets.reconcile(resource, seen, now)
@@ -173,38 +197,46 @@ class Loop:
                 return models.reconcile(resource, await models.observe(resource, self.view), now)
             case "service":
                 return services.reconcile(resource, await services.observe(resource, self.view), now)
-            case "run":
-                return runs.reconcile(resource, await runs.observe(resource, self.view, self._seen), now)
-            case "project":
-                return projects.reconcile(resource)
-            case _:
-                return []
+        return []
 
     async def _do(self, actions: Sequence[Action]) -> None:
-        """Commit what is to be stored, all or nothing; then act on the world."""
-        writes = [write for action in actions if (write := self._write(action)) is not None]
+        """End what is to end; commit what is to be stored, all or nothing; then begin what is to begin."""
+        # What ends an attempt comes first: once it is off the record, nobody would think of it again.
+        for action in actions:
+            if isinstance(action, Stop | Forget):
+                await self._act(action)
+                reach("loop.acted")
+        writes = [write for action in actions if (write := await self._write(action)) is not None]
         if writes:
+            reach("loop.decided")
             try:
-                stored = await self._store.commit(writes)
+                stored = await self._store.commit([Lead(epoch=self.epoch), *writes])
+            except Stale:
+                raise
             except Conflict:
                 # Somebody else wrote first. The change is on its way here and will be decided on anew.
-                self._due.update(dict.fromkeys(_keys(writes)))
-                self._queue_changed = True
+                await self.catch_up()
+                for key in filter(None, map(_key_of, writes)):
+                    self._wakeups.set_alarm(key, self._clock.monotonic() + CONFLICT_S)
                 return
+            reach("loop.committed")
+            for write in writes:
+                if isinstance(write, Delete):
+                    self._take_in(Change(revision=write.revision + 1, key=write.key, resource=None))
             for resource in stored:
                 self._take_in(Change(revision=resource.revision, key=resource.key, resource=resource))
         for action in actions:
-            await self._act(action)
+            if not isinstance(action, Stop | Forget):
+                await self._act(action)
+                reach("loop.acted")
 
-    def _write(self, action: Action) -> Write | None:
+    async def _write(self, action: Action) -> Write | None:
         now = self._clock.now()
         match action:
             case Create(document=document):
-                return (
-                    None
-                    if self.view.get(document.key)
-                    else Put(resource=new_resource(document, self._new_uid(), now))
-                )
+                if self.view.get(document.key) or await self._store.get(document.key):
+                    return None
+                return Put(resource=new_resource(document, self._new_uid(), now))
             case Update(resource=resource):
                 return Put(resource=resource.model_copy(update={"updated_at": now}))
             case Remove(resource=resource):
@@ -216,13 +248,15 @@ class Loop:
     async def _act(self, action: Action) -> None:
         match action:
             case Start(launch=launch):
-                await self._launcher.start(launch)
+                # What was seen of it before is no longer so, and must not pass for its end.
+                self._seen.pop(launch.id, None)
+                await self._launcher.start(replace(launch, epoch=self.epoch))
             case Stop(id=id, grace_s=grace_s):
                 await self._launcher.stop(id, grace_s)
             case Forget(run_uid=run_uid):
                 await self._launcher.forget(run_uid)
-            case Wake(key=key, at=at):
-                self._set_alarm(key, at)
+            case Wake(key=key, after_s=after_s):
+                self._wakeups.set_alarm(key, self._clock.monotonic() + after_s)
 
 
 def new_resource(document: Document, uid: str, now: float) -> AnyResource:
@@ -231,5 +265,13 @@ def new_resource(document: Document, uid: str, now: float) -> AnyResource:
     return kind.resource(document=document, status=kind.status(), uid=uid, created_at=now, updated_at=now)
 
 
-def _keys(writes: Sequence[Write]) -> list[Key]:
-    return [write.resource.key if isinstance(write, Put) else write.key for write in writes]
+def _is_settled(resource: AnyResource) -> bool:
+    """Whether it was as declared when it was looked at last."""
+    seen = resource.status.observed_generation == resource.generation
+    return seen and not resource.deleting and resource.status.state in ("ready", "refused")
+
+
+def _key_of(write: Write) -> Key | None:
+    if isinstance(write, Put):
+        return write.resource.key
+    return write.key if isinstance(write, Delete | Event) else None

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from modelhall.control import work
-from modelhall.control.actions import Action, Note, Remove, update_status
+from modelhall.control.actions import Action, Note, update_status
 from modelhall.control.datasets import version_of
 from modelhall.control.view import View
 from modelhall.control.work import Work
@@ -44,18 +44,16 @@ async def observe(resource: ModelResource, view: View) -> Facts:
         return Facts(waits=waits, data=None, train=None, evaluate=None, runs=runs)
     # Keyed by the data's version, not by its artifact: the version is what people see and pin.
     train_order = _train_order(resource.document, data)
-    train = work.look_up(view, resource.key, "train", key_of("train", train_order, data=data.id))
+    train = await work.look_up(view, resource.key, "train", key_of("train", train_order, data=data.id))
     evaluate = None
     if train.result is not None:
         order = _evaluate_order(resource.document, data, train.result.output)
-        evaluate = work.look_up(view, resource.key, "evaluate", key_of("evaluate", order))
+        evaluate = await work.look_up(view, resource.key, "evaluate", key_of("evaluate", order))
     return Facts(waits="", data=data, train=train, evaluate=evaluate, runs=runs)
 
 
 def reconcile(resource: ModelResource, facts: Facts, now: float) -> list[Action]:
     """Take the next step from data to an accepted version."""
-    if resource.deleting:
-        return work.remove_all(facts.runs) or ([Remove(resource=resource)] if not facts.runs else [])
     if facts.train is None or facts.data is None:
         return update_status(resource, state="waiting", reason=facts.waits, problem=None)
     wanted = {facts.train.key} | ({facts.evaluate.key} if facts.evaluate else set())

@@ -8,6 +8,7 @@ from modelhall.control.actions import Action, Note, Start, Update, update_status
 from modelhall.control.runs import launch_of
 from modelhall.control.view import View
 from modelhall.core.kinds import Key
+from modelhall.core.kinds.base import DEFAULT_PROJECT
 from modelhall.core.kinds.node import NodeResource
 from modelhall.core.kinds.run import ACTIVE, Attempt, RunResource
 from modelhall.policy.schedule import Asking, Hold, Placement, Room, Share
@@ -20,15 +21,14 @@ Policy = Callable[[Sequence[Asking], Sequence[Room], Mapping[str, Share]], list[
 
 def schedule(view: View, policy: Policy, now: float) -> list[Action]:
     """Decide on every queued run."""
-    runs: list[RunResource] = view.of_kind("run")
-    queued = {(run.key.project, run.key.name): run for run in runs if _waits_for_room(run)}
+    queued = {(run.key.project, run.key.name): run for run in view.queued() if _waits_for_room(run)}
     if not queued:
         return []
-    active = [run for run in runs if run.status.state in ACTIVE]
+    active = view.active()
     rooms = [_room(node, active) for node in view.of_kind("node") if node.status.state == "ready"]
     asking = [_asking(run) for run in queued.values()]
     actions: list[Action] = []
-    for decision in policy(asking, rooms, _shares(view, active)):
+    for decision in policy(asking, rooms, _shares(view, [*queued.values(), *active])):
         run = queued[decision.project, decision.run]
         if isinstance(decision, Placement):
             actions += _start(run, decision.node, now)
@@ -37,8 +37,16 @@ def schedule(view: View, policy: Policy, now: float) -> list[Action]:
     return actions
 
 
+def standing(run: RunResource | None) -> tuple[object, ...] | None:
+    """All of a run that a decision on the queue may depend on; when it changes, the queue is decided on anew."""
+    if run is None:
+        return None
+    holds = run.status.state in ACTIVE
+    return (holds and run.status.node, _waits_for_room(run) and run.document)
+
+
 def _waits_for_room(run: RunResource) -> bool:
-    return run.status.state == "queued" and not run.deleting and not run.document.cancelled
+    return bool(run.status.state == "queued" and not run.deleting and not run.document.cancelled)
 
 
 def _start(run: RunResource, node: str, now: float) -> list[Action]:
@@ -79,12 +87,15 @@ def _room(node: NodeResource, active: list[RunResource]) -> Room:
     )
 
 
-def _shares(view: View, active: list[RunResource]) -> dict[str, Share]:
+def _shares(view: View, runs: list[RunResource]) -> dict[str, Share]:
+    used: dict[str, float] = {run.key.project: 0.0 for run in runs}
+    for run in runs:
+        if run.status.state in ACTIVE:
+            used[run.key.project] += run.document.resources.cpus
     shares = {}
-    for name in {run.key.project for run in view.of_kind("run")}:
-        project = view.get(Key("project", "default", name))
-        used = sum(run.document.resources.cpus for run in active if run.key.project == name)
-        shares[name] = Share(used_cpus=used, most_cpus=project.document.quota.cpus if project else None)
+    for name, cpus in used.items():
+        project = view.get(Key("project", DEFAULT_PROJECT, name))
+        shares[name] = Share(used_cpus=cpus, most_cpus=project.document.quota.cpus if project else None)
     return shares
 
 

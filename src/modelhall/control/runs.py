@@ -30,6 +30,8 @@ from modelhall.core.program import PROGRAMS
 from modelhall.policy import restart
 
 GRACE_S = 10.0
+START_AGAIN_S = 1.0
+"""A start that has come to nothing, such as on a machine that is just going, is asked for again."""
 REPORT_EVERY_S = 1.0
 """Progress is written to the store at most this often."""
 
@@ -64,8 +66,10 @@ def reconcile(resource: RunResource, facts: Facts, now: float) -> list[Action]:
         return []
     if resource.document.cancelled:
         return _end(resource, "cancelled", "cancelled before it started")
-    if now < resource.status.not_before:
-        return [Wake(key=resource.key, at=resource.status.not_before)]
+    wait_s = resource.status.not_before - now
+    # Nobody is made to wait longer than the longest delay: that would be a clock which has been set back.
+    if 0 < wait_s <= restart.LONGEST_DELAY_S:
+        return [Wake(key=resource.key, after_s=wait_s)]
     return update_status(resource, state="queued") if state == "waiting" else []
 
 
@@ -89,6 +93,9 @@ def launch_of(resource: RunResource) -> Launch:
         cpus=asked.cpus,
         threads=asked.threads,
         memory_bytes=round(asked.memory_gib * 2**30) if asked.memory_gib else None,
+        timeout_s=document.timeout_s,
+        project=document.project,
+        secrets=document.secrets,
     )
 
 
@@ -97,18 +104,21 @@ def _active(resource: RunResource, facts: Facts, now: float) -> list[Action]:
     if seen is None:
         return []
     if not facts.node_ready:
-        return _ended(resource, Exit(ended_at=now), Problem(message="its node is lost", who="time"), now)
+        # It may still run there, cut off from here, and be found running when the node is back.
+        stop = Stop(id=attempt_id(resource), grace_s=GRACE_S)
+        problem = Problem(message="its node is lost", who="time")
+        return [stop, *_ended(resource, Exit(ended_at=now), problem, now)]
     if seen.alive is None:
         if resource.status.state == "starting" and not (resource.deleting or resource.document.cancelled):
-            return [Start(launch=launch_of(resource))]
+            again = Wake(key=resource.key, after_s=START_AGAIN_S)
+            return [Start(launch=launch_of(resource)), again]
         problem = Problem(message="the attempt is gone from its node", who="time")
         return _ended(resource, Exit(ended_at=now), problem, now)
     if not seen.alive:
         return _finished(resource, seen, now)
-    stop: list[Action] = []
-    if resource.deleting or resource.document.cancelled or not facts.owner_there:
-        stop = [Stop(id=attempt_id(resource), grace_s=GRACE_S)]
-    return [*stop, *_report(resource, seen, now)]
+    unwanted = resource.deleting or resource.document.cancelled or not facts.owner_there
+    stops = [Stop(id=attempt_id(resource), grace_s=GRACE_S)] if unwanted else []
+    return [*stops, *_report(resource, seen, now)]
 
 
 def _report(resource: RunResource, seen: Observation, now: float) -> list[Action]:
@@ -120,7 +130,7 @@ def _report(resource: RunResource, seen: Observation, now: float) -> list[Action
         news = news.model_copy(update={"problem": None})
     fresh = news.model_copy(update={"progress": seen.progress, "metrics": dict(seen.metrics)})
     if news == status and fresh != status and 0 <= now - resource.updated_at < REPORT_EVERY_S:
-        return [Wake(key=resource.key, at=resource.updated_at + REPORT_EVERY_S)]
+        return [Wake(key=resource.key, after_s=resource.updated_at + REPORT_EVERY_S - now)]
     changed = fresh if fresh != status else news
     if changed == status:
         return []
@@ -137,6 +147,8 @@ def _finished(resource: RunResource, seen: Observation, now: float) -> list[Acti
     result = dict(seen.result or {})
     if resource.document.cancelled or resource.deleting:
         return _end(resource, "cancelled", "cancelled", exit=seen.exit)
+    if overrun := _overrun(resource, seen.exit):
+        return _ended(resource, seen.exit, overrun, now)
     if seen.exit.stopped and "output" not in result:
         # Nobody asked for this run to end, so it was stopped with the whole hall: no failure, and not the end.
         return _again(resource, seen.exit, "stopped with the hall; goes on", now)
@@ -221,6 +233,28 @@ def _closed(status: RunStatus, exit: Exit) -> tuple[object, ...]:
     if not status.attempts:
         return ()
     return (*status.attempts[:-1], status.attempts[-1].model_copy(update={"exit": exit}))
+
+
+def _overrun(resource: RunResource, exit: Exit) -> Problem | None:
+    """What an attempt took more of than it asked for, which another attempt would take again."""
+    document: Run = resource.document
+    if exit.timed_out:
+        limit = _figure(document.timeout_s, "s")
+        message = f"ran longer than its {limit} and was ended; allow it more time, or give it less to do"
+        return Problem(message=message, who="caller", field="timeout_s")
+    if exit.out_of_memory:
+        limit = _figure(document.resources.memory_gib, "GiB")
+        peak = _figure(exit.peak_bytes / 2**30, "GiB")
+        message = (
+            f"used all of its {limit} of memory (peak {peak}); ask for more, or have it hold less at a time"
+        )
+        return Problem(message=message, who="caller", field="resources.memory_gib")
+    return None
+
+
+def _figure(value: float | None, unit: str) -> str:
+    """A limit in words; the document may have lost it since the attempt began."""
+    return "limit" if value is None else f"{value:.4g} {unit}"
 
 
 def _problem_of(resource: RunResource, exit: Exit) -> Problem:

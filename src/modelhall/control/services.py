@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from modelhall.control import work
-from modelhall.control.actions import Action, Create, Note, Remove, update_status
+from modelhall.control.actions import Action, Create, Note, update_status
 from modelhall.control.view import View
 from modelhall.core import digest
 from modelhall.core.kinds import Key, Problem, Run
@@ -29,19 +29,18 @@ class Facts:
     waits: str
     """Why there is none yet; empty when there is."""
     runs: list[RunResource]
+    """Its replicas, also those that are over: one that was replaced is cleared away."""
 
 
 async def observe(resource: ServiceResource, view: View) -> Facts:
     """Find the version to serve and the replicas there are."""
     name, pinned = split_reference(resource.document.model)
     version, waits = _version(view.get(Key("model", resource.key.project, name)), name, pinned)
-    return Facts(version=version, waits=waits, runs=view.runs_of(resource.key))
+    return Facts(version=version, waits=waits, runs=await view.all_runs_of(resource.key))
 
 
 def reconcile(resource: ServiceResource, facts: Facts, now: float) -> list[Action]:
     """Start, switch to and stop replicas, one step at a time."""
-    if resource.deleting:
-        return work.remove_all(facts.runs) or ([Remove(resource=resource)] if not facts.runs else [])
     replicas = tuple(_replica(run) for run in facts.runs if run.document.stage)
     if facts.version is None:
         return update_status(resource, state="waiting", reason=facts.waits, replicas=replicas, problem=None)
@@ -116,9 +115,14 @@ def _report(
 
 
 def _problem(runs: list[RunResource]) -> Problem | None:
-    """What keeps replicas from coming up, once one has failed for good or again and again."""
+    """What keeps replicas from coming up: one has failed for good or again and again, or somebody cancelled it."""
     failing = [run for run in runs if run.status.state == "failed" or run.status.failures >= 3]
-    return next((run.status.problem for run in failing if run.status.problem), None)
+    problem = next((run.status.problem for run in failing if run.status.problem), None)
+    cancelled = next((run.key.name for run in runs if run.status.state == "cancelled"), None)
+    if problem is None and cancelled is not None:
+        message = f"replica {cancelled} was cancelled; `hall delete run {cancelled}` has it made again"
+        return Problem(message=message, who="caller")
+    return problem
 
 
 def _replica(run: RunResource) -> Replica:

@@ -1,93 +1,178 @@
-"""The store's resources in memory, as the loop last saw them, with the ways the reconcilers look things up."""
+"""What the loop sees: in memory whatever is alive, as it last read it; what is at rest is asked of the store.
+
+Most of what a hall keeps is at rest (`core.kinds.rests`): finished runs, results. The loop starts and steps at a cost
+that depends on what is alive, however much lies behind it.
+"""
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Hashable, Iterable
 
-from modelhall.core.kinds import AnyResource, Key, Run
+from modelhall.core.kinds import KINDS, AnyResource, Key, Run, rests
+from modelhall.core.kinds.base import DEFAULT_PROJECT
 from modelhall.core.kinds.result import Result, result_name
-from modelhall.core.kinds.run import DONE, RunResource
-from modelhall.core.ports.store import Change
+from modelhall.core.kinds.run import ACTIVE, DONE, RunResource
+from modelhall.core.ports.store import Change, Store
 from modelhall.core.references import references
 
-COMPUTING = {"dataset": ("preparing",), "model": ("training", "evaluating")}
-"""The states in which a resource waits for a result, which another's run may bring."""
+PAGE = 500
 
 
 class View:
-    """A mirror fed by the store's changes. Lookups cost what they find, not what there is."""
+    """A mirror of what is alive, fed by the store's changes. Lookups cost what they find, not what there is."""
 
-    def __init__(self) -> None:
-        self._resources: dict[Key, AnyResource] = {}
-        self._kinds: dict[str, set[Key]] = defaultdict(set)
-        self._owned: dict[str, set[Key]] = defaultdict(set)
-        self._referrers: dict[Key, set[Key]] = defaultdict(set)
-        self._computing: dict[tuple[str, str], set[Key]] = defaultdict(set)
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._alive: dict[Key, AnyResource] = {}
+        self._index: dict[Hashable, set[Key]] = defaultdict(set)
+        self._awaited: dict[tuple[str, str], set[Key]] = defaultdict(set)
+
+    async def load(self) -> int:
+        """Read all that is alive; return the revision from which changes are to be followed."""
+        revision = await self._store.revision()
+        for kind in KINDS:
+            page = await self._store.find(kind, resting=False, limit=PAGE)
+            while page:
+                for resource in page:
+                    self.apply(Change(revision=resource.revision, key=resource.key, resource=resource))
+                after = page[-1].key if len(page) == PAGE else None
+                page = await self._store.find(kind, resting=False, after=after, limit=PAGE) if after else []
+        return revision
 
     def apply(self, change: Change) -> bool:
         """Take in one change; False when it was known already."""
-        before = self._resources.get(change.key)
+        before = self._alive.get(change.key)
         if before is not None:
             if before.revision >= change.revision:
                 return False
             self._unlink(before)
-        if change.resource is not None:
+        if change.resource is not None and not rests(change.resource):
             self._link(change.resource)
         return before is not None or change.resource is not None
 
     def get(self, key: Key) -> AnyResource | None:
-        return self._resources.get(key)
+        """What is at `key`, if it is alive. What people declare always is."""
+        return self._alive.get(key)
 
-    def of_kind(self, kind: str, project: str | None = None) -> list[AnyResource]:
-        keys = (key for key in self._kinds[kind] if project in (None, key.project))
-        return [self._resources[key] for key in sorted(keys)]
+    def everything(self) -> Iterable[AnyResource]:
+        """All that is alive."""
+        return list(self._alive.values())
+
+    def of_kind(self, kind: str) -> list[AnyResource]:
+        return self._find("kind", kind)
+
+    def count(self, kind: str) -> int:
+        """How many there are of a kind."""
+        return len(self._index.get(("kind", kind), ()))
+
+    def queued(self) -> list[RunResource]:
+        """The runs that wait to be started."""
+        return self._find("queued")
+
+    def active(self, node: str | None = None) -> list[RunResource]:
+        """The runs that have an attempt; of one node if it is given."""
+        return self._find("active") if node is None else self._find("on", node)
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether no run has an attempt."""
+        return not self._index.get("active")
 
     def runs_of(self, owner: Key) -> list[RunResource]:
-        """The runs made for `owner`, by name."""
-        return [self._resources[key] for key in sorted(self._owned[owner.path])]
+        """The unfinished runs made for `owner`, by name."""
+        return self._find("owned", owner.path)
+
+    async def all_runs_of(self, owner: Key) -> list[RunResource]:
+        """The runs made for `owner`, by name; also those that are over."""
+        found = {run.key: run for run in await self._store.find("run", owner=owner.path, resting=True)}
+        found |= {run.key: run for run in self.runs_of(owner)}
+        return [found[key] for key in sorted(found)]
+
+    async def run(self, key: Key) -> RunResource | None:
+        """One run, also when it is over."""
+        return self._alive.get(key) or await self._store.get(key)
 
     def runs_computing(self, project: str, stage_key: str) -> list[RunResource]:
-        """The runs of a project whose result has the address `stage_key`, whoever they were made for."""
-        return [self._resources[key] for key in sorted(self._computing[project, stage_key])]
+        """The unfinished runs of a project whose result has the address `stage_key`, whoever they were made for."""
+        return self._find("computing", project, stage_key)
 
-    def result(self, project: str, stage_key: str) -> Result | None:
+    async def result(self, project: str, stage_key: str) -> Result | None:
         """What was computed for this stage key, if it was."""
-        resource = self._resources.get(Key("result", project, result_name(stage_key)))
+        resource = await self._store.get(Key("result", project, result_name(stage_key)))
         return resource.document if resource else None
 
-    def concerned(self, resource: AnyResource) -> Iterable[Key]:
-        """Who has to look again when `resource` changes: itself, its owner, those who name it, and those who
-        may be waiting for the same result."""
-        yield resource.key
-        yield from self._referrers[resource.key]
+    def users_of(self, key: Key) -> list[AnyResource]:
+        """Those whose documents name `key`, and that are not being removed."""
+        return [user for user in self._find("names", key) if not user.deleting]
+
+    async def all_in(self, project: str) -> list[AnyResource]:
+        """Everything in a project, at rest or not."""
+        return [resource for kind in KINDS for resource in await self._store.find(kind, project)]
+
+    def await_result(self, who: Key, stage_key: str) -> None:
+        """Have `who` look again when the result for `stage_key` is there, or a run that computes it ends."""
+        self._awaited[who.project, result_name(stage_key)].add(who)
+
+    def concerned(self, key: Key, before: AnyResource | None, after: AnyResource | None) -> Iterable[Key]:
+        """Who has to look again when the resource at `key` has changed: itself, those who name it, its owner, those
+        who wait for the same result; what it no longer names, which may wait for that to go; and when it goes
+        itself, its project, which may be going too."""
+        yield key
+        yield from sorted(self._index.get(("names", key), ()))
+        going = after is None or after.deleting
+        named = references(before.document).values() if before else ()
+        still_named = references(after.document).values() if after and not going else ()
+        yield from sorted(set(named) - set(still_named))
+        if going:
+            yield Key("project", DEFAULT_PROJECT, key.project)
+        resource = after or before
+        if resource is None:
+            return
         document = resource.document
-        if isinstance(document, Run) and document.owner:
-            yield Key.parse(document.owner)
-        ends = isinstance(document, Run) and (resource.status.state in DONE or resource.deleting)
-        if isinstance(document, Result) or ends:
-            for kind, states in COMPUTING.items():
-                for other in self.of_kind(kind, resource.key.project):
-                    if other.status.state in states:
-                        yield other.key
+        if isinstance(document, Result):
+            yield from self._woken_by(key.project, key.name)
+        if isinstance(document, Run):
+            if document.owner:
+                yield Key.parse(document.owner)
+            ended = after is None or after.deleting or after.status.state in DONE
+            if ended and document.stage and document.stage.key:
+                yield from self._woken_by(key.project, result_name(document.stage.key))
+
+    def _woken_by(self, project: str, result: str) -> list[Key]:
+        return sorted(self._awaited.pop((project, result), ()))
+
+    def _find(self, *place: Hashable) -> list[AnyResource]:
+        keys = self._index.get(place if len(place) > 1 else place[0])
+        return [self._alive[key] for key in sorted(keys)] if keys else []
 
     def _link(self, resource: AnyResource) -> None:
-        self._resources[resource.key] = resource
-        for index in self._indexes(resource):
-            index.add(resource.key)
+        self._alive[resource.key] = resource
+        for place in _places(resource):
+            self._index[place].add(resource.key)
 
     def _unlink(self, resource: AnyResource) -> None:
-        del self._resources[resource.key]
-        for index in self._indexes(resource):
-            index.discard(resource.key)
+        del self._alive[resource.key]
+        for place in _places(resource):
+            keys = self._index[place]
+            keys.discard(resource.key)
+            if not keys:
+                del self._index[place]
 
-    def _indexes(self, resource: AnyResource) -> Iterable[set[Key]]:
-        """Every index entry that `resource` belongs to."""
-        yield self._kinds[resource.key.kind]
-        for target in references(resource.document).values():
-            yield self._referrers[target]
-        if isinstance(resource.document, Run):
-            if resource.document.owner:
-                yield self._owned[resource.document.owner]
-            if resource.document.stage and resource.document.stage.key:
-                yield self._computing[resource.key.project, resource.document.stage.key]
+
+def _places(resource: AnyResource) -> list[Hashable]:
+    """Every index entry that a resource belongs to."""
+    key, document = resource.key, resource.document
+    places: list[Hashable] = [("kind", key.kind)]
+    places += [("names", target) for target in references(document).values()]
+    if isinstance(document, Run):
+        state = resource.status.state
+        if state == "queued":
+            places.append("queued")
+        if state in ACTIVE:
+            places += ["active", ("on", resource.status.node)]
+        if document.owner:
+            places.append(("owned", document.owner))
+        if document.stage and document.stage.key:
+            places.append(("computing", key.project, document.stage.key))
+    return places

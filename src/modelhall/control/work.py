@@ -10,9 +10,13 @@ from dataclasses import dataclass
 
 from modelhall.control.actions import Action, Create, Note, Update
 from modelhall.control.view import View
+from modelhall.core import digest
 from modelhall.core.kinds import Key, Problem, Resources, Result, Run
 from modelhall.core.kinds.base import Frozen
 from modelhall.core.kinds.run import ACTIVE, DONE, RunResource, Stage
+
+LONGEST_NAME = 40
+"""As much of an owner's name as the name of its run has room for."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,23 +29,35 @@ class Work:
     run: RunResource | None
 
 
-def look_up(view: View, owner: Key, stage: str, key: str) -> Work:
+async def look_up(view: View, owner: Key, stage: str, key: str) -> Work:
     """Find the result at `key`, and the run for it: the owner's own, or else one that is at it for another."""
-    runs = view.runs_computing(owner.project, key)
-    own = [run for run in runs if run.document.owner == owner.path]
-    others = [run for run in runs if run.status.state not in ("failed", "cancelled") and not run.deleting]
-    run = next(iter([*own, *others]), None)
-    return Work(stage=stage, key=key, result=view.result(owner.project, key), run=run)
+    run = await view.run(_run_key(owner, stage, key))
+    if run is None or run.document.owner != owner.path:
+        others = [other for other in view.runs_computing(owner.project, key) if not other.deleting]
+        run = next(iter(others), None)
+        if run is not None:
+            view.await_result(owner, key)
+    # Read last: whichever run was over by then had left its result.
+    return Work(stage=stage, key=key, result=await view.result(owner.project, key), run=run)
 
 
 def start(owner: Key, work: Work, order: Frozen, resources: Resources) -> list[Action]:
     """Create the run that computes `work`, unless there is one."""
     if work.run is not None:
         return []
-    name = f"{owner.name[:40]}-{work.stage}-{work.key[:8]}"
+    name = _run_key(owner, work.stage, work.key).name
     stage = Stage(program=work.stage, order=order.model_dump(mode="json"), key=work.key)
     run = Run(name=name, project=owner.project, owner=owner.path, stage=stage, resources=resources)
     return [Create(document=run), Note(key=owner, name=f"{work.stage}.started", message=f"run {name}")]
+
+
+def _run_key(owner: Key, stage: str, key: str) -> Key:
+    """Where the run that computes `key` for `owner` is: found by its name, however many there have been."""
+    name = owner.name
+    if len(name) > LONGEST_NAME:
+        # Two long names may begin alike, and what they ask for may be the same.
+        name = f"{name[: LONGEST_NAME - 9]}-{digest.of_json(name)[:8]}"
+    return Key("run", owner.project, f"{name}-{stage}-{key[:8]}")
 
 
 def progress(work: Work) -> tuple[str, Problem | None]:

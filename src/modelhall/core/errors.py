@@ -81,6 +81,19 @@ class NotNow(HallError):
         self.delay_s = delay_s
 
 
+class Full(NotNow):
+    """There is no room left on the disk; what is stored can still be read, and writes go on once there is."""
+
+    status = 507
+
+
+class Gone(Rejected):
+    """The history asked for is no longer kept: read what is there now, and follow from its revision."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, status=410)
+
+
 class Broken(HallError):
     """Our own fault: a bug, or damage to what the hall keeps."""
 
@@ -91,3 +104,7 @@ class Failed(HallError):
     who = "caller"
     status = 409
     exit_code = 1
+
+
+class Stale(Conflict):
+    """This control plane no longer leads: another one has taken over, and only that one may write and launch."""

@@ -2,7 +2,7 @@
 
 The work folder of an attempt holds `order.json`, `report.json` (the newest progress, replaced as it changes),
 `metrics.jsonl` (the history, one line a report) and `result.json`. The launcher reads them; the program knows
-nothing of who started it.
+nothing of who started it. The secrets it asked for are read with `core.secrets`.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from typing import Any, cast
 from pydantic import Field
 
 from modelhall.core import files, plugins
-from modelhall.core.errors import HallError
+from modelhall.core.errors import Broken, HallError, NotFound
 from modelhall.core.kinds.base import Frozen, Problem
 from modelhall.core.ports.blobs import Blobs
 
@@ -56,9 +56,13 @@ def open_blobs(order: Order) -> Blobs:
 
 
 def unpacked(order: Order, digest: str) -> Path:
-    """The folder of an artifact, read-only, in this node's cache. Raises NotFound or Broken."""
+    """The folder of an artifact, read-only, in this node's cache. Raises Broken when it is damaged or gone, which is
+    no mistake of whoever asked for the run: it may be there again when the run is tried again."""
     folder = order.cache / digest
-    open_blobs(order).get_folder(digest, folder)
+    try:
+        open_blobs(order).get_folder(digest, folder)
+    except NotFound as error:
+        raise Broken(f"{error.message}; `hall verify` has it computed again") from error
     return folder
 
 

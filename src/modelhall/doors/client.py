@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import base64
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -20,13 +20,18 @@ import httpx
 
 from modelhall import settings
 from modelhall.core import files, hallfile
-from modelhall.core.errors import Broken, Conflict, Denied, Failed, HallError, NotFound, NotNow, Rejected
+from modelhall.core.errors import Denied, Failed, HallError, NotFound, NotNow, Rejected
 from modelhall.core.hallfile import Declared
-from modelhall.core.kinds import KINDS, AnyResource, Key
+from modelhall.core.kinds import AnyResource, Key
 from modelhall.core.kinds.base import DEFAULT_PROJECT
+from modelhall.core.ports.store import Change
+from modelhall.doors import following
+from modelhall.doors.following import Listing, resource_of
+from modelhall.doors.wire import Wire, error_of
 from modelhall.trust.tokens import read_token
 
 POLL_S = 0.2
+LONGEST_PAGE = 10_000
 GOOD, BAD = ("ready", "succeeded"), ("failed", "refused", "cancelled")
 
 
@@ -45,14 +50,16 @@ class Hall:
         home: str | Path | None = None,
         project: str = DEFAULT_PROJECT,
     ) -> None:
+        find_again = None
         if address is None or token is None:
-            local = _local(settings.load(home=home).home)
+            place = settings.load(home=home).home
+            local = _local(place)
+            if address is None:
+                find_again = lambda: _local(place)[0]  # noqa: E731 - a port of its own at every start
             address, gateway, token = address or local[0], gateway or local[1], token or local[2]
-        self.address = address
         self.gateway = gateway
-        self._project = project
-        # The proxies of the environment are for the world outside; a hall is reached directly.
-        self._http = httpx.Client(headers={"authorization": f"Bearer {token}"}, timeout=60, trust_env=False)
+        self.project = project
+        self._wire = Wire(address, token, find_again=find_again)
 
     def __enter__(self) -> Hall:
         return self
@@ -63,12 +70,17 @@ class Hall:
         self.close()
 
     def close(self) -> None:
-        self._http.close()
+        self._wire.close()
+
+    @property
+    def address(self) -> str:
+        """Where the hall's API is; another place when it was started again elsewhere."""
+        return self._wire.address
 
     @property
     def headers(self) -> dict[str, str]:
         """What a request of one's own needs, such as one to the gateway."""
-        return {"authorization": self._http.headers["authorization"]}
+        return {"authorization": self._wire.authorization}
 
     def apply(
         self,
@@ -89,9 +101,9 @@ class Hall:
                 for d in declared
             ]
         }
-        answer = self._http.post(f"{self.address}/api/v1/apply", json={**body, "dry_run": dry_run})
+        answer = self._wire.ask_once("POST", "/api/v1/apply", json={**body, "dry_run": dry_run})
         if answer.is_error:
-            error, place = _error(answer)
+            error, place = error_of(answer)
             if isinstance(error, Rejected) and place is not None:
                 raise declared[place].blame(error)
             raise error
@@ -131,29 +143,104 @@ class Hall:
 
     def get(self, kind: str, project: str, name: str) -> AnyResource:
         """One resource; raises NotFound."""
-        return _resource(self._get(f"/api/v1/{kind}s/{name}", project=project))
+        return resource_of(self._get(f"/api/v1/{kind}s/{name}", project=project))
 
-    def all(self, kind: str, *, project: str | None = None) -> list[AnyResource]:
-        """All resources of a kind, of one project or of all."""
-        return [_resource(data) for data in self._get(f"/api/v1/{kind}s", project=project)]
+    def all(
+        self,
+        kind: str,
+        *,
+        project: str | None = None,
+        labels: Mapping[str, str] | None = None,
+        alive: bool = False,
+    ) -> list[AnyResource]:
+        """All resources of a kind with all of these labels, of one project or of all; with `alive` without those
+        that are over, such as runs that have ended."""
+        return self.listing(kind, project=project, labels=labels, alive=alive).items
+
+    def listing(
+        self,
+        kind: str,
+        *,
+        project: str | None = None,
+        labels: Mapping[str, str] | None = None,
+        alive: bool = False,
+        limit: int | None = None,
+    ) -> Listing:
+        """As `all`, the first `limit` of them, with the revision from which a watch goes on."""
+        asked = {"project": project, "label": _labels(labels), "alive": alive or None}
+        items: list[AnyResource] = []
+        revision, after = None, None
+        while True:
+            left = None if limit is None else min(limit - len(items), LONGEST_PAGE)
+            page = self._get(f"/api/v1/{kind}s", **asked, limit=left, after=after)
+            items += map(resource_of, page["items"])
+            after = page["next"]
+            revision = page["revision"] if revision is None else revision
+            if after is None or len(items) == limit:
+                return Listing(items=items, revision=revision, is_whole=after is None)
+
+    def watch(
+        self,
+        kind: str,
+        *,
+        project: str | None = None,
+        name: str | None = None,
+        labels: Mapping[str, str] | None = None,
+        known: Listing | None = None,
+    ) -> Iterator[Change]:
+        """What there is, or what is not `known` of it, then every change as it comes, for ever.
+
+        While the hall is away it waits, and goes on where it was; nothing is left out and nothing given twice.
+        """
+        wanted = {"kind": kind, "project": project, "name": name}
+        asked = [(word, value) for word, value in wanted.items() if value is not None]
+        asked += [("label", label) for label in _labels(labels)]
+
+        def look() -> Listing:
+            if name is None:
+                return self.listing(kind, project=project, labels=labels)
+            revision = self.listing(kind, limit=1).revision
+            return Listing(items=self._if_there(kind, project or DEFAULT_PROJECT, name), revision=revision)
+
+        return following.follow(
+            look, lambda at: self._wire.listen("/api/v1/watch", [*asked, ("after", str(at))]), known
+        )
 
     def rows(self, dataset: str, *, split: str = "train", limit: int = 5) -> list[dict[str, Any]]:
         """The first rows of a split of the data set's current version; bytes come as base64."""
         path = f"/api/v1/datasets/{dataset}/rows"
-        return list(self._get(path, project=self._project, split=split, limit=limit))
+        return list(self._get(path, project=self.project, split=split, limit=limit))
 
     def delete(self, kind: str, name: str) -> None:
         """Have a resource removed; raises NotFound, or Conflict while another names it."""
-        self._call("DELETE", f"/api/v1/{kind}s/{name}", project=self._project)
+        self._change("DELETE", f"/api/v1/{kind}s/{name}")
 
     def cancel(self, run: str) -> None:
         """Have a run stop and not be started again."""
-        self._call("POST", f"/api/v1/runs/{run}/cancel", project=self._project)
+        self._change("POST", f"/api/v1/runs/{run}/cancel")
+
+    def put_secret(self, name: str, value: bytes) -> None:
+        """Keep a secret of the project, in place of the one before. Nobody is told its value again."""
+        self._call("PUT", f"/api/v1/secrets/{self.project}/{name}", content=value)
+
+    def secrets(self) -> list[str]:
+        """The names of the project's secrets."""
+        names: list[str] = self._get(f"/api/v1/secrets/{self.project}")["names"]
+        return names
+
+    def delete_secret(self, name: str) -> None:
+        """Forget a secret; raises NotFound."""
+        self._call("DELETE", f"/api/v1/secrets/{self.project}/{name}")
 
     def log(self, run: str, *, offset: int = 0, attempt: int | None = None) -> bytes:
         """A run's output from byte `offset` on; empty when there is no more yet."""
+        return self.log_part(run, offset=offset, attempt=attempt)[1]
+
+    def log_part(self, run: str, *, offset: int = 0, attempt: int | None = None) -> tuple[int, bytes]:
+        """As `log`, with the offset it really starts from: later where older output is no longer kept."""
         path = f"/api/v1/runs/{run}/log"
-        return self._call("GET", path, project=self._project, offset=offset, attempt=attempt).content
+        answer = self._call("GET", path, project=self.project, offset=offset, attempt=attempt)
+        return int(answer.headers.get("x-log-offset", offset)), answer.content
 
     def events(self, key: Key | None = None, *, limit: int = 200) -> list[dict[str, Any]]:
         """Why things happened, oldest first."""
@@ -194,20 +281,32 @@ class Hall:
         answer = self._call("POST", f"/v2/models/{service}/infer", base=self.gateway, json={"inputs": inputs})
         return {**answer.json(), "request": answer.headers["x-request-id"]}
 
+    def _if_there(self, kind: str, project: str, name: str) -> list[AnyResource]:
+        try:
+            return [self.get(kind, project, name)]
+        except NotFound:
+            return []
+
     def _get(self, path: str, **query: Any) -> Any:
         return self._call("GET", path, **query).json()
 
+    def _change(self, method: str, path: str) -> None:
+        answer = self._wire.ask_once(method, path, params={"project": self.project})
+        if answer.is_error:
+            raise error_of(answer)[0]
+
     def _call(
-        self, method: str, path: str, *, base: str | None = None, json: Any = None, **query: Any
+        self,
+        method: str,
+        path: str,
+        *,
+        base: str | None = None,
+        json: Any = None,
+        content: bytes | None = None,
+        **query: Any,
     ) -> httpx.Response:
         asked = {name: value for name, value in query.items() if value is not None}
-        try:
-            answer = self._http.request(method, f"{base or self.address}{path}", params=asked, json=json)
-        except httpx.TransportError as error:
-            raise NotNow(f"no answer from {base or self.address}: {error}", delay_s=1) from None
-        if answer.is_error:
-            raise _error(answer)[0]
-        return answer
+        return self._wire.ask(method, path, base=base, params=asked, json=json, content=content)
 
 
 def read_hall_file(path: Path) -> list[Declared]:
@@ -225,11 +324,11 @@ def follow(hall: Hall, run: str) -> Iterator[bytes]:
     """A run's output as it comes, over all its attempts, until the run is over."""
     offset, attempt = 0, 1
     while True:
-        found = hall.get("run", DEFAULT_PROJECT, run)
+        found = hall.get("run", hall.project, run)
         status = found.status
-        while chunk := hall.log(run, offset=offset, attempt=attempt):
-            offset += len(chunk)
-            yield chunk
+        while (part := hall.log_part(run, offset=offset, attempt=attempt))[1]:
+            offset = part[0] + len(part[1])
+            yield part[1]
         if attempt < status.attempt:
             attempt, offset = attempt + 1, 0
         elif status.state in ("succeeded", "failed", "cancelled"):
@@ -274,9 +373,8 @@ def _is_dealt_with(resource: AnyResource) -> bool:
     return resource.key.kind == "run" or resource.status.observed_generation >= resource.generation
 
 
-def _resource(data: dict[str, Any]) -> AnyResource:
-    resource: AnyResource = KINDS[data["document"]["kind"]].resource.model_validate(data)
-    return resource
+def _labels(labels: Mapping[str, str] | None) -> list[str]:
+    return [f"{key}={value}" for key, value in (labels or {}).items()]
 
 
 def _rows(output: dict[str, Any]) -> list[Any]:
@@ -288,26 +386,3 @@ def _rows(output: dict[str, Any]) -> list[Any]:
     labels = output.get("parameters", {}).get("labels")
     cut = [output["data"][row * width : (row + 1) * width] for row in range(rows)]
     return [dict(zip(labels, values, strict=True)) for values in cut] if labels else cut
-
-
-def _error(answer: httpx.Response) -> tuple[HallError, int | None]:
-    """What the hall said no with, and the place of the document it is about."""
-    try:
-        said = answer.json()["error"]
-    except (ValueError, KeyError, TypeError):
-        said = answer.text[:500]
-    if not isinstance(said, dict):
-        said = {"message": str(said), "field": None, "document": None}
-    message, field, place = said.get("message", ""), said.get("field"), said.get("document")
-    match answer.status_code:
-        case 401 | 403:
-            return Denied(message, status=answer.status_code), place
-        case 404:
-            return NotFound(message, field=field), place
-        case 409:
-            return Conflict(message, field=field), place
-        case 503:
-            return NotNow(message, delay_s=float(answer.headers.get("retry-after", 1))), place
-        case code if code < 500:
-            return Rejected(message, field=field, status=code), place
-    return Broken(f"the hall answered {answer.status_code}: {message}"), place

@@ -1,73 +1,118 @@
-"""`hall up` from the inside: one lock a home, one process for control and API, one for the gateway.
+"""`hall up` from the inside: one process for control and API, one for the gateway; and `hall down`.
 
-The gateway is a process of its own that outlives this one: while the control plane is away, callers are served.
-The next `hall up` in the same home finds it and goes on with it.
+In a home one control plane leads, and holds its lock. Others may stand by on the same store, and take over when it is
+gone (`control/leadership.py`).
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import fcntl
 import os
 import signal
 import socket
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import psutil
 import uvicorn
 
-from modelhall.app import gateway
+from modelhall.app import gateway, home
 from modelhall.app.gateway import HOST
 from modelhall.app.hall import Hall
-from modelhall.core import files
+from modelhall.core import failpoints, files
 from modelhall.core.errors import Broken, Rejected
 from modelhall.doors.api import create
+from modelhall.doors.front import Front
 from modelhall.settings import Settings
 
-HALL_FILE = "hall.json"
-GATEWAY_START_S = 15.0
-STOP_S = 20.0
+STOP_S = 35.0
+GRACE_S = 3
+STANDBY_FILES = "standby-*.json"
+LOOK_S = 0.1
 
 
-async def up(settings: Settings, announce: Callable[[Hall], None]) -> None:
+async def up(settings: Settings, announce: Callable[[Hall], None], *, standby: bool = False) -> None:
     """Run the control plane until it is told to end; `announce` is called when all of it answers.
 
-    Raises Rejected when the home is in use or cannot be written, or a port is taken.
+    Raises Rejected when the home is in use or cannot be written, a port is taken, or nobody can stand by.
     """
-    with _home_lock(settings.home), _listen(settings.port, "--port") as listening:
-        hall = Hall(settings)
-        front = _Gateway(settings)
-        port = await front.start()
-        hall.addresses = {"address": _url(listening.getsockname()[1]), "gateway": _url(port)}
-        config = uvicorn.Config(
-            create(hall), log_level="warning", access_log=False, lifespan="off", server_header=False
+    if standby and settings.is_alone:
+        raise Rejected(
+            "a SQLite store has one control plane; to have another one stand by, give both a store that they can "
+            "share, such as MODELHALL_STORE=postgresql://…"
         )
-        server = uvicorn.Server(config)
+    failpoints.arm(settings.failpoints)
+    with _place(settings.home, standby=standby), _listen(settings.port, "--port") as listening:
+        hall = Hall(settings)
+        front = Front(settings)
+        front.start()
+        failpoints.reach("serve.gateway-started")
+        server = _Server(hall)
         _end_on_signals(server)
-        work = [asyncio.create_task(part) for part in (hall.drive(), hall.keep_books(), front.watch())]
-        for task in work:
-            task.add_done_callback(lambda done: _end_with(done, server))
-        files.write_json(settings.home / HALL_FILE, {"pid": os.getpid(), **hall.addresses})
-        announce(hall)
+        work = [
+            asyncio.create_task(part)
+            for part in (hall.stand(), hall.drive(), hall.keep_books(), hall.feed.run())
+        ]
         try:
+            hall.addresses = {
+                "address": _url(listening.getsockname()[1]), "gateway": _url(await front.port())
+            }  # fmt: skip
+            work += [
+                asyncio.create_task(front.watch(lambda: hall.leads)),
+                asyncio.create_task(_sign(hall, standby=standby)),
+            ]
+            for task in work:
+                task.add_done_callback(lambda done: _end_with(done, server))
+            announce(hall)
+            failpoints.reach("serve.announced")
             await server.serve(sockets=[listening])
         finally:
-            (settings.home / HALL_FILE).unlink(missing_ok=True)
-            for task in work:
-                task.cancel()
-            done = await asyncio.gather(*work, return_exceptions=True)
-            await hall.stop_runs()
-            await hall.close()
-            await asyncio.to_thread(front.stop)
+            done = await _end(hall, front, work)
         for error in done:
             if isinstance(error, Exception):
                 raise error
+
+
+async def _end(hall: Hall, front: Front, work: list[asyncio.Task[None]]) -> list[BaseException | None]:
+    """End what this control plane does. While another one stands by, what runs goes on under that one."""
+    for task in work:
+        task.cancel()
+    done = await asyncio.gather(*work, return_exceptions=True)
+    failpoints.reach("serve.ending")
+    folder = hall.settings.home
+    led = hall.leads or hall.settings.is_alone
+    last = led and not any(folder.glob(STANDBY_FILES))
+    if last:
+        await hall.stop_runs()
+        failpoints.reach("serve.runs-stopped")
+    await hall.close()
+    failpoints.reach("serve.closed")
+    if led:
+        (folder / home.HALL_FILE).unlink(missing_ok=True)
+    if last:
+        await asyncio.to_thread(front.stop)
+    return done
+
+
+async def _sign(hall: Hall, *, standby: bool) -> None:
+    """Say where the hall is whenever this control plane comes to lead it, and keep the home's lock from then on."""
+    folder = hall.settings.home
+    with contextlib.ExitStack() as held:
+        while True:
+            while not hall.leads:
+                await asyncio.sleep(LOOK_S)
+            (folder / _standby_file()).unlink(missing_ok=True)
+            files.write_json(folder / home.HALL_FILE, {"pid": os.getpid(), **hall.addresses})
+            failpoints.reach("serve.signed")
+            while hall.leads:
+                # Whoever led before may be taking his time to end.
+                with contextlib.suppress(Rejected):
+                    if standby:
+                        held.enter_context(home.lock(folder))
+                        standby = False
+                await asyncio.sleep(LOOK_S)
 
 
 def down(settings: Settings) -> bool:
@@ -75,118 +120,57 @@ def down(settings: Settings) -> bool:
 
     Raises Broken when it does not end in time.
     """
-    running = files.read_json(settings.home / HALL_FILE)
-    if running is not None and _is_locked(settings.home):
-        os.kill(running["pid"], signal.SIGTERM)
-        deadline = time.monotonic() + STOP_S + 15
-        while _is_locked(settings.home):
-            if time.monotonic() > deadline:
-                raise Broken(
-                    f"the hall (process {running['pid']}) does not end; `kill -9 {running['pid']}` ends it"
-                )
-            time.sleep(0.05)
+    for file in settings.home.glob(STANDBY_FILES):
+        _stop_process(int(file.stem.partition("-")[2]))
+        file.unlink(missing_ok=True)
+    running = files.read_json(settings.home / home.HALL_FILE)
+    if running is not None and home.is_locked(settings.home):
+        _stop_process(running["pid"])
         return True
-    if not (settings.home / "hall.db").exists():
+    if not (settings.home / "lock").exists():
         return False
     return asyncio.run(_clear_up(settings))
 
 
+def _stop_process(pid: int) -> None:
+    deadline = time.monotonic() + STOP_S
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(pid, signal.SIGTERM)
+        while psutil.pid_exists(pid) and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE:
+            if time.monotonic() > deadline:
+                raise Broken(f"the hall (process {pid}) does not end; `kill -9 {pid}` ends it")
+            time.sleep(0.05)
+
+
 async def _clear_up(settings: Settings) -> bool:
     """Stop what a hall that was killed has left running."""
-    with _home_lock(settings.home):
+    with home.lock(settings.home):
         hall = Hall(settings)
         left = gateway.find(settings.home) is not None
         await hall.stop_runs()
         await hall.close()
-        _Gateway(settings).stop()
-        (settings.home / HALL_FILE).unlink(missing_ok=True)
+        Front(settings).stop()
+        (settings.home / home.HALL_FILE).unlink(missing_ok=True)
         return left
 
 
-class _Gateway:
-    """The gateway process: started, found again, started again when it dies, stopped."""
-
-    def __init__(self, settings: Settings) -> None:
-        self._settings = settings
-        self._child: subprocess.Popen[bytes] | None = None
-
-    async def start(self) -> int:
-        """Have a gateway listening; return its port. Raises Rejected when it cannot, such as a taken port."""
-        if gateway.find(self._settings.home) is None:
-            (self._settings.home / gateway.GATEWAY_FILE).unlink(missing_ok=True)
-            self._child = await asyncio.to_thread(self._spawn, self._settings.gateway_port)
-        deadline = time.monotonic() + GATEWAY_START_S
-        while (facts := files.read_json(self._settings.home / gateway.GATEWAY_FILE)) is None:
-            if self._child is not None and self._child.poll() is not None:
-                raise Rejected(f"the gateway did not start: {self._last_words()}")
-            if time.monotonic() > deadline:
-                raise Broken(f"the gateway is not listening after {GATEWAY_START_S:g} s")
-            await asyncio.sleep(0.02)
-        return int(facts["port"])
-
-    async def watch(self) -> None:
-        """Start the gateway again when it is gone, on the port it had."""
-        while True:
-            await asyncio.sleep(0.5)
-            if self._child is not None:
-                self._child.poll()
-            if gateway.find(self._settings.home) is None:
-                facts: dict[str, Any] = files.read_json(self._settings.home / gateway.GATEWAY_FILE) or {}
-                port = facts.get("port", self._settings.gateway_port)
-                self._child = await asyncio.to_thread(self._spawn, port)
-                await asyncio.sleep(2)
-
-    def stop(self) -> None:
-        process = gateway.find(self._settings.home)
-        if process is not None:
-            with contextlib.suppress(psutil.Error):
-                process.terminate()
-                process.wait(STOP_S)
-        (self._settings.home / gateway.GATEWAY_FILE).unlink(missing_ok=True)
-
-    def _spawn(self, port: int) -> subprocess.Popen[bytes]:
-        argv = ["-m", gateway.__name__, str(self._settings.home), str(port)]
-        with (self._settings.home / "gateway.log").open("ab") as log:
-            return subprocess.Popen(
-                [sys.executable, *argv],
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                env=self._settings.environment,
-                start_new_session=True,
-            )
-
-    def _last_words(self) -> str:
-        lines = (self._settings.home / "gateway.log").read_text(errors="replace").strip().splitlines()
-        return lines[-1].removeprefix("hall: ") if lines else "it said nothing"
-
-
 @contextlib.contextmanager
-def _home_lock(home: Path) -> Iterator[None]:
-    """Hold the home for this process alone. The lock goes with the process, however it ends."""
+def _place(folder: Path, *, standby: bool) -> Iterator[None]:
+    """The home for this process: to lead in, under its lock, or to stand by in."""
+    if not standby:
+        with home.lock(folder):
+            yield
+        return
+    file = folder / _standby_file()
+    files.write_json(file, {"pid": os.getpid()})
     try:
-        home.mkdir(parents=True, exist_ok=True, mode=0o700)
-        lock = (home / "lock").open("a")
-    except OSError as error:
-        raise Rejected(
-            f"the home {home} cannot be written: {error.strerror}; choose another with --home"
-        ) from None
-    with lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            raise Rejected(
-                f"a hall is up in {home} already; `hall down` stops it, --home chooses another"
-            ) from None
         yield
+    finally:
+        file.unlink(missing_ok=True)
 
 
-def _is_locked(home: Path) -> bool:
-    try:
-        with _home_lock(home):
-            return False
-    except Rejected:
-        return True
+def _standby_file() -> str:
+    return STANDBY_FILES.replace("*", str(os.getpid()))
 
 
 def _listen(port: int, option: str) -> socket.socket:
@@ -198,6 +182,22 @@ def _listen(port: int, option: str) -> socket.socket:
         listening.close()
         raise Rejected(f"port {port} cannot be had: {error.strerror}; choose another with {option}") from None
     return listening
+
+
+class _Server(uvicorn.Server):
+    """The API's server. What watches the hall is told that it ends, and is not waited for longer."""
+
+    def __init__(self, hall: Hall) -> None:
+        config = uvicorn.Config(
+            create(hall), log_level="warning", access_log=False, lifespan="off", server_header=False,
+            timeout_graceful_shutdown=GRACE_S,
+        )  # fmt: skip
+        super().__init__(config)
+        self._hall = hall
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        self._hall.feed.close()
+        await super().shutdown(sockets)
 
 
 def _end_on_signals(server: uvicorn.Server) -> None:

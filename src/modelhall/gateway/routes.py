@@ -7,7 +7,7 @@ import logging
 from collections.abc import Collection, Iterator
 
 from modelhall.core import plugins
-from modelhall.core.errors import HallError
+from modelhall.core.errors import Gone, HallError
 from modelhall.core.kinds import Key
 from modelhall.core.kinds.service import Service, ServiceResource
 from modelhall.core.ports.store import Change, Store
@@ -16,8 +16,8 @@ from modelhall.policy import balance
 
 log = logging.getLogger(__name__)
 
-POLL_S = 0.1
-POLL_AFTER_FAILURE_S = 1.0
+LOOK_S = 1.0
+"""The longest wait for the store to tell of a change, and the wait after it could not be reached."""
 
 
 class Route:
@@ -111,20 +111,27 @@ class Routes:
         while True:
             try:
                 await self._catch_up()
+                await self._store.wait(self.revision, LOOK_S)
                 if not reachable:
                     log.info("routes.fresh services=%d", len(self._by_key))
                 reachable = True
+            except Gone:
+                # Another history, such as after a restore, or one that was not followed for long.
+                self.loaded = False
             except Exception as error:  # noqa: BLE001 - whatever befalls the store, serving goes on
                 if reachable:
                     log.warning("routes.stale services=%d reason=%r", len(self._by_key), error)
                 reachable = False
-            await asyncio.sleep(POLL_S if reachable else POLL_AFTER_FAILURE_S)
+                await asyncio.sleep(LOOK_S)
 
     async def _catch_up(self) -> None:
         if not self.loaded:
-            for resource in await self._store.all("service"):
+            self.revision = await self._store.revision()
+            there = await self._store.find("service")
+            for resource in there:
                 self._put(resource)
-                self.revision = max(self.revision, resource.revision)
+            for place in self._by_key.keys() - {(found.key.project, found.key.name) for found in there}:
+                self._by_key.pop(place).close()
             self.loaded = True
         for change in await self._store.changes(self.revision):
             if change.key.kind == "service":

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from modelhall.core.failpoints import reach
 from modelhall.core.ports.book import Book, Entry, Usage
 from modelhall.core.ports.launcher import AttemptId
 from modelhall.core.ports.meter import Meter
@@ -60,12 +61,17 @@ class Keeper:
         """
         async with self._turn:
             read = await ingest(self._journals, self._book)
+            reach("ledger.read")
             due, entries = self._due(readings), 0
             while due:
                 written, due = await self._settle_page(due, now, fully=fully)
                 entries += written
             entries += await self._write_off(now)
             return Kept(requests=read.requests, damaged=read.damaged, entries=entries)
+
+    def is_paid(self, id: AttemptId) -> bool:
+        """Whether nothing more is to be entered for an attempt whose end has been read."""
+        return id not in self._open
 
     def _due(self, readings: Sequence[Reading]) -> list[Reading]:
         """The readings of attempts that are not paid for in full."""
@@ -99,6 +105,7 @@ class Keeper:
                 closed.append(reading)
         if entries or marks:
             await self._book.append(entries=entries, marks=marks)
+            reach("ledger.entered")
         for reading in closed:
             self._closed[reading.id] = self._open.pop(reading.id)
         return len(entries), unfinished

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine, Sequence
-from typing import Any, TypeVar
+from collections.abc import Callable, Sequence
 
 from modelhall.adapters.launcher.virtual import Script, VirtualLauncher
 from modelhall.adapters.store.memory import MemoryStore
@@ -13,10 +12,10 @@ from modelhall.core import plugins
 from modelhall.core.errors import Rejected
 from modelhall.core.kinds import AnyResource, Document, Key
 from modelhall.core.ports.launcher import Launch, NodeReport
-from modelhall.core.ports.store import Event
-from modelhall.twin.clock import VirtualClock
+from modelhall.core.ports.store import Event, Hold, Lease
+from modelhall.twin.clock import OwnClock, VirtualClock
+from modelhall.twin.scheduler import finish
 
-T = TypeVar("T")
 SHORTEST_STEP_S = 0.05
 
 
@@ -36,7 +35,7 @@ class Plant:
     ) -> None:
         self.clock = VirtualClock()
         self.store = MemoryStore()
-        self.launcher = VirtualLauncher(self.clock, nodes, script)
+        self.launcher = VirtualLauncher(OwnClock(self.clock), nodes, script)
         self.sources = sources or {}
         self._policy: queue.Policy = plugins.load("schedule", schedule).place
         self._uids = 0
@@ -44,7 +43,7 @@ class Plant:
 
     def apply(self, *documents: Document) -> list[declare.Outcome]:
         """Declare, as `hall apply` does; raises `declare.Refusal`."""
-        return _finish(
+        return finish(
             declare.apply(
                 self.store,
                 documents,
@@ -55,17 +54,20 @@ class Plant:
         )
 
     def delete(self, kind: str, name: str) -> None:
-        _finish(declare.delete(self.store, Key(kind, "default", name), self.clock.now()))
+        key = Key(kind, "default", name)
+        finish(self._loop.catch_up())
+        users = [user.key for user in self._loop.view.users_of(key)]
+        finish(declare.delete(self.store, key, users=users, now=self.clock.now()))
 
     def cancel(self, name: str) -> None:
-        _finish(declare.cancel(self.store, Key("run", "default", name), self.clock.now()))
+        finish(declare.cancel(self.store, Key("run", "default", name), now=self.clock.now()))
 
     def advance(self, seconds: float) -> None:
         """Let time pass, the loop doing whatever falls due in it."""
-        end = self.clock.now() + seconds
+        end = self.clock.monotonic() + seconds
         while True:
-            wait_s = max(SHORTEST_STEP_S, _finish(self._loop.step()))
-            left_s = end - self.clock.now()
+            wait_s = max(SHORTEST_STEP_S, finish(self._loop.step()))
+            left_s = end - self.clock.monotonic()
             if left_s <= 0:
                 return
             self.clock.advance(min(wait_s, left_s))
@@ -75,16 +77,20 @@ class Plant:
         self._loop = self._new_loop()
 
     def get(self, kind: str, name: str) -> AnyResource | None:
-        return _finish(self.store.get(Key(kind, "default", name)))
+        return finish(self.store.get(Key(kind, "default", name)))
 
     def all(self, kind: str) -> list[AnyResource]:
-        return _finish(self.store.all(kind))
+        return finish(self.store.find(kind))
 
     def events(self) -> list[Event]:
         """Oldest first."""
-        return _finish(self.store.events(limit=100_000))[::-1]
+        return finish(self.store.events(limit=100_000))[::-1]
 
     def _new_loop(self) -> Loop:
+        before = finish(self.store.lease())
+        epoch = before.epoch + 1 if before else 1
+        finish(self.store.commit([Hold(lease=Lease("plant", epoch, 0), before=before)]))
+        finish(self.launcher.fence(epoch))
         return Loop(
             store=self.store,
             launcher=self.launcher,
@@ -92,6 +98,7 @@ class Plant:
             new_uid=self._new_uid,
             fingerprint=self._fingerprint,
             policy=self._policy,
+            epoch=epoch,
         )
 
     def _new_uid(self) -> str:
@@ -102,13 +109,3 @@ class Plant:
         if url not in self.sources:
             raise Rejected(f"no file at {url}")
         return self.sources[url]
-
-
-def _finish(coroutine: Coroutine[Any, Any, T]) -> T:
-    """Run a coroutine that never waits. In the twin nothing does: its adapters are in memory."""
-    try:
-        coroutine.send(None)
-    except StopIteration as done:
-        return done.value  # type: ignore[no-any-return]
-    coroutine.close()
-    raise RuntimeError("a part of the twin waited for the real world")

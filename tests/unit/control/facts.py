@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any, TypeVar
 
+from modelhall.adapters.store.memory import MemoryStore
 from modelhall.control.actions import Action, Create, Note, Remove, Update
+from modelhall.control.view import View
 from modelhall.core.kinds import KINDS, AnyResource, Document, Run
 from modelhall.core.kinds.run import Attempt, RunResource, Stage
+from modelhall.core.ports.store import Put
 
 NOW = 1_000_000.0
 A = TypeVar("A")
@@ -36,6 +40,21 @@ def run(name: str = "r", *, deleting: bool = False, state: str = "running", **fi
 
 def stage(program: str, key: str | None = "k1", **order: Any) -> Stage:
     return Stage(program=program, order=order, key=key)
+
+
+def store_of(*resources: AnyResource) -> MemoryStore:
+    """A store that holds these."""
+    store = MemoryStore()
+    new = [resource.model_copy(update={"revision": 0}) for resource in resources]
+    asyncio.run(store.commit([Put(resource=resource) for resource in new]))
+    return store
+
+
+def view_of(*resources: AnyResource) -> View:
+    """What a loop sees of a store that holds these."""
+    view = View(store_of(*resources))
+    asyncio.run(view.load())
+    return view
 
 
 def of(sort: type[A], actions: list[Action]) -> list[A]:

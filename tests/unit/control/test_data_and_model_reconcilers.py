@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
+from dataclasses import replace
 from typing import Any
 
 import pytest
-from facts import NOW, created, notes, of, removed, resource, run, stage, status_of
+from facts import NOW, created, notes, of, removed, resource, run, stage, status_of, view_of
+from odd_stores import InterruptedStore
 
 from modelhall.control import datasets, models, nodes, work
 from modelhall.control.actions import Action, Create, Update, Wake
@@ -14,10 +17,11 @@ from modelhall.control.work import Work
 from modelhall.core.kinds import Dataset, Key, Model, Node, Problem, Result
 from modelhall.core.kinds.dataset import DatasetVersion
 from modelhall.core.kinds.model import ModelResource, Network
+from modelhall.core.kinds.result import result_name
 from modelhall.core.kinds.run import RunResource
 from modelhall.core.orders import PrepareOrder
 from modelhall.core.ports.launcher import NodeReport
-from modelhall.core.ports.store import Change
+from modelhall.core.ports.store import Change, Put
 
 KEY, EVALUATE_KEY = "ab" * 32, "cd" * 32
 DATA = DatasetVersion(
@@ -130,29 +134,95 @@ def test_a_run_that_is_being_removed_is_waited_for_and_not_made_again_beside_it(
     assert "is being removed" in status.reason
 
 
-def test_a_model_goes_after_its_runs() -> None:
-    going = model().model_copy(update={"deleting": True})
-    assert removed(decide(going, facts(runs=[run("a"), run("b", deleting=True)]))) == ["a"]
-    assert decide(going, facts(runs=[run("b", deleting=True)])) == []
-    assert removed(decide(going, facts())) == ["m"]
+def look_up(*there: RunResource | Result, owner: str = "m") -> Work:
+    """What is known of the training of model `owner` when these are stored."""
+    view = view_of(*(resource(one) if isinstance(one, Result) else one for one in there))
+    return asyncio.run(work.look_up(view, Key("model", "default", owner), "train", KEY))
+
+
+OWN = "m-train-abababab"
 
 
 def test_the_owners_own_run_is_preferred_and_anothers_only_while_it_can_still_succeed() -> None:
     def found(*runs: RunResource) -> str | None:
-        view = View()
-        for one in runs:
-            view.apply(Change(revision=1, key=one.key, resource=one))
-        run = work.look_up(view, Key("model", "default", "m"), "train", KEY).run
+        run = look_up(*runs).run
         return run.key.name if run else None
 
-    own = run("own", owner="model/default/m", stage=stage("train", KEY), state="failed")
-    for state in ("waiting", "queued", "starting", "running", "succeeded"):
+    own = run(OWN, owner="model/default/m", stage=stage("train", KEY), state="failed")
+    for state in ("waiting", "queued", "starting", "running"):
         other = run("a", owner="model/default/x", stage=stage("train", KEY), state=state)
-        assert (found(other), found(other, own)) == ("a", "own")
+        assert (found(other), found(other, own)) == ("a", OWN)
         assert found(other.model_copy(update={"deleting": True})) is None
     for state in ("failed", "cancelled"):
         assert found(run("a", owner="model/default/x", stage=stage("train", KEY), state=state)) is None
     assert found(run("a", project="team", owner="model/team/x", stage=stage("train", KEY))) is None
+
+
+@pytest.mark.parametrize("state", ["queued", "running", "succeeded", "failed", "cancelled"])
+def test_an_owners_own_run_is_found_by_its_name_also_when_it_is_over(state: str) -> None:
+    own = run(OWN, owner="model/default/m", stage=stage("train", KEY), state=state)
+    found = look_up(own).run
+    assert found is not None
+    assert found.status.state == state
+    assert created(work.start(Key("model", "default", "m"), look_up(own), PrepareOrder.of(DATASET.document),
+                              model().document.resources)) == []  # fmt: skip
+
+
+def test_a_run_of_that_name_that_was_made_for_another_is_not_taken_for_the_owners_own() -> None:
+    assert look_up(run(OWN, owner="model/default/x", stage=stage("train", KEY), state="failed")).run is None
+    assert look_up(run(OWN, state="succeeded")).run is None
+
+
+@pytest.mark.parametrize("has_own", [False, True])
+def test_an_owner_looks_again_when_anothers_run_that_it_waits_for_ends(has_own: bool) -> None:
+    owner = Key("model", "default", "m")
+    other = run("a", owner="model/default/x", stage=stage("train", KEY))
+    own = [run(OWN, owner=owner.path, stage=stage("train", KEY))] if has_own else []
+    view = view_of(other, *own)
+    asyncio.run(work.look_up(view, owner, "train", KEY))
+    waits = owner in view.concerned(other.key, other, other.with_status(state="failed"))
+    assert waits is not has_own, "one that has a run of its own waits for nobody"
+
+
+@pytest.mark.parametrize("place", [1, 2])
+def test_a_run_of_another_that_ends_while_it_is_looked_for_is_not_taken_for_one_that_never_was(
+    place: int,
+) -> None:
+    store = InterruptedStore()
+    other = run("a", owner="model/default/x", stage=stage("train", KEY))
+    (other,) = asyncio.run(store.commit([Put(resource=other.model_copy(update={"revision": 0}))]))
+    view = View(store)
+    asyncio.run(view.load())
+
+    async def end() -> None:
+        result = resource(TRAINED.model_copy(update={"name": result_name(KEY)}))
+        over = other.with_status(state="succeeded")
+        new = [Put(resource=over), Put(resource=result.model_copy(update={"revision": 0}))]
+        for one in await store.commit(new):
+            view.apply(Change(revision=one.revision, key=one.key, resource=one))
+
+    store.interrupt(place, end)
+    found = asyncio.run(work.look_up(view, Key("model", "default", "m"), "train", KEY))
+    assert found.result or found.run
+
+
+def test_runs_for_owners_with_long_names_that_begin_alike_have_names_of_their_own() -> None:
+    order, resources = PrepareOrder.of(DATASET.document), model().document.resources
+
+    def name(owner: str, stage: str = "evaluate") -> str:
+        unknown = Work(stage=stage, key=KEY, result=None, run=None)
+        (name,) = created(work.start(Key("model", "default", owner), unknown, order, resources))
+        return name
+
+    assert len({name("m" * 62 + end) for end in "abc"} | {name("m" * 40)}) == 4
+    assert name("m" * 40).startswith("m" * 40), "one that fits is there in full"
+
+
+def test_what_was_computed_is_found_in_the_store_when_its_run_is_long_gone() -> None:
+    result = TRAINED.model_copy(update={"name": result_name(KEY)})
+    assert look_up(result).result == result
+    assert look_up(result.model_copy(update={"project": "team"})).result is None
+    assert look_up().result is None
 
 
 DATASET = resource(Dataset(name="d", source="a.csv"))
@@ -180,7 +250,7 @@ def test_a_data_set_is_looked_at_again_and_again_whatever_was_found() -> None:
         (look(), "preparing"), (ready, "ready"), (look(problem=Problem(message="no file", who="caller")), "failed"),
     ]:  # fmt: skip
         actions = datasets.reconcile(DATASET, seen, NOW)
-        assert of(Wake, actions) == [Wake(key=DATASET.key, at=NOW + datasets.LOOK_AGAIN_S)]
+        assert of(Wake, actions) == [Wake(key=DATASET.key, after_s=datasets.LOOK_AGAIN_S)]
         assert status_of(actions, DATASET).state == state
 
 
@@ -195,22 +265,21 @@ def report(name: str, cpus: float = 4.0) -> NodeReport:
     return NodeReport(name=name, cpus=cpus, memory_bytes=2**30, processor="virtual")
 
 
-def node_actions(view: View, *reports: NodeReport, at: float = NOW) -> list[Action]:
-    return nodes.reconcile(view, reports, at)
+def node_actions(
+    view: View, *reports: NodeReport, silent_s: float | None = None, now: float = NOW
+) -> list[Action]:
+    return nodes.reconcile(view, reports, {} if silent_s is None else {"n": silent_s}, now)
 
 
 def seen_node(**status: Any) -> View:
-    view = View()
-    node = resource(Node(name="n"), **status)
-    view.apply(Change(revision=1, key=node.key, resource=node))
-    return view
+    return view_of(resource(Node(name="n"), **status))
 
 
 READY = {"state": "ready", "cpus": 4.0, "memory_bytes": 2**30, "processor": "virtual", "last_seen_at": NOW}
 
 
 def test_a_new_machine_becomes_a_node_and_then_ready() -> None:
-    assert created(node_actions(View(), report("b"), report("a"))) == ["a", "b"]
+    assert created(node_actions(view_of(), report("b"), report("a"))) == ["a", "b"]
     actions = node_actions(seen_node(), report("n"))
     assert notes(actions) == ["node.ready"]
 
@@ -219,16 +288,28 @@ def test_a_new_machine_becomes_a_node_and_then_ready() -> None:
     ("silent_s", "lost"), [(0, False), (nodes.LOST_AFTER_S, False), (nodes.LOST_AFTER_S + 1, True)]
 )
 def test_a_node_is_lost_only_after_it_has_not_been_heard_of_for_long(silent_s: float, lost: bool) -> None:
-    assert notes(node_actions(seen_node(**READY), at=NOW + silent_s)) == (["node.lost"] if lost else [])
+    assert notes(node_actions(seen_node(**READY), silent_s=silent_s)) == (["node.lost"] if lost else [])
+
+
+@pytest.mark.parametrize("jump_s", [-3600.0, 3600.0])
+def test_a_wall_clock_that_jumps_loses_no_node(jump_s: float) -> None:
+    assert notes(node_actions(seen_node(**READY), silent_s=0.0, now=NOW + jump_s)) == []
+    assert notes(node_actions(seen_node(**READY), report("n"), now=NOW + jump_s)) == []
+
+
+def test_a_node_that_reports_that_it_is_not_ready_is_as_silent_as_one_that_reports_nothing() -> None:
+    unready = replace(report("n"), ready=False)
+    for silent_s, said in ((1.0, []), (nodes.LOST_AFTER_S + 1, ["node.lost"])):
+        assert notes(node_actions(seen_node(**READY), unready, silent_s=silent_s)) == said
 
 
 def test_a_lost_node_that_is_back_is_ready_and_one_that_stays_away_is_told_once() -> None:
     view = seen_node(**{**READY, "state": "lost"})
     assert notes(node_actions(view, report("n"))) == ["node.ready"]
-    assert node_actions(view, at=NOW + 1e6) == []
+    assert node_actions(view, silent_s=1e6) == []
 
 
 def test_a_beat_that_says_nothing_new_is_written_rarely_and_news_at_once() -> None:
-    assert node_actions(seen_node(**READY), report("n"), at=NOW + 1) == []
-    assert of(Update, node_actions(seen_node(**READY), report("n"), at=NOW + nodes.LOST_AFTER_S / 2))
-    assert of(Update, node_actions(seen_node(**READY), report("n", cpus=8), at=NOW + 1))
+    assert node_actions(seen_node(**READY), report("n"), now=NOW + 1) == []
+    assert of(Update, node_actions(seen_node(**READY), report("n"), now=NOW + nodes.LOST_AFTER_S / 2))
+    assert of(Update, node_actions(seen_node(**READY), report("n", cpus=8), now=NOW + 1))

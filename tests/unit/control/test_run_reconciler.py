@@ -35,7 +35,7 @@ ALIVE = Observation(alive=True)
 def test_a_new_run_is_queued_and_one_that_has_to_wait_is_woken_in_time() -> None:
     assert status_of(decide(run(state="waiting")), run()).state == "queued"
     later = run(state="waiting", not_before=NOW + 5)
-    assert decide(later) == [Wake(key=later.key, at=NOW + 5)]
+    assert decide(later) == [Wake(key=later.key, after_s=5)]
 
 
 @pytest.mark.parametrize("state", ["succeeded", "failed", "cancelled"])
@@ -50,8 +50,7 @@ def test_a_run_cancelled_before_it_started_is_over_at_once() -> None:
 
 
 def test_an_attempt_on_record_that_was_never_launched_is_launched() -> None:
-    (start,) = decide(run(state="starting"), Observation(alive=None))
-    assert isinstance(start, Start)
+    (start,) = of(Start, decide(run(state="starting"), Observation(alive=None)))
     assert (start.launch.id, start.launch.node) == (("uid-r", 1), "n1")
 
 
@@ -137,6 +136,36 @@ def test_a_mistake_of_the_users_is_not_tried_again() -> None:
     assert (status.state, status.failures, status.problem.field) == ("failed", 0, "columns.text")
 
 
+def test_a_run_that_ran_too_long_has_failed_and_its_user_is_told_what_would_do() -> None:
+    slow = run(timeout_s=90.0, retries=5)
+    for exit in ({"signal": 15}, {"code": 0}, {"signal": 9, "stopped": True}):
+        status = status_of(decide(slow, over(timed_out=True, **exit)), slow)
+        assert (status.state, status.problem.who, status.problem.field) == ("failed", "caller", "timeout_s")
+        assert "ran longer than its 90 s" in status.problem.message
+
+
+def test_a_run_that_used_all_its_memory_has_failed_and_its_user_is_told_how_much_that_was() -> None:
+    greedy = run(resources={"memory_gib": 0.5}, stage=stage("train"), retries=5)
+    seen = over({"output": {}}, signal=9, out_of_memory=True, peak_bytes=2**29)
+    status = status_of(decide(greedy, seen), greedy)
+    assert (status.state, status.problem.who) == ("failed", "caller")
+    assert status.problem.field == "resources.memory_gib"
+    assert "all of its 0.5 GiB of memory (peak 0.5 GiB)" in status.problem.message
+
+
+def test_a_cancelled_run_is_cancelled_also_when_it_ran_too_long() -> None:
+    seen = over(timed_out=True, signal=15)
+    assert status_of(decide(run(cancelled=True, timeout_s=1.0), seen), run()).state == "cancelled"
+
+
+def test_what_a_run_may_take_and_is_handed_reaches_its_launcher() -> None:
+    asked = run(timeout_s=90.0, secrets=("key",), state="starting", resources={"memory_gib": 2, "cpus": 0.5})
+    (start,) = of(Start, decide(asked, Observation(alive=None)))
+    launch = start.launch
+    assert (launch.timeout_s, launch.secrets, launch.project) == (90.0, ("key",), "default")
+    assert (launch.memory_bytes, launch.cpus) == (2**31, 0.5)
+
+
 @pytest.mark.parametrize(
     ("failures", "delay_s"), [(1, 1), (2, 2), (9, LONGEST_DELAY_S), (5000, LONGEST_DELAY_S)]
 )
@@ -166,7 +195,7 @@ def test_progress_is_written_at_most_once_a_second_and_news_at_once() -> None:
     at_work = run()
     fresh = at_work.model_copy(update={"updated_at": NOW - 0.25})
     half = Observation(alive=True, progress=Progress(done=1, total=2))
-    assert decide(fresh, half) == [Wake(key=fresh.key, at=NOW - 0.25 + runs.REPORT_EVERY_S)]
+    assert decide(fresh, half) == [Wake(key=fresh.key, after_s=runs.REPORT_EVERY_S - 0.25)]
     assert status_of(decide(at_work, half), at_work).progress == half.progress
     ready = Observation(alive=True, address="127.0.0.1:1", progress=half.progress)
     status = status_of(decide(fresh, ready), fresh)
@@ -177,7 +206,7 @@ def test_progress_is_written_at_most_once_a_second_and_news_at_once() -> None:
 def test_a_clock_that_was_set_back_does_not_stop_progress_for_long() -> None:
     tomorrow = run().model_copy(update={"updated_at": NOW + 86400})
     actions = decide(tomorrow, Observation(alive=True, progress=Progress(done=1)))
-    assert of(Update, actions) or [wake.at for wake in of(Wake, actions)] <= [NOW + runs.REPORT_EVERY_S]
+    assert of(Update, actions) or [wake.after_s for wake in of(Wake, actions)] <= [runs.REPORT_EVERY_S]
 
 
 def test_a_replica_that_answers_has_no_problem_any_more() -> None:

@@ -6,17 +6,15 @@ import asyncio
 from typing import Any
 
 import pytest
-from facts import NOW, created, notes, removed, resource, run, stage, status_of
+from facts import NOW, created, notes, removed, resource, run, stage, status_of, view_of
 
 from modelhall.control import services
 from modelhall.control.actions import Action, Create
 from modelhall.control.services import Facts
-from modelhall.control.view import View
 from modelhall.core.kinds import Model, Problem, Service
 from modelhall.core.kinds.model import ModelVersion, Network
 from modelhall.core.kinds.run import RunResource
 from modelhall.core.kinds.service import Batching, ServiceResource
-from modelhall.core.ports.store import Change
 
 OLD, NEW = "a" * 64, "b" * 64
 
@@ -159,13 +157,13 @@ def test_without_a_version_it_says_what_it_waits_for_and_keeps_what_it_serves() 
     assert removed(actions) == []
 
 
-def test_a_service_goes_after_its_replicas() -> None:
-    going = service(OLD).model_copy(update={"deleting": True})
-    runs = replicas_of(service(OLD), OLD)
-    assert removed(decide(going, OLD, runs)) == [run.key.name for run in runs]
-    leaving = [run.model_copy(update={"deleting": True}) for run in runs]
-    assert decide(going, OLD, leaving) == []
-    assert removed(decide(going, OLD, [])) == ["s"]
+def test_a_replica_that_was_replaced_is_cleared_away_also_when_it_is_over() -> None:
+    serving = service(NEW)
+    over = [run.with_status(state="succeeded", address=None) for run in replicas_of(serving, OLD)]
+    view = view_of(serving, *over, *replicas_of(serving, NEW))
+    facts = asyncio.run(services.observe(serving, view))
+    actions = decide(serving, NEW, facts.runs)
+    assert removed(actions) == [run.key.name for run in over]
 
 
 def seen(reference: str, *versions: ModelVersion, declares: str | None = None) -> Facts:
@@ -173,9 +171,7 @@ def seen(reference: str, *versions: ModelVersion, declares: str | None = None) -
         Model(name="m", task="t", data="d", network=Network(family="cnn")), versions=versions, version=declares,
         state="training", reason="run x is running",
     )  # fmt: skip
-    view = View()
-    view.apply(Change(revision=1, key=model.key, resource=model))
-    return asyncio.run(services.observe(service(model=reference), view))
+    return asyncio.run(services.observe(service(model=reference), view_of(model)))
 
 
 def test_a_plain_name_follows_the_declared_version_if_accepted_and_else_the_newest_that_was() -> None:

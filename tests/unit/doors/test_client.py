@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-import httpx
 import pytest
 
 from modelhall.control.loop import new_resource
-from modelhall.core.errors import Broken, Conflict, Denied, Failed, HallError, NotFound, NotNow, Rejected
+from modelhall.core.errors import Failed, Rejected
 from modelhall.core.hallfile import document_from_json
 from modelhall.core.kinds import AnyResource, Problem
 from modelhall.doors import client
@@ -61,30 +60,6 @@ def test_a_command_that_ends_badly_is_no_mistake_of_its_declaration_unless_it_co
     assert isinstance(client.failure_of(resource(RUN, state="failed", problem=ended)), Failed)
     absent = Problem(message="cannot start 'x'", who="caller", field="command")
     assert isinstance(client.failure_of(resource(RUN, state="failed", problem=absent)), Rejected)
-
-
-@pytest.mark.parametrize(
-    ("status", "error"),
-    [(400, Rejected), (401, Denied), (403, Denied), (404, NotFound), (409, Conflict), (413, Rejected),
-     (503, NotNow), (500, Broken), (502, Broken)],
-)  # fmt: skip
-def test_an_answers_status_becomes_the_error_that_says_who_must_act(
-    status: int, error: type[HallError]
-) -> None:
-    said = {"error": {"message": "words", "who": "caller", "field": "a.b", "document": 3}}
-    found, place = client._error(httpx.Response(status, json=said, headers={"retry-after": "7"}))
-    assert type(found) is error
-    assert "words" in found.message
-    assert place == 3
-
-
-@pytest.mark.parametrize(
-    "text", ["", "<html>", "null", "[]", '"words"', '{"error": "words"}', '{"error": null}']
-)
-def test_an_answer_of_another_shape_is_an_error_too(text: str) -> None:
-    found, place = client._error(httpx.Response(502, text=text))
-    assert isinstance(found, Broken)
-    assert place is None
 
 
 @pytest.mark.parametrize(

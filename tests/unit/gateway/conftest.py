@@ -105,8 +105,7 @@ class Hall:
 
 @pytest.fixture
 async def hall(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Hall]:
-    monkeypatch.setattr(routes, "POLL_S", 0.01)
-    monkeypatch.setattr(routes, "POLL_AFTER_FAILURE_S", 0.02)
+    monkeypatch.setattr(routes, "LOOK_S", 0.02)
     monkeypatch.setattr(checks, "CHECK_EVERY_S", 0.1)
     monkeypatch.setattr(checks, "CHECK_TIMEOUT_S", 0.5)
     hall = Hall()

@@ -3,8 +3,9 @@
 Every attempt has a folder of its own and a supervisor that outlives the hall (see `supervisor`). The folder is the
 whole truth: a hall that starts again reads it and goes on, and its creation is what makes an attempt start once.
 
+    RUNS/epoch                  the newest control plane's epoch; launches of earlier ones are refused
     RUNS/<run uid>/state/       checkpoints, for the next attempt
-    RUNS/<run uid>/<number>/    launch.json, order.json, log, report.json, result.json, supervisor.json, exit.json
+    RUNS/<run uid>/<number>/    launch.json, order.json, log/, report.json, result.json, supervisor.json, exit.json
     RUNS/<run uid>/<number>/tmp what the program and its libraries leave in the way; it goes with the run
 """
 
@@ -12,44 +13,75 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
+import hashlib
 import os
 import shutil
-import signal
 import subprocess
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import psutil
-from pydantic import Field, JsonValue
-from pydantic_core import from_json
 
 from modelhall.adapters.launcher import supervisor
-from modelhall.core import files
-from modelhall.core.kinds.base import Frozen, Problem
-from modelhall.core.kinds.run import Exit, Progress
-from modelhall.core.ports.launcher import AttemptId, Launch, NodeReport, Observation
+from modelhall.adapters.launcher.supervision import log
+from modelhall.adapters.launcher.supervision.claim import claim
+from modelhall.adapters.launcher.supervision.epoch import Fence
+from modelhall.adapters.launcher.supervision.instructions import Supervision, instructions
+from modelhall.adapters.launcher.supervision.sight import Sight
+from modelhall.adapters.launcher.supervision.subtree import Subtree
+from modelhall.core import failpoints, files
+from modelhall.core.errors import Full, NotNow, Rejected
+from modelhall.core.kinds.base import Problem
+from modelhall.core.ports.launcher import AttemptId, Launch, LogPart, NodeReport, Observation
+from modelhall.core.ports.secrets import Secrets
+from modelhall.core.secrets import sealed
 
-F = TypeVar("F", bound=Frozen)
 NODE = "local"
 SLOWEST_START_S = 20.0
 """An attempt whose supervisor has not shown up after this long is given up."""
+REFUSED = 127
+RETRY_S = 5.0
 
 
 class ProcessLauncher:
     """The launcher port over local processes."""
 
-    def __init__(self, runs: Path, *, blobs: str, cache: Path, environment: Mapping[str, str]) -> None:
-        """`environment` is all that programs see of this process's own; `blobs` is the URL they are given."""
-        self._runs = runs
+    def __init__(
+        self,
+        runs: Path,
+        *,
+        blobs: str,
+        cache: Path,
+        environment: Mapping[str, str],
+        secrets: Secrets | None = None,
+        supervision: Supervision | None = None,
+        failpoints: str = "",
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """`environment` is all that programs see of this process's own; `blobs` is the URL they are given.
+
+        `failpoints` are armed in the supervisors it starts.
+        """
+        self._runs = runs.absolute()
         self._blobs = blobs
         self._cache = cache
         self._environment = dict(environment)
-        self._sent: set[AttemptId] = set()
+        self._secrets = secrets
+        self._supervision = supervision or Supervision()
+        self._failpoints = failpoints
+        self._monotonic = monotonic
+        self._fence = Fence(self._runs)
+        self._groups = Subtree(wanted=self._supervision.groups)
+        self._sent_at: dict[AttemptId, float] = {}
         self._supervisors: list[subprocess.Popen[bytes]] = []
-        self._final: dict[AttemptId, Observation] = {}
+        self._sights: dict[AttemptId, Sight] = {}
+
+    async def fence(self, epoch: int) -> None:
+        await asyncio.to_thread(self._fence.raise_to, epoch)
 
     async def start(self, launch: Launch) -> None:
         await asyncio.to_thread(self._start, launch)
@@ -60,13 +92,12 @@ class ProcessLauncher:
     async def stop(self, id: AttemptId, grace_s: float) -> None:
         await asyncio.to_thread(self._stop, id, grace_s)
 
-    async def log(self, id: AttemptId, offset: int, limit: int = 65536) -> bytes:
-        return await asyncio.to_thread(_read_from, self._folder(id) / "log", offset, limit)
+    async def log(self, id: AttemptId, offset: int, limit: int = 65536) -> LogPart:
+        found, data = await asyncio.to_thread(log.read, self._folder(id) / log.FOLDER, offset, limit)
+        return LogPart(offset=found, data=data)
 
     async def forget(self, run_uid: str) -> None:
-        await asyncio.to_thread(shutil.rmtree, self._runs / run_uid, ignore_errors=True)
-        self._sent = {id for id in self._sent if id.run_uid != run_uid}
-        self._final = {id: last for id, last in self._final.items() if id.run_uid != run_uid}
+        await asyncio.to_thread(self._forget, run_uid)
 
     async def nodes(self) -> list[NodeReport]:
         cpus = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
@@ -78,183 +109,166 @@ class ProcessLauncher:
 
     def _start(self, launch: Launch) -> None:
         folder = self._folder(launch.id)
-        state = folder.parent / "state"
-        state.mkdir(parents=True, exist_ok=True)
-        self._sent.add(launch.id)
+        failpoints.reach("launcher.before-folder")
+        self._sent_at.setdefault(launch.id, self._monotonic())
+        # The folder is made behind the fence: whoever raises it afterwards finds the folder, and an attempt of an
+        # earlier epoch whose folder is not there by then never gets one.
         try:
-            folder.mkdir()
-        except FileExistsError:
-            return
-        files.sync_folder(folder.parent)
+            with self._fence.passing(launch.epoch):
+                if not _make_once(folder):
+                    return
+            failpoints.reach("launcher.folder-made")
+            self._begin(launch, folder)
+        except OSError as error:
+            self._sent_at.pop(launch.id, None)
+            raise _cannot_start(launch, error) from None
+
+    def _begin(self, launch: Launch, folder: Path) -> None:
+        try:
+            self._set_going(launch, folder)
+        except Rejected as error:
+            _refuse(folder, Problem.of(error))
+        except OSError:
+            # Nothing runs yet, so it may as well not have begun, and a later start begins anew.
+            shutil.rmtree(folder, ignore_errors=True)
+            raise
+
+    def _set_going(self, launch: Launch, folder: Path) -> None:
         if launch.order is not None:
-            files.write_json(folder / "order.json", self._order(launch, folder, state))
-        argv = [sys.executable if launch.argv[0] == "python" else launch.argv[0], *launch.argv[1:]]
-        scratch = folder / "tmp"
-        scratch.mkdir()
-        own = {"MODELHALL_RUN": launch.run, "TMPDIR": str(scratch)}
-        environment = self._environment | _threads(launch.threads) | own
-        files.write_json(
-            folder / "launch.json", {"argv": argv, "env": environment, "memory_bytes": launch.memory_bytes}
-        )
+            files.write_json(folder / "order.json", self._order(launch, folder))
+        (folder / "tmp").mkdir()
+        handed = sealed(self._values(launch)) if launch.secrets else None
+        try:
+            told = instructions(
+                launch,
+                folder,
+                environment=self._environment,
+                supervision=self._supervision,
+                group=self._groups.of(_group_name(folder)),
+                secrets_fd=handed,
+            )
+            files.write_json(folder / supervisor.LAUNCH, told)
+            failpoints.reach("launcher.launch-written")
+            self._spawn(folder, () if handed is None else (handed,))
+        finally:
+            if handed is not None:
+                os.close(handed)
+        failpoints.reach("launcher.supervisor-spawned")
+
+    def _spawn(self, folder: Path, handed: tuple[int, ...]) -> None:
         self._supervisors = [process for process in self._supervisors if process.poll() is None]
-        with (folder / "log").open("ab") as log:
+        armed = [self._failpoints] if self._failpoints else []
+        output = folder / log.FOLDER
+        output.mkdir()
+        # What a supervisor says before it can write the log itself; nobody else would ever hear of it.
+        with log.first(output).open("ab") as last_words:
             self._supervisors.append(
                 subprocess.Popen(
-                    [sys.executable, "-m", supervisor.__name__, str(folder)],
+                    [sys.executable, "-m", supervisor.__name__, str(folder), *armed],
                     stdin=subprocess.DEVNULL,
-                    stdout=log,
-                    stderr=log,
+                    stdout=last_words,
+                    stderr=last_words,
                     env=self._environment,
                     start_new_session=True,
+                    pass_fds=handed,
                 )
             )
 
-    def _order(self, launch: Launch, folder: Path, state: Path) -> dict[str, Any]:
+    def _order(self, launch: Launch, folder: Path) -> dict[str, Any]:
         return {
             "run": launch.run,
             "attempt": launch.id.number,
             "what": dict(launch.order or {}),
             "blobs": self._blobs,
             "work": str(folder),
-            "state": str(state),
+            "state": str(folder.parent / "state"),
             "cache": str(self._cache),
             "threads": launch.threads,
         }
 
-    def _observe(self, id: AttemptId) -> Observation:
-        if id in self._final:
-            return self._final[id]
-        folder = self._folder(id)
-        if not folder.exists():
-            return Observation(alive=None)
-        ended = _read(folder / supervisor.EXIT, Exit)
-        alive = ended is None and self._is_supervised(id)
-        if ended is None and not alive:
-            # It may have ended between the two looks; only then is there an exit to read.
-            ended = _read(folder / supervisor.EXIT, Exit) or _end_orphans(folder)
-        report = _read(folder / "report.json", _Report) or _Report()
-        told = _read(folder / "result.json", _Told) if ended is not None else None
-        observation = Observation(
-            alive=alive,
-            exit=ended,
-            cpu_s=_cpu_s(folder) if ended is None else ended.cpu_s,
-            progress=report.progress,
-            metrics=report.metrics,
-            address=report.address,
-            result=told.model_dump(exclude_none=True) if told else None,
-        )
-        if not alive:
-            self._final[id] = observation
-        return observation
+    def _values(self, launch: Launch) -> dict[str, str]:
+        """The secrets the attempt asks for; raises Rejected when there is not each of them."""
+        if self._secrets is None:
+            raise Rejected("this hall keeps no secrets, and the run asks for some", field="secrets")
+        found = {name: self._secrets.get(launch.project, name) for name in launch.secrets}
+        missing = [name for name, value in found.items() if value is None]
+        if missing:
+            there = ", ".join(self._secrets.names(launch.project)) or "none"
+            raise Rejected(
+                f"project {launch.project!r} has no secret {', '.join(missing)}; it has: {there}",
+                field="secrets",
+            )
+        return {name: value.decode() for name, value in found.items() if value is not None}
 
-    def _is_supervised(self, id: AttemptId) -> bool:
-        """Whether the attempt's supervisor is at work or may still come; if not, it is kept from coming."""
-        folder = self._folder(id)
-        claim = _read(folder / supervisor.CLAIM, _Process)
-        if claim is None:
-            # One that a hall killed since may have sent is not waited for: it may as well never have been sent.
-            if id in self._sent and time.time() - folder.stat().st_mtime < SLOWEST_START_S:
-                return True
-            supervisor.claim(folder, pid=None)
-            # Ours, or that of a supervisor that was quicker; a damaged one is nobody's.
-            claim = _read(folder / supervisor.CLAIM, _Process)
-        return claim is not None and claim.is_running
+    def _observe(self, id: AttemptId) -> Observation:
+        sent_at = self._sent_at.get(id)
+        # One that a hall killed since may have sent is not waited for: it may as well never have been sent.
+        may_come = sent_at is not None and self._monotonic() - sent_at < SLOWEST_START_S
+        return self._sight(id).look(may_come=may_come)
+
+    def _sight(self, id: AttemptId) -> Sight:
+        if id not in self._sights:
+            folder = self._folder(id)
+            self._sights[id] = Sight(folder, _group_name(folder))
+        return self._sights[id]
 
     def _stop(self, id: AttemptId, grace_s: float) -> None:
         folder = self._folder(id)
         if not folder.exists() or (folder / supervisor.EXIT).exists():
             return
-        # Written before the look, so that a supervisor that is yet to come finds it.
-        files.write_json(folder / supervisor.STOP, {"grace_s": grace_s})
-        claim = _read(folder / supervisor.CLAIM, _Process)
-        if claim is not None and claim.pid is not None and claim.is_running:
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(claim.pid, signal.SIGTERM)
+        # Written before the look, so that a supervisor that is yet to come finds it. On a full disk the signal has
+        # to do, with the grace the supervisor gives by itself.
+        with contextlib.suppress(OSError):
+            files.write_json(folder / supervisor.STOP, {"grace_s": grace_s})
+        self._sight(id).signal_supervisor()
+
+    def _forget(self, run_uid: str) -> None:
+        folder = self._runs / run_uid
+        for name in (path.name for path in folder.glob("*") if path.name.isdecimal()):
+            self._sight(AttemptId(run_uid, int(name))).clear()
+        shutil.rmtree(folder, ignore_errors=True)
+        for id in {*self._sent_at, *self._sights}:
+            if id.run_uid == run_uid:
+                self._sent_at.pop(id, None)
+                self._sights.pop(id, None)
 
 
-class _Process(Frozen):
-    """A process as the supervisor writes it down; `ticks` tell it from a later one of the same number."""
-
-    pid: int | None
-    ticks: str | None
-
-    @property
-    def is_running(self) -> bool:
-        return self.pid is not None and supervisor.is_running(self.pid, self.ticks)
-
-
-class _Report(Frozen):
-    """What a program says of itself while it runs."""
-
-    progress: Progress | None = None
-    metrics: dict[str, float] = Field(default_factory=dict)
-    address: str | None = None
-
-
-class _Told(Frozen):
-    """What a program says at its end."""
-
-    output: dict[str, JsonValue] | None = None
-    problem: Problem | None = None
-
-
-def _end_orphans(folder: Path) -> Exit:
-    """Kill what a supervisor that was killed has left running, before anybody starts the next attempt."""
-    child = _read(folder / supervisor.CHILD, _Process)
-    # While one process of its group lives, no other process gets the group's number.
-    if child is not None and child.pid is not None and supervisor.is_same_or_gone(child.pid, child.ticks):
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.killpg(child.pid, signal.SIGKILL)
-    return Exit(ended_at=time.time())
-
-
-def _threads(count: int) -> dict[str, str]:
-    """Keep numeric libraries to the processors the run was given, and idle threads from spinning on them."""
-    names = (
-        "OMP_NUM_THREADS",
-        "OPENBLAS_NUM_THREADS",
-        "MKL_NUM_THREADS",
-        "POLARS_MAX_THREADS",
-        "RAYON_NUM_THREADS",
-    )
-    return {
-        **dict.fromkeys(names, str(count)),
-        "OMP_WAIT_POLICY": "PASSIVE",
-        "TOKENIZERS_PARALLELISM": "false",
-    }
-
-
-def _cpu_s(folder: Path) -> float:
-    """CPU time of the attempt's main process and of those of its children that have ended."""
-    child = _read(folder / supervisor.CHILD, _Process)
-    if child is None or child.pid is None:
-        return 0.0
+def _make_once(folder: Path) -> bool:
+    """Make an attempt's folder, durably; False when it is there."""
+    (folder.parent / "state").mkdir(parents=True, exist_ok=True)
     try:
-        times = psutil.Process(child.pid).cpu_times()
-    except (psutil.Error, ValueError):
-        return 0.0
-    return times.user + times.system + times.children_user + times.children_system
+        folder.mkdir()
+    except FileExistsError:
+        return False
+    # Both names: after a power cut, an attempt that has run must not look as if it had not.
+    files.sync_folder(folder.parent)
+    files.sync_folder(folder.parent.parent)
+    return True
 
 
-def _read(path: Path, shape: type[F]) -> F | None:
-    """What is in a file, if it makes sense: programs may write whatever they like into their folder."""
-    try:
-        return shape.model_validate(from_json(path.read_bytes(), allow_inf_nan=False))
-    except (OSError, ValueError):
-        return None
+def _refuse(folder: Path, problem: Problem) -> None:
+    """Have an attempt be over before it began."""
+    files.write_json(folder / supervisor.RESULT, {"problem": problem.model_dump()})
+    files.write_json(folder / supervisor.EXIT, {"code": REFUSED, "ended_at": time.time()})
+    claim(folder, pid=None)
 
 
-def _read_from(path: Path, offset: int, limit: int) -> bytes:
-    try:
-        with path.open("rb") as file:
-            file.seek(offset)
-            return file.read(limit)
-    except FileNotFoundError:
-        return b""
+def _cannot_start(launch: Launch, error: OSError) -> NotNow:
+    message = f"run {launch.run!r} cannot be started: {error}"
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return Full(f"{message}; free some room", delay_s=RETRY_S)
+    return NotNow(f"{message}; tried again", delay_s=RETRY_S)
+
+
+def _group_name(folder: Path) -> str:
+    """What the control group of the attempt in `folder` is called; no other attempt's of any hall."""
+    place = hashlib.sha256(str(folder).encode()).hexdigest()[:12]
+    return f"{folder.parent.name}.{folder.name}.{place}"
 
 
 def _processor() -> str:
-    for line in _read_from(Path("/proc/cpuinfo"), 0, 4096).decode(errors="replace").splitlines():
-        if line.startswith("model name"):
-            return line.partition(":")[2].strip()
+    with contextlib.suppress(OSError):
+        for line in Path("/proc/cpuinfo").read_text(errors="replace").splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
     return "unknown"

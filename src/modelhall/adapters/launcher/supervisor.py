@@ -1,138 +1,133 @@
 """One small process beside every attempt: starts its program, waits for it, and writes down how it ended.
 
-It outlives the hall, so that an attempt's end is on record whoever is there to see it. It holds the claim on the
-attempt: whoever creates `supervisor.json` first has it, so a supervisor that comes too late does nothing.
+It outlives the hall, so that an attempt's limits hold and its end is on record whoever is there to see it. Its steps:
+claim the attempt, make its limits, start the program, attend to it (`supervision/attendance.py`), write the exit.
 
-    python -m modelhall.adapters.launcher.supervisor FOLDER
+    python -m modelhall.adapters.launcher.supervisor FOLDER [FAILPOINTS]
 """
 
 from __future__ import annotations
 
-import contextlib
-import ctypes
+import errno
 import json
 import os
-import resource
-import signal
 import subprocess
 import sys
 import time
+import traceback
 from pathlib import Path
+from typing import Any
 
-from modelhall.core import files
+from modelhall.adapters.launcher.supervision import log
+from modelhall.adapters.launcher.supervision.attendance import STOP, Attendance, Bell
+from modelhall.adapters.launcher.supervision.claim import CLAIM, claim, start_ticks
+from modelhall.adapters.launcher.supervision.limits import Limits
+from modelhall.adapters.launcher.supervision.log import LogWriter
+from modelhall.adapters.launcher.supervision.program import adopt_orphans, start
+from modelhall.core import failpoints, files
 
-CLAIM, CHILD, STOP, EXIT = "supervisor.json", "child.json", "stop.json", "exit.json"
-PR_SET_PDEATHSIG = 1
+__all__ = ["CHILD", "CLAIM", "EXIT", "LAUNCH", "RESULT", "STOP", "claim", "main"]
+
+LAUNCH, CHILD, EXIT, RESULT = "launch.json", "child.json", "exit.json", "result.json"
+SCARCE = (errno.EAGAIN, errno.ENOMEM, errno.EMFILE, errno.ENFILE)
+RETRY_S = 1.0
 
 
 def main() -> None:
     folder = Path(sys.argv[1])
+    failpoints.arm(sys.argv[2] if len(sys.argv) > 2 else "")
+    # Before the claim, since whoever sees the claim may send a signal.
+    bell = Bell()
     if not claim(folder, os.getpid()):
         return
-    launch = json.loads((folder / "launch.json").read_bytes())
-    group: list[int] = []
-    signal.signal(signal.SIGTERM, lambda *_: _end_gently(folder, group))
-    signal.signal(signal.SIGALRM, lambda *_: _signal_group(group, signal.SIGKILL))
+    failpoints.reach("supervisor.claimed")
+    launch = json.loads((folder / LAUNCH).read_bytes())
+    output = LogWriter(folder / log.FOLDER, segment_bytes=launch["segment_bytes"])
     try:
-        child = subprocess.Popen(
-            launch["argv"],
-            cwd=folder,
-            env=launch["env"],
-            stdin=subprocess.DEVNULL,
-            start_new_session=True,
-            preexec_fn=lambda: _before_program(launch["memory_bytes"]),
-        )
-    except (OSError, ValueError, subprocess.SubprocessError) as error:
-        sys.stderr.write(f"cannot start {launch['argv'][0]}: {error}\n")
-        message = f"cannot start {launch['argv'][0]!r}: {error}"
-        files.write_json(
-            folder / "result.json", {"problem": {"message": message, "who": "caller", "field": "command"}}
-        )
-        _write_exit(folder, code=127, signal_number=None, usage=None)
-        return
-    group.append(child.pid)
-    files.write_json(folder / CHILD, {"pid": child.pid, "ticks": _start_ticks(child.pid)})
-    if (folder / STOP).exists():
-        _end_gently(folder, group)
-    _, status, usage = os.wait4(child.pid, 0)
-    _signal_group(group, signal.SIGKILL)
-    code = os.waitstatus_to_exitcode(status)
-    _write_exit(
-        folder, code=code if code >= 0 else None, signal_number=-code if code < 0 else None, usage=usage
-    )
-
-
-def claim(folder: Path, pid: int | None) -> bool:
-    """Take the attempt in `folder` for process `pid`, or for nobody; False when it is taken already."""
-    text = json.dumps({"pid": pid, "ticks": _start_ticks(pid) if pid else None})
-    temporary = folder / f".{CLAIM}.{os.getpid()}"
-    temporary.write_text(text)
-    try:
-        os.link(temporary, folder / CLAIM)
-    except FileExistsError:
-        return False
+        _carry_out(folder, launch, output, bell)
+    except Exception:  # noqa: BLE001 - the last line of defence: what went wrong belongs where it will be read
+        output.say(traceback.format_exc())
+        sys.exit(70)
     finally:
-        temporary.unlink()
-    return True
+        output.close()
 
 
-def is_running(pid: int, ticks: str | None) -> bool:
-    """Whether this process is alive, and is that process and not another with its number."""
-    found = _start_ticks(pid)
-    return found is not None and found == ticks
-
-
-def is_same_or_gone(pid: int, ticks: str | None) -> bool:
-    """Whether no other process has got this number since."""
-    return _start_ticks(pid) in (ticks, None)
-
-
-def _start_ticks(pid: int) -> str | None:
-    """When a process started, as a word that no later process of the same number shares; None for none or a
-    zombie. The boot is part of it, since numbers and ticks begin anew with every boot."""
+def _carry_out(folder: Path, launch: dict[str, Any], output: LogWriter, bell: Bell) -> None:
+    adopt_orphans()
+    limits = Limits(launch)
+    reading, writing = os.pipe()
     try:
-        boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
-        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    except OSError:
-        return None
-    return None if fields[0] in "ZX" else f"{boot}/{fields[19]}"
-
-
-def _before_program(memory_bytes: int | None) -> None:
-    """In the new process: end with the supervisor, and stay within the memory asked for."""
-    with contextlib.suppress(OSError, AttributeError):
-        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-    if memory_bytes is not None:
-        resource.setrlimit(resource.RLIMIT_DATA, (memory_bytes, memory_bytes))
-
-
-def _end_gently(folder: Path, group: list[int]) -> None:
-    """Ask the program's processes to end, and set the alarm that ends them."""
-    _signal_group(group, signal.SIGTERM)
-    grace_s = (files.read_json(folder / STOP) or {}).get("grace_s", 10.0)
-    signal.setitimer(signal.ITIMER_REAL, max(grace_s, 0.001), 1.0)
-
-
-def _signal_group(group: list[int], number: signal.Signals) -> None:
-    for pid in group:
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(pid, number)
-
-
-def _write_exit(
-    folder: Path, *, code: int | None, signal_number: int | None, usage: resource.struct_rusage | None
-) -> None:
-    files.write_json(
-        folder / EXIT,
-        {
-            "code": code,
-            "signal": signal_number,
-            "stopped": (folder / STOP).exists(),
-            "cpu_s": usage.ru_utime + usage.ru_stime if usage else 0.0,
-            "peak_bytes": usage.ru_maxrss * 1024 if usage else 0,
-            "ended_at": time.time(),
-        },
+        program = start(launch, folder, writing, limits)
+    except (OSError, ValueError, subprocess.SubprocessError) as error:
+        limits.lift()
+        _refuse(folder, launch, output, error)
+        return
+    finally:
+        os.close(writing)
+    failpoints.reach("supervisor.child-started")
+    _record(folder, program.pid, output)
+    failpoints.reach("supervisor.child-recorded")
+    attendance = Attendance(
+        folder=folder, launch=launch, pid=program.pid, output=reading, limits=limits, log=output, bell=bell
     )
+    status = attendance.until_over()
+    program.returncode = status  # so that it does not wait for a number that may be another's by now
+    exit = _exit_of(folder, status, attendance, limits)
+    limits.lift()
+    output.close()
+    _write_at_last(folder / EXIT, exit)
+    failpoints.reach("supervisor.exit-written")
+
+
+def _record(folder: Path, pid: int, output: LogWriter) -> None:
+    """Write down the program's number, for whoever has to end it when this process is gone."""
+    try:
+        files.write_json(folder / CHILD, {"pid": pid, "ticks": start_ticks(pid)})
+    except OSError as error:
+        # No reason to end a run: its processes are found by other marks, too.
+        output.say(f"cannot write {CHILD}: {error}")
+
+
+def _refuse(folder: Path, launch: dict[str, Any], output: LogWriter, error: Exception) -> None:
+    """Put on record that the program could not be started, and who must act."""
+    message = f"cannot start {launch['argv'][0]!r}: {error}"
+    output.say(message)
+    if isinstance(error, subprocess.SubprocessError):
+        problem = {"message": message, "who": "us"}
+    elif isinstance(error, OSError) and error.errno in SCARCE:
+        problem = {"message": message, "who": "time"}
+    else:
+        problem = {"message": message, "who": "caller", "field": "command"}
+    _write_at_last(folder / RESULT, {"problem": problem})
+    _write_at_last(folder / EXIT, {"code": 127, "ended_at": time.time()})
+
+
+def _exit_of(folder: Path, status: int, attendance: Attendance, limits: Limits) -> dict[str, Any]:
+    """How the attempt ended, as `core.kinds.run.Exit` reads it."""
+    code = os.waitstatus_to_exitcode(status)
+    used = limits.usage()
+    return {
+        "code": code if code >= 0 else None,
+        "signal": -code if code < 0 else None,
+        "stopped": attendance.was_stopped,
+        "timed_out": attendance.timed_out,
+        "out_of_memory": used.out_of_memory,
+        "cpu_s": used.cpu_s,
+        "peak_bytes": used.peak_bytes,
+        "ended_at": time.time(),
+    }
+
+
+def _write_at_last(path: Path, value: Any) -> None:
+    """Write what must be on record, however long a full disk makes it wait."""
+    while True:
+        try:
+            files.write_json(path, value)
+            return
+        except FileNotFoundError:
+            return  # the run was forgotten
+        except OSError:
+            time.sleep(RETRY_S)
 
 
 if __name__ == "__main__":

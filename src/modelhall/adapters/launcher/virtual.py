@@ -10,9 +10,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from modelhall.core.errors import Stale
 from modelhall.core.kinds.run import Exit
 from modelhall.core.ports.clock import Clock
-from modelhall.core.ports.launcher import AttemptId, Launch, NodeReport, Observation
+from modelhall.core.ports.launcher import AttemptId, Launch, LogPart, NodeReport, Observation
 
 SIGKILL, SIGTERM = 9, 15
 
@@ -45,8 +46,14 @@ class VirtualLauncher:
         self._nodes = {node.name: node for node in nodes}
         self._script = script
         self._attempts: dict[AttemptId, _Attempt] = {}
+        self._epoch = 0
+
+    async def fence(self, epoch: int) -> None:
+        self._check(epoch)
+        self._epoch = epoch
 
     async def start(self, launch: Launch) -> None:
+        self._check(launch.epoch)
         if launch.id not in self._attempts and self._nodes[launch.node].ready:
             self.starts.append(launch)
             self._attempts[launch.id] = _Attempt(
@@ -63,8 +70,8 @@ class VirtualLauncher:
                 signal=SIGTERM, stopped=True, cpu_s=self._cpu_s(attempt), ended_at=self._clock.now()
             )
 
-    async def log(self, id: AttemptId, offset: int, limit: int = 65536) -> bytes:
-        return b""
+    async def log(self, id: AttemptId, offset: int, limit: int = 65536) -> LogPart:
+        return LogPart(offset=offset, data=b"")
 
     async def forget(self, run_uid: str) -> None:
         for id in [id for id in self._attempts if id.run_uid == run_uid]:
@@ -101,14 +108,30 @@ class VirtualLauncher:
             return Observation(alive=True)
         script, now = attempt.script, self._clock.now()
         over = now >= attempt.started_at + script.takes_s
-        if attempt.exit is None and over and not script.serves:
-            ended_at = attempt.started_at + script.takes_s
-            attempt.exit = Exit(code=script.code, cpu_s=self._cpu_s(attempt), ended_at=ended_at)
+        if attempt.exit is None:
+            attempt.exit = self._end_by_now(attempt, now)
         if attempt.exit is not None:
             result = script.result if attempt.exit.code is not None else None
             return Observation(alive=False, exit=attempt.exit, cpu_s=attempt.exit.cpu_s, result=result)
         address = f"{attempt.launch.node}:{attempt.launch.run}" if script.serves and over else None
         return Observation(alive=True, address=address, cpu_s=self._cpu_s(attempt))
+
+    def _end_by_now(self, attempt: _Attempt, now: float) -> Exit | None:
+        """How an attempt that nobody disturbed has ended, if it has."""
+        script, timeout_s = attempt.script, attempt.launch.timeout_s
+        times_out = timeout_s is not None and (script.serves or timeout_s < script.takes_s)
+        lasts_s = timeout_s if times_out else None if script.serves else script.takes_s
+        if lasts_s is None or now < attempt.started_at + lasts_s:
+            return None
+        end = Exit(cpu_s=self._cpu_s(attempt), ended_at=attempt.started_at + lasts_s)
+        how = {"signal": SIGTERM, "timed_out": True} if times_out else {"code": script.code}
+        return end.model_copy(update=how)
+
+    def _check(self, epoch: int) -> None:
+        if epoch < self._epoch:
+            raise Stale(
+                f"this control plane leads epoch {epoch}, and another leads epoch {self._epoch} since"
+            )
 
     def _cpu_s(self, attempt: _Attempt) -> float:
         return (self._clock.now() - attempt.started_at) * attempt.launch.cpus

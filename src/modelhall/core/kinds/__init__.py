@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any, NamedTuple
 
 from modelhall.core.errors import Rejected
@@ -12,7 +11,7 @@ from modelhall.core.kinds.model import Model, ModelResource, ModelStatus
 from modelhall.core.kinds.node import Node, NodeResource, NodeStatus
 from modelhall.core.kinds.project import Project, ProjectResource, ProjectStatus
 from modelhall.core.kinds.result import Result, ResultResource
-from modelhall.core.kinds.run import Run, RunResource, RunStatus
+from modelhall.core.kinds.run import DONE, Run, RunResource, RunStatus
 from modelhall.core.kinds.service import Service, ServiceResource, ServiceStatus
 from modelhall.core.names import did_you_mean
 
@@ -47,13 +46,21 @@ def kind_named(name: str) -> Kind:
     return kind
 
 
-def resource_from_json(data: str | bytes) -> AnyResource:
-    """The inverse of `resource.model_dump_json()`; the kind is taken from the document."""
-    raw = json.loads(data)
-    return KINDS[raw["document"]["kind"]].resource.model_validate(raw)
+def resource_from_json(kind: str, data: str | bytes) -> AnyResource:
+    """The inverse of `resource.model_dump_json()`."""
+    return KINDS[kind].resource.model_validate_json(data)
+
+
+def rests(resource: AnyResource) -> bool:
+    """Whether nothing is to be done for it until somebody changes it. Most of what a hall keeps is at rest, so the
+    loop holds only what is not."""
+    if resource.key.kind == "run":
+        return resource.status.state in DONE and not resource.deleting
+    return resource.key.kind == "result"
 
 
 __all__ = [
     "KINDS", "AnyResource", "Dataset", "Document", "Key", "Kind", "Model", "Node", "Problem", "Project",
-    "Resource", "Resources", "Result", "Run", "Service", "Status", "kind_named", "resource_from_json",
+    "Resource", "Resources", "Result", "Run", "Service", "Status", "kind_named",
+    "resource_from_json", "rests",
 ]  # fmt: skip

@@ -7,6 +7,7 @@ from typing import Any, Literal
 from pydantic import Field, field_validator
 
 from modelhall.core.kinds.base import Document, Frozen, Resource, Resources, Status
+from modelhall.core.names import Name
 
 ACTIVE = ("starting", "running")
 DONE = ("succeeded", "failed", "cancelled")
@@ -30,6 +31,12 @@ class Run(Document):
     resources: Resources = Field(default_factory=Resources)
     priority: int = Field(default=0, ge=-1000, le=1000, description="Higher starts first.")
     retries: int = Field(default=3, ge=0, le=1000, description="New attempts after a failure of the machine.")
+    timeout_s: float | None = Field(
+        default=None, gt=0, description="An attempt that runs longer is ended and the run fails."
+    )
+    secrets: tuple[Name, ...] = Field(
+        default=(), description="Secrets of the project that the program is handed by descriptor."
+    )
     restart: bool = Field(default=False, description="Whether it is started again whenever it ends.")
     cancelled: bool = Field(default=False, description="Whether it is to stop and not be started again.")
 
@@ -48,8 +55,12 @@ class Exit(Frozen):
     signal: int | None = None
     stopped: bool = False
     """Whether it had been asked to end."""
+    timed_out: bool = False
+    out_of_memory: bool = False
+    """Whether it was ended for using all of the memory it asked for."""
     cpu_s: float = 0.0
     peak_bytes: int = 0
+    """Of all processes together where the kernel counts that, else of the largest."""
     ended_at: float
 
 

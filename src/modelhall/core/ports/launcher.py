@@ -30,6 +30,13 @@ class Launch:
     cpus: float
     threads: int
     memory_bytes: int | None
+    timeout_s: float | None = None
+    """An attempt that runs longer is ended; counted by a clock that nobody sets."""
+    project: str = "default"
+    secrets: tuple[str, ...] = ()
+    """Names of secrets of the project, whose values the program is handed by descriptor."""
+    epoch: int = 0
+    """The term of the control plane that asks."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,6 +58,14 @@ class Observation:
 
 
 @dataclass(frozen=True, kw_only=True)
+class LogPart:
+    """A piece of an attempt's output. It starts later than asked for where older output was dropped."""
+
+    offset: int
+    data: bytes
+
+
+@dataclass(frozen=True, kw_only=True)
 class NodeReport:
     """A machine as the launcher finds it now."""
 
@@ -63,7 +78,13 @@ class NodeReport:
 
 class Launcher(Protocol):
     async def start(self, launch: Launch) -> None:
-        """Start the attempt, unless it has been started before."""
+        """Start the attempt, unless it has been started before. Raises Stale when a later epoch than the
+        launch's is known, NotNow when the machine cannot start anything for the moment."""
+        ...
+
+    async def fence(self, epoch: int) -> None:
+        """From now on, refuse launches of an earlier epoch, durably and whoever asks. Raises Stale when a later
+        one is known, NotNow when it cannot be said for the moment."""
         ...
 
     async def observe(self, ids: Sequence[AttemptId]) -> dict[AttemptId, Observation]:
@@ -74,8 +95,9 @@ class Launcher(Protocol):
         """Ask the attempt to end, and end it after `grace_s`. Returns at once; harmless when it is over."""
         ...
 
-    async def log(self, id: AttemptId, offset: int, limit: int = 65536) -> bytes:
-        """The attempt's output from byte `offset`; empty when there is no more yet."""
+    async def log(self, id: AttemptId, offset: int, limit: int = 65536) -> LogPart:
+        """The attempt's output from byte `offset`; empty when there is no more yet. Kept until the run is
+        forgotten, its oldest part excepted when there is much of it."""
         ...
 
     async def forget(self, run_uid: str) -> None:

@@ -1,6 +1,6 @@
 """The control API: everything the command line and the client can do, over HTTP.
 
-`create(hall)` puts it together. Every route but `/api/v1/health` wants a token: that is settled before a request
+`create(hall)` puts it together. Every route but health and readiness wants a token: that is settled before a request
 reaches any route, so a new route is closed until somebody opens it on purpose.
 """
 
@@ -9,7 +9,7 @@ from __future__ import annotations
 from fastapi import FastAPI
 
 from modelhall.app.hall import Hall
-from modelhall.doors.api import answers, guard, pages, resources, work
+from modelhall.doors.api import answers, guard, pages, resources, secrets, watch, work
 from modelhall.version import __version__
 
 
@@ -26,6 +26,6 @@ def create(hall: Hall) -> FastAPI:
     answers.install(api)
     guard.install(api, hall.authenticate)
     # `/{kinds}` answers for any word, so what has a name of its own comes first.
-    for part in (work, pages, resources):
+    for part in (work, watch, secrets, pages, resources):
         api.include_router(part.router)
     return api

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
@@ -30,8 +31,13 @@ def error_response(error: HallError, *, document: int | None = None, challenge: 
         headers["WWW-Authenticate"] = (
             'Basic realm="Modelhall: the token is the password"' if challenge else "Bearer"
         )
-    body = {"message": error.message, "who": error.who, "field": error.field, "document": document}
-    return JSONResponse({"error": body}, status_code=error.status, headers=headers)
+    return JSONResponse(error_body(error, document), status_code=error.status, headers=headers)
+
+
+def error_body(error: HallError, document: int | None = None) -> dict[str, Any]:
+    """The one shape of all errors."""
+    told = {"message": error.message, "who": error.who, "field": error.field, "document": document}
+    return {"error": told}
 
 
 def _refusal(_: Request, refusal: Exception) -> JSONResponse:

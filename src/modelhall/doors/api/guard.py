@@ -14,7 +14,7 @@ from modelhall.core.errors import Denied, HallError, Rejected
 from modelhall.doors.api.answers import error_response
 from modelhall.trust.tokens import Authenticator
 
-OPEN = ("/api/v1/health",)
+OPEN = ("/api/v1/health", "/api/v1/ready")
 LARGEST_BODY_BYTES = 8 * 2**20
 TOO_LARGE = f"a body may have {LARGEST_BODY_BYTES} bytes"
 

@@ -7,11 +7,12 @@ from html import escape
 from fastapi import APIRouter
 from fastapi.responses import HTMLResponse, PlainTextResponse
 
-from modelhall.core.kinds import KINDS
-from modelhall.doors.api.resources import TheHall
+from modelhall.doors.api.asking import TheHall
 
 router = APIRouter(include_in_schema=False)
 
+ROWS = 200
+"""Of a kind, at most, on the page."""
 PAGE = """<!doctype html>
 <html lang="en"><meta charset="utf-8"><title>Modelhall</title>
 <style>
@@ -29,7 +30,7 @@ async def page(hall: TheHall) -> HTMLResponse:
     """What there is, on one plain page."""
     rows = []
     for kind in ("dataset", "model", "service", "run", "node"):
-        for resource in await hall.store.all(kind):
+        for resource in await hall.store.find(kind, limit=ROWS):
             cells = (kind, resource.key.name, resource.status.state, resource.status.reason)
             rows.append("<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in cells) + "</tr>")
     policy = {"Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'"}
@@ -40,9 +41,6 @@ async def page(hall: TheHall) -> HTMLResponse:
 async def metrics(hall: TheHall) -> PlainTextResponse:
     """Resources by kind and state, in Prometheus' text format."""
     lines = ["# HELP hall_resources Resources by kind and state.", "# TYPE hall_resources gauge"]
-    for kind in KINDS:
-        counts: dict[str, int] = {}
-        for resource in await hall.store.all(kind):
-            counts[resource.status.state] = counts.get(resource.status.state, 0) + 1
-        lines += [f'hall_resources{{kind="{kind}",state="{s}"}} {n}' for s, n in sorted(counts.items())]
+    counts = await hall.store.counts()
+    lines += [f'hall_resources{{kind="{kind}",state="{s}"}} {n}' for (kind, s), n in sorted(counts.items())]
     return PlainTextResponse("\n".join(lines) + "\n", media_type="text/plain; version=0.0.4; charset=utf-8")

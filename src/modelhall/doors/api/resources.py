@@ -4,28 +4,19 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Query, Request
+from fastapi import APIRouter, Query
 
-from modelhall.app.hall import Hall
 from modelhall.control.declare import Outcome, Refusal
 from modelhall.core import hallfile
 from modelhall.core.errors import NotFound, Rejected
-from modelhall.core.kinds import KINDS, Key, kind_named
+from modelhall.core.kinds import KINDS, Key
 from modelhall.core.kinds.base import DEFAULT_PROJECT, Frozen
+from modelhall.doors.api.asking import Labels, OnceOnly, Project, TheHall, key_of, kind_of
 
 router = APIRouter(prefix="/api/v1")
 
-Project = Annotated[str, Query(description="The project to look in.")]
-
-
-def the_hall(request: Request) -> Hall:
-    """The hall this API belongs to."""
-    hall = request.app.state.hall
-    assert isinstance(hall, Hall)
-    return hall
-
-
-TheHall = Annotated[Hall, Depends(the_hall)]
+PAGE = 1000
+LONGEST_PAGE = 10_000
 
 
 class Application(Frozen):
@@ -35,12 +26,24 @@ class Application(Frozen):
     dry_run: bool = False
 
 
-class Applied(Frozen):
+class Done(Frozen):
+    """What a call did, to each resource it was about."""
+
     outcomes: list[Outcome]
 
 
+class Page(Frozen):
+    """Some resources of a kind, ordered by project and name."""
+
+    items: list[dict[str, Any]]
+    revision: int
+    """The hall's revision before it looked: a watch from here on misses nothing."""
+    next: str | None
+    """What to give as `after` for those that follow; null on the last page."""
+
+
 @router.post("/apply")
-async def apply(application: Application, hall: TheHall) -> Applied:
+async def apply(application: Application, hall: TheHall, once: OnceOnly) -> Done:
     """Declare documents, all or none."""
     documents = []
     for place, data in enumerate(application.documents):
@@ -48,7 +51,7 @@ async def apply(application: Application, hall: TheHall) -> Applied:
             documents.append(hallfile.document_from_json(data))
         except Rejected as error:
             raise Refusal(place, error) from None
-    return Applied(outcomes=await hall.apply(documents, dry_run=application.dry_run))
+    return Done(outcomes=await hall.apply(documents, dry_run=application.dry_run, once=once))
 
 
 @router.get("/schema")
@@ -68,7 +71,7 @@ async def events(
     """Why things happened, oldest first; of one resource if kind and name are given."""
     if (kind is None) != (name is None):
         raise Rejected("give both kind and name, or neither", field="kind")
-    key = _key(kind, name, project) if kind and name else None
+    key = key_of(kind, name, project) if kind and name else None
     found = await hall.store.events(key, limit)
     return [
         {
@@ -84,16 +87,40 @@ async def events(
 
 
 @router.get("/{kinds}")
-async def every(kinds: str, hall: TheHall, project: str | None = None) -> list[dict[str, Any]]:
-    """All resources of a kind, of one project or of all."""
-    found = await hall.store.all(_kind(kinds), project)
-    return [resource.model_dump(mode="json") for resource in found]
+async def every(
+    kinds: str,
+    hall: TheHall,
+    labels: Labels,
+    project: str | None = None,
+    alive: Annotated[
+        bool, Query(description="Leave out what is over, such as runs that have ended.")
+    ] = False,
+    limit: Annotated[int, Query(ge=1, le=LONGEST_PAGE)] = PAGE,
+    after: Annotated[str | None, Query(description="project/name: those that follow it.")] = None,
+) -> Page:
+    """Resources of a kind, of one project or of all, a page at a time."""
+    kind = kind_of(kinds)
+    revision = await hall.store.revision()
+    found = await hall.store.find(
+        kind,
+        project,
+        labels=labels,
+        resting=False if alive else None,
+        after=_place(kind, after),
+        limit=limit + 1,
+    )
+    last = found[limit - 1].key if len(found) > limit else None
+    return Page(
+        items=[resource.model_dump(mode="json") for resource in found[:limit]],
+        revision=revision,
+        next=f"{last.project}/{last.name}" if last else None,
+    )
 
 
 @router.get("/{kinds}/{name}")
 async def one(kinds: str, name: str, hall: TheHall, project: Project = DEFAULT_PROJECT) -> dict[str, Any]:
     """One resource: its document, its status, its revision."""
-    key = _key(kinds, name, project)
+    key = key_of(kinds, name, project)
     resource = await hall.store.get(key)
     if resource is None:
         raise NotFound(f"no {key}")
@@ -101,16 +128,17 @@ async def one(kinds: str, name: str, hall: TheHall, project: Project = DEFAULT_P
 
 
 @router.delete("/{kinds}/{name}")
-async def remove(kinds: str, name: str, hall: TheHall, project: Project = DEFAULT_PROJECT) -> dict[str, str]:
+async def remove(
+    kinds: str, name: str, hall: TheHall, once: OnceOnly, project: Project = DEFAULT_PROJECT
+) -> Done:
     """Have a resource removed, and what was made for it."""
-    await hall.delete(_key(kinds, name, project))
-    return {"state": "removing"}
+    return Done(outcomes=await hall.delete(key_of(kinds, name, project), once=once))
 
 
-def _kind(name: str) -> str:
-    kind_named(name)
-    return name if name in KINDS else name.removesuffix("s")
-
-
-def _key(kinds: str, name: str, project: str) -> Key:
-    return Key(_kind(kinds), project, name)
+def _place(kind: str, after: str | None) -> Key | None:
+    if after is None:
+        return None
+    project, slash, name = after.partition("/")
+    if not slash:
+        raise Rejected(f"a page goes on after project/name, not after {after!r}", field="after")
+    return Key(kind, project, name)

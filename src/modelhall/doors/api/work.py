@@ -7,21 +7,21 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query
 from fastapi.responses import Response
 
-from modelhall.core.errors import NotFound
+from modelhall.core.errors import NotFound, NotNow
 from modelhall.core.kinds import Key
 from modelhall.core.kinds.base import DEFAULT_PROJECT
 from modelhall.core.kinds.dataset import Split
 from modelhall.core.ports.launcher import AttemptId
-from modelhall.doors.api.resources import Project, TheHall
+from modelhall.doors.api.asking import OnceOnly, Project, TheHall
+from modelhall.doors.api.resources import Done
 
 router = APIRouter(prefix="/api/v1")
 
 
 @router.post("/runs/{name}/cancel")
-async def cancel(name: str, hall: TheHall, project: Project = DEFAULT_PROJECT) -> dict[str, str]:
+async def cancel(name: str, hall: TheHall, once: OnceOnly, project: Project = DEFAULT_PROJECT) -> Done:
     """Have a run stop and not be started again."""
-    await hall.cancel(Key("run", project, name))
-    return {"state": "cancelling"}
+    return Done(outcomes=await hall.cancel(Key("run", project, name), once=once))
 
 
 @router.get("/runs/{name}/log")
@@ -32,12 +32,16 @@ async def log(
     attempt: Annotated[int | None, Query(ge=1, le=10**9)] = None,
     offset: Annotated[int, Query(ge=0, le=10**18)] = 0,
 ) -> Response:
-    """A run's output from byte `offset` on; of its newest attempt unless another is named."""
+    """A run's output from byte `offset` on; of its newest attempt unless another is named.
+
+    `X-Log-Offset` says where it really starts: later where older output is no longer kept.
+    """
     run = await hall.store.get(Key("run", project, name))
     if run is None:
         raise NotFound(f"no run {name}")
-    text = await hall.launcher.log(AttemptId(run.uid, attempt or run.status.attempt), offset)
-    return Response(text, media_type="text/plain; charset=utf-8")
+    part = await hall.launcher.log(AttemptId(run.uid, attempt or run.status.attempt), offset)
+    where = {"x-log-offset": str(part.offset)}
+    return Response(part.data, media_type="text/plain; charset=utf-8", headers=where)
 
 
 @router.get("/datasets/{name}/rows")
@@ -74,3 +78,13 @@ async def status(hall: TheHall) -> dict[str, Any]:
 async def health() -> dict[str, str]:
     """Whether the control plane answers."""
     return {"status": "ok"}
+
+
+@router.get("/ready")
+async def ready(hall: TheHall) -> dict[str, str]:
+    """Whether this control plane acts on what is declared, or stands by to do so."""
+    if not hall.leads:
+        return {"status": "standby"}
+    if not hall.is_ready:
+        raise NotNow("the hall is reading what there is; it will act in a moment", delay_s=1.0)
+    return {"status": "ready"}

@@ -13,7 +13,7 @@ from modelhall.core.errors import Rejected
 from modelhall.core.hallfile import Declared
 from modelhall.core.kinds import KINDS, kind_named
 from modelhall.doors.cli.progress import waiting
-from modelhall.doors.cli.terminal import Form, Home, Output, out, say, show
+from modelhall.doors.cli.terminal import IN_DEFAULT, Form, Home, Output, Project, out, say, show
 from modelhall.doors.client import Hall, failure_of, read_hall_file
 
 
@@ -63,11 +63,12 @@ def _wait(hall: Hall, declared: list[Declared], timeout_s: float | None) -> None
 def delete(
     kind: Annotated[str, typer.Argument(help="dataset, model, service, run or project.")],
     name: Annotated[str, typer.Argument()],
+    project: Project = IN_DEFAULT,
     home: Home = None,
 ) -> None:
     """Remove a resource, and what was made for it."""
     kind_named(kind)
-    with Hall(home=home) as hall:
+    with Hall(home=home, project=project) as hall:
         hall.delete(kind.removesuffix("s"), name)
     say(f"{kind.removesuffix('s')} {name}: is being removed")
 

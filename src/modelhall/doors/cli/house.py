@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import sys
 from typing import TYPE_CHECKING, Annotated
@@ -26,14 +25,23 @@ def add_to(cli: typer.Typer) -> None:
     cli.command()(down)
 
 
-def up(port: Port = None, gateway_port: GatewayPort = None, home: Home = None) -> None:
+def up(
+    port: Port = None,
+    gateway_port: GatewayPort = None,
+    standby: Annotated[
+        bool, typer.Option("--standby", help="Take over when the hall that is up in this home is gone.")
+    ] = False,
+    home: Home = None,
+) -> None:
     """Start a hall here, in the foreground. Ctrl-C stops it."""
     # Imported here and below because it takes half of a second that no other command needs.
+    import uvloop
+
     from modelhall.doors import serve
 
     chosen = settings.load(home=home, port=port, gateway_port=gateway_port)
     logging.basicConfig(format="%(asctime)s %(levelname)s %(message)s", level=logging.INFO)
-    asyncio.run(serve.up(chosen, _announce))
+    uvloop.run(serve.up(chosen, _announce_standby if standby else _announce, standby=standby))
 
 
 def down(home: Home = None) -> None:
@@ -48,4 +56,10 @@ def _announce(hall: Hall) -> None:
     say(f"hall up in {hall.settings.home}")
     say(f"  console and API  {hall.addresses['address']}/   token {hall.token}")
     say(f"  gateway          {hall.addresses['gateway']}/")
+    sys.stdout.flush()
+
+
+def _announce_standby(hall: Hall) -> None:
+    say(f"hall stands by in {hall.settings.home}")
+    say(f"  API  {hall.addresses['address']}/")
     sys.stdout.flush()

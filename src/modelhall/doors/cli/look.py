@@ -3,16 +3,32 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from typing import Annotated, Any
 
 import typer
 from rich.live import Live
 
-from modelhall.core.errors import NotFound
+from modelhall.core.errors import NotFound, NotNow
 from modelhall.core.kinds import AnyResource, Key, kind_named
-from modelhall.doors.cli import tables
-from modelhall.doors.cli.terminal import IN_DEFAULT, Form, Home, Output, Project, out, say, show
+from modelhall.doors.cli import live, tables
+from modelhall.doors.cli.terminal import (
+    IN_DEFAULT,
+    Form,
+    Home,
+    Labels,
+    Output,
+    Project,
+    err,
+    labels_of,
+    out,
+    say,
+    show,
+)
 from modelhall.doors.client import Hall
+
+EVENTS_POLL_S = 0.5
+EVENTS_AT_ONCE = 500
 
 KindArgument = Annotated[str, typer.Argument(help="dataset, model, service, run, node or project.")]
 
@@ -26,23 +42,36 @@ def get(
     kind: KindArgument,
     name: Annotated[str | None, typer.Argument(help="One of them, or name@version.")] = None,
     project: Project = IN_DEFAULT,
+    label: Labels = None,
+    limit: Annotated[int | None, typer.Option(min=1, help="How many, the first by name.")] = None,
+    watch: Annotated[bool, typer.Option("--watch", "-w", help="Go on with every change.")] = False,
     output: Output = Form.table,
     home: Home = None,
 ) -> None:
     """List resources, or show one."""
     kind_named(kind)
     kind = kind.removesuffix("s")
+    of: dict[str, Any] = {
+        "project": None if kind == "node" and name is None else project,
+        "labels": labels_of(label),
+    }
     with Hall(home=home) as hall:
-        if name is None:
-            found = hall.all(kind, project=None if kind == "node" else project)
-        else:
-            found = [hall.get(kind, project, name.partition("@")[0])]
+        found = hall.listing(kind, **of, limit=1 if name else limit)
+        if name is not None:
+            one = hall.get(kind, project, name.partition("@")[0])
+            found = replace(found, items=[one])
+        if watch:
+            changes = hall.watch(kind, **of, name=name and name.partition("@")[0], known=found)
+            live.follow(kind, found.items, changes, output)
+            return
     if name and "@" in name:
-        _show_version(found[0], name.partition("@")[2], output)
+        _show_version(found.items[0], name.partition("@")[2], output)
         return
-    data = [tables.as_data(resource) for resource in found]
-    columns, rows = tables.rows_of(kind, found)
+    data = [tables.as_data(resource) for resource in found.items]
+    columns, rows = tables.rows_of(kind, found.items)
     show(output, data[0] if name else data, columns, rows)
+    if not name and not found.is_whole:
+        err.print(f"these are the first {limit}; there are more", style="dim")
 
 
 def describe(
@@ -69,12 +98,28 @@ def describe(
 
 def events(
     limit: Annotated[int, typer.Option(help="How many, the newest.")] = 50,
+    watch: Annotated[bool, typer.Option("--watch", "-w", help="Go on as they come.")] = False,
     output: Output = Form.table,
     home: Home = None,
 ) -> None:
     """Why things happened."""
     with Hall(home=home) as hall:
-        happened = hall.events(limit=limit)
+        happened = hall.events(limit=max(limit, EVENTS_AT_ONCE) if watch else limit)
+        _show_events(happened[-limit:], output)
+        while watch:
+            time.sleep(EVENTS_POLL_S)
+            try:
+                newest = hall.events(limit=EVENTS_AT_ONCE)
+            except NotNow:
+                continue
+            known = {tuple(event.values()) for event in happened}
+            for event in newest:
+                if tuple(event.values()) not in known:
+                    _show_event(event, output)
+            happened = newest
+
+
+def _show_events(happened: list[dict[str, Any]], output: Form) -> None:
     rows = [
         (*row[:1], f"{e['kind']} {e['name']}", *row[1:])
         for row, e in zip(tables.event_rows(happened), happened, strict=True)
@@ -82,11 +127,22 @@ def events(
     show(output, happened, ("when", "what", "event", "why"), rows)
 
 
+def _show_event(event: dict[str, Any], output: Form) -> None:
+    if output is Form.table:
+        when, name, why = tables.event_rows([event])[0]
+        say(f"{when}  {event['kind']} {event['name']}  {name}  {why}")
+    else:
+        show(output, event if output is Form.json else [event])
+    out.file.flush()
+
+
 def status(output: Output = Form.table, home: Home = None) -> None:
     """What the hall is doing."""
     with Hall(home=home) as hall:
         found = hall.status()
-    show(output, found, ("", ""), [(name, str(value)) for name, value in found.items()])
+    shown = {name: value for name, value in found.items() if name not in ("leads", "epoch")}
+    shown["role"] = f"leads, as number {found['epoch']}" if found["leads"] else "stands by"
+    show(output, found, ("", ""), [(name, str(value)) for name, value in shown.items()])
 
 
 def top(
@@ -110,7 +166,7 @@ def top(
 
 def _everything(hall: Hall) -> tuple[dict[str, list[AnyResource]], dict[str, Any]]:
     kinds = ("node", "service", "model", "dataset", "run")
-    return {kind: hall.all(kind) for kind in kinds}, hall.status()
+    return {kind: hall.all(kind, alive=True) for kind in kinds}, hall.status()
 
 
 def _top_data(hall: Hall) -> dict[str, Any]:

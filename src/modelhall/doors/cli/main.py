@@ -10,7 +10,7 @@ import typer
 from typer.exceptions import TyperException
 
 from modelhall.core.errors import Broken, HallError, Rejected
-from modelhall.doors.cli import ask, cost, declare, demo, house, look, work
+from modelhall.doors.cli import ask, cost, declare, demo, house, keep, look, secret, work
 from modelhall.doors.cli.terminal import complain
 from modelhall.version import __version__
 
@@ -54,5 +54,5 @@ def _hall(version: bool = typer.Option(False, "--version", help="Show the versio
         raise typer.Exit
 
 
-for group in (house, declare, look, work, ask, cost, demo):
+for group in (house, declare, look, work, secret, ask, cost, keep, demo):
     group.add_to(cli)

@@ -64,7 +64,7 @@ def _active(hall: Hall, found: list[AnyResource]) -> list[AnyResource]:
     owners = {resource.key.path for resource in found}
     return [
         run
-        for run in hall.all("run", project=found[0].key.project)
+        for run in hall.all("run", project=found[0].key.project, alive=True)
         if run.document.owner in owners and run.status.state in ACTIVE and not run.document.restart
     ]
 

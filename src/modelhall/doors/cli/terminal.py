@@ -15,7 +15,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from modelhall.core.errors import HallError
+from modelhall.core.errors import HallError, Rejected
 from modelhall.core.kinds.base import DEFAULT_PROJECT
 
 WIDTH_ELSEWHERE = 160
@@ -43,11 +43,14 @@ Output = Annotated[Form, typer.Option("--output", "-o", help="table, json or yam
 Home = Annotated[str | None, typer.Option("--home", help="The hall's home; MODELHALL_HOME otherwise.")]
 Project = Annotated[str, typer.Option("--project", "-p", help="The project to look in.")]
 IN_DEFAULT = DEFAULT_PROJECT
+Labels = Annotated[
+    list[str] | None, typer.Option("--label", "-l", help="key=value; may be given several times.")
+]
 
 STATE_COLOUR = {
     "ready": "green", "succeeded": "green", "running": "cyan", "starting": "cyan", "preparing": "cyan",
     "training": "cyan", "evaluating": "cyan", "failed": "red", "refused": "red", "lost": "red",
-    "degraded": "yellow", "cancelled": "yellow",
+    "degraded": "yellow", "cancelled": "yellow", "removed": "yellow",
 }  # fmt: skip
 
 
@@ -62,7 +65,7 @@ def show(form: Form, data: Any, columns: Sequence[str] = (), rows: Sequence[Sequ
         for column in columns:
             table.add_column(column, overflow="fold")
         for row in rows:
-            table.add_row(*(cell if isinstance(cell, _Coloured) else escape(cell) for cell in row))
+            table.add_row(*map(escaped, row))
         out.print(table)
     else:
         err.print("nothing here yet", style="dim")
@@ -78,9 +81,25 @@ def coloured(state: str) -> str:
     return _Coloured(f"[{colour}]{escape(state)}[/]") if colour else state
 
 
+def escaped(cell: str) -> str:
+    """A cell as markup."""
+    return cell if isinstance(cell, _Coloured) else escape(cell)
+
+
 def say(text: str) -> None:
     """One plain line."""
     out.print(escape(text))
+
+
+def labels_of(words: list[str] | None) -> dict[str, str]:
+    """Labels from the command line; raises Rejected for what is no key=value."""
+    found = {}
+    for word in words or ():
+        key, equals, value = word.partition("=")
+        if not key or not equals:
+            raise Rejected(f"a label is written key=value, not {word!r}", field="label")
+        found[key] = value
+    return found
 
 
 def complain(error: HallError) -> None:

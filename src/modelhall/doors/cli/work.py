@@ -4,14 +4,25 @@ from __future__ import annotations
 
 import secrets
 import sys
-from typing import Annotated
+import time
+from typing import Annotated, Any
 
 import typer
 
 from modelhall.core.hallfile import Declared, document_from_json
-from modelhall.core.kinds import AnyResource
 from modelhall.core.units import show_seconds
-from modelhall.doors.cli.terminal import IN_DEFAULT, Form, Home, Output, Project, say, show
+from modelhall.doors.cli.reasons import Around, explain
+from modelhall.doors.cli.terminal import (
+    IN_DEFAULT,
+    Form,
+    Home,
+    Labels,
+    Output,
+    Project,
+    labels_of,
+    say,
+    show,
+)
 from modelhall.doors.client import Hall, failure_of, follow
 
 
@@ -25,27 +36,42 @@ def run(
     command: Annotated[list[str], typer.Argument(help="Program and arguments, after --.")],
     name: Annotated[str | None, typer.Option(help="A name; made up if not given.")] = None,
     cpus: Annotated[float, typer.Option(help="Processor cores.")] = 1.0,
+    memory_gib: Annotated[float | None, typer.Option(help="Memory it may use.")] = None,
+    timeout: Annotated[float | None, typer.Option(help="Seconds after which an attempt is ended.")] = None,
+    retries: Annotated[
+        int | None, typer.Option(help="New attempts after a failure of the machine; 3 if not given.")
+    ] = None,
     priority: Annotated[int, typer.Option(help="Higher starts first.")] = 0,
+    label: Labels = None,
+    project: Project = IN_DEFAULT,
     detach: Annotated[bool, typer.Option("--detach", "-d", help="Do not wait for it.")] = False,
     home: Home = None,
 ) -> None:
     """Run a command on the hall, and show its output."""
-    name = name or f"run-{secrets.token_hex(3)}"
-    asked = {"command": command, "resources": {"cpus": cpus}, "priority": priority}
-    document = document_from_json({"kind": "run", "name": name, **asked})
-    with Hall(home=home) as hall:
+    asked = {
+        "kind": "run",
+        "name": name or f"run-{secrets.token_hex(3)}",
+        "project": project,
+        "labels": labels_of(label),
+        "command": command,
+        "resources": _given(cpus=cpus, memory_gib=memory_gib),
+        "priority": priority,
+        **_given(timeout_s=timeout, retries=retries),
+    }
+    document = document_from_json(asked)
+    with Hall(home=home, project=project) as hall:
         hall.apply([Declared(document=document, file="hall run", lines={})])
         if detach:
-            say(name)
+            say(document.name)
             return
-        _follow(hall, name)
+        _follow(hall, document.name)
         for error in filter(None, map(failure_of, hall.wait([document.key]))):
             raise error
 
 
-def cancel(run: Annotated[str, typer.Argument()], home: Home = None) -> None:
+def cancel(run: Annotated[str, typer.Argument()], project: Project = IN_DEFAULT, home: Home = None) -> None:
     """Stop a run, and do not start it again."""
-    with Hall(home=home) as hall:
+    with Hall(home=home, project=project) as hall:
         hall.cancel(run)
     say(f"run {run}: is being cancelled")
 
@@ -54,10 +80,11 @@ def logs(
     run: Annotated[str, typer.Argument()],
     live: Annotated[bool, typer.Option("--follow", "-f", help="Go on as it comes.")] = False,
     attempt: Annotated[int | None, typer.Option(help="Which attempt; the newest if not given.")] = None,
+    project: Project = IN_DEFAULT,
     home: Home = None,
 ) -> None:
     """Show a run's output."""
-    with Hall(home=home) as hall:
+    with Hall(home=home, project=project) as hall:
         if live:
             _follow(hall, run)
             return
@@ -73,39 +100,46 @@ def why(
     output: Output = Form.table,
     home: Home = None,
 ) -> None:
-    """Say why a run is in the state it is in, and what it waits for."""
-    with Hall(home=home) as hall:
+    """Say why a run is in the state it is in, what it waits for, and what would help."""
+    with Hall(home=home, project=project) as hall:
         found = hall.get("run", project, run)
-        before = [
-            other for other in hall.all("run") if other.status.state == "queued" and _before(other, found)
-        ]
+        around = _around(hall) if found.status.state == "queued" else Around()
+    told = explain(found, around, time.time())
     status = found.status
-    data = {
-        "run": run,
-        "state": status.state,
-        "reason": status.reason,
-        "attempt": status.attempt,
-        "ahead": [other.document.name for other in before] if status.state == "queued" else [],
-        "problem": status.problem.model_dump() if status.problem else None,
-    }
-    rows = [("state", status.state), ("why", status.reason or "it has just been asked for")]
-    if data["ahead"]:
-        rows.append(("ahead of it", ", ".join(data["ahead"])))
+    rows = [("state", status.state), ("why", told.why)]
+    if told.ahead:
+        rows.append(("ahead of it", ", ".join(told.ahead)))
+    if told.helps:
+        rows.append(("what helps", told.helps))
     if status.progress and status.state == "running":
         left = f", {show_seconds(status.progress.left_s)} left" if status.progress.left_s is not None else ""
         total = f" of {status.progress.total:g}" if status.progress.total else ""
         rows.append(("progress", f"{status.progress.done:g}{total} {status.progress.unit}{left}"))
     if status.problem:
         rows.append(("problem", f"{status.problem.message} ({status.problem.who} must act)"))
+    data = {
+        "run": run,
+        "state": status.state,
+        "reason": status.reason,
+        "why": told.why,
+        "helps": told.helps,
+        "attempt": status.attempt,
+        "ahead": list(told.ahead),
+        "problem": status.problem.model_dump() if status.problem else None,
+    }
     show(output, data, ("", ""), rows)
 
 
-def _before(other: AnyResource, run: AnyResource) -> bool:
-    """Whether the queue looks at `other` first."""
-    return other.key != run.key and (-other.document.priority, other.created_at) < (
-        -run.document.priority,
-        run.created_at,
+def _around(hall: Hall) -> Around:
+    return Around(
+        alive=hall.all("run", alive=True),
+        nodes=hall.all("node"),
+        projects=hall.all("project"),
     )
+
+
+def _given(**options: Any) -> dict[str, Any]:
+    return {name: value for name, value in options.items() if value is not None}
 
 
 def _follow(hall: Hall, name: str) -> None:

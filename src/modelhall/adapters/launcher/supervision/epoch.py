@@ -1,0 +1,75 @@
+"""The fence in front of a runs folder: no control plane that has been succeeded starts anything there again.
+
+Control planes may share a runs folder, one of them leading. A new leader raises the fence to its epoch before it
+looks at anything; whatever an older one still means to start is refused, however late it comes.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO
+
+from modelhall.core import files
+from modelhall.core.errors import Broken, NotNow, Stale
+
+LONGEST_WAIT_S = 5.0
+ASK_EVERY_S = 0.01
+
+
+class Fence:
+    """RUNS/epoch, read and raised under the lock RUNS/epoch.lock."""
+
+    def __init__(self, runs: Path, *, longest_wait_s: float = LONGEST_WAIT_S) -> None:
+        self._runs = runs
+        self._longest_wait_s = longest_wait_s
+
+    def raise_to(self, epoch: int) -> None:
+        """Refuse earlier epochs from now on, durably. Raises Stale when a later one is known, or NotNow."""
+        with self.passing(epoch) as known:
+            if epoch > known:
+                files.write_bytes(self._runs / "epoch", str(epoch).encode())
+
+    @contextlib.contextmanager
+    def passing(self, epoch: int) -> Iterator[int]:
+        """Hold the fence as it is while something of `epoch` is done; yields the highest epoch known.
+
+        Raises Stale when `epoch` is behind it, NotNow when others hold the fence for too long.
+        """
+        self._runs.mkdir(parents=True, exist_ok=True)
+        with (self._runs / "epoch.lock").open("a") as lock:
+            self._take(lock)
+            known = self._known()
+            if epoch < known:
+                raise Stale(
+                    f"this control plane leads epoch {epoch}, and another leads epoch {known} since; "
+                    "it must not start anything and should end"
+                )
+            yield known
+
+    def _take(self, lock: IO[str]) -> None:
+        """Take the lock; it goes with the file's closing, and so with the process, however that ends."""
+        deadline = time.monotonic() + self._longest_wait_s
+        while True:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                return
+            except BlockingIOError:
+                if time.monotonic() > deadline:
+                    raise NotNow(
+                        f"{lock.name} has been held for {self._longest_wait_s:g} s; `lsof` tells by whom",
+                        delay_s=1,
+                    ) from None
+            time.sleep(ASK_EVERY_S)
+
+    def _known(self) -> int:
+        path = self._runs / "epoch"
+        try:
+            return int(path.read_text())
+        except FileNotFoundError:
+            return 0
+        except ValueError as error:
+            raise Broken(f"{path} holds no epoch ({error}); write the newest leader's into it") from None

@@ -1,0 +1,67 @@
+"""What a supervisor is told of its attempt: `launch.json`, and nothing else of the hall."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from modelhall.adapters.launcher.supervision import log
+from modelhall.adapters.launcher.supervision.cgroup import Group
+from modelhall.adapters.launcher.supervision.descendants import MARK
+from modelhall.core.ports.launcher import Launch
+
+
+@dataclass(frozen=True, kw_only=True)
+class Supervision:
+    """How supervisors keep their attempts."""
+
+    segment_bytes: int = log.SEGMENT_BYTES
+    """Where the log is cut; the newest few pieces are kept."""
+    timeout_grace_s: float = 10.0
+    """How long a program has to end once it has run too long."""
+    groups: bool = True
+    """Whether to use control groups where they are permitted."""
+
+
+def instructions(
+    launch: Launch,
+    folder: Path,
+    *,
+    environment: Mapping[str, str],
+    supervision: Supervision,
+    group: Group | None,
+    secrets_fd: int | None,
+) -> dict[str, Any]:
+    """All its supervisor must know of the attempt in `folder`."""
+    own = {"MODELHALL_RUN": launch.run, MARK: str(folder), "TMPDIR": str(folder / "tmp")}
+    return {
+        "argv": [sys.executable if launch.argv[0] == "python" else launch.argv[0], *launch.argv[1:]],
+        "env": {**environment, **_threads(launch.threads), **own},
+        "cpus": launch.cpus,
+        "memory_bytes": launch.memory_bytes,
+        "timeout_s": launch.timeout_s,
+        "timeout_grace_s": supervision.timeout_grace_s,
+        "segment_bytes": supervision.segment_bytes,
+        "group": group.as_json() if group else None,
+        # The number alone; the supervisor inherits what it stands for.
+        "secrets_fd": secrets_fd,
+    }
+
+
+def _threads(count: int) -> dict[str, str]:
+    """Keep numeric libraries to the processors the run was given, and idle threads from spinning on them."""
+    names = (
+        "OMP_NUM_THREADS",
+        "OPENBLAS_NUM_THREADS",
+        "MKL_NUM_THREADS",
+        "POLARS_MAX_THREADS",
+        "RAYON_NUM_THREADS",
+    )
+    return {
+        **dict.fromkeys(names, str(count)),
+        "OMP_WAIT_POLICY": "PASSIVE",
+        "TOKENIZERS_PARALLELISM": "false",
+    }

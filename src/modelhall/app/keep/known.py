@@ -1,0 +1,66 @@
+"""Every resource of a hall at once, and the artifacts each of them names."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from modelhall.app.keep.resources import all_of
+from modelhall.core.kinds import KINDS, AnyResource, Key
+from modelhall.core.kinds.result import result_name
+from modelhall.core.names import split_reference
+from modelhall.core.ports.store import Store
+
+
+@dataclass
+class Known:
+    """Every resource, and which artifacts each of them names."""
+
+    resources: dict[Key, AnyResource] = field(default_factory=dict)
+    artifacts: dict[str, list[str]] = field(default_factory=dict)
+    """Artifact → who names it, in words."""
+
+    def of_kind(self, kind: str) -> Iterator[AnyResource]:
+        return (resource for key, resource in self.resources.items() if key.kind == kind)
+
+    def results_with(self, artifact: str) -> list[AnyResource]:
+        """The results that are this artifact."""
+        return [
+            found for found in self.of_kind("result") if found.document.output.get("artifact") == artifact
+        ]
+
+    def runs_computing(self, project: str, name: str) -> list[AnyResource]:
+        """The runs of a project whose result is, or would be, the one of this name; also those that are over."""
+        found = []
+        for run in self.of_kind("run"):
+            stage = run.document.stage
+            if run.key.project == project and stage and stage.key and result_name(stage.key) == name:
+                found.append(run)
+        return found
+
+
+async def look(store: Store) -> Known:
+    """Read every resource."""
+    known = Known()
+    for kind in KINDS:
+        async for resource in all_of(store, kind):
+            known.resources[resource.key] = resource
+    for resource in known.resources.values():
+        for artifact, who in _artifacts_of(resource, known):
+            known.artifacts.setdefault(artifact, []).append(who)
+    return known
+
+
+def _artifacts_of(resource: AnyResource, known: Known) -> Iterator[tuple[str, str]]:
+    """Every artifact a resource names, and what it is to it."""
+    key = resource.key
+    if key.kind in ("dataset", "model"):
+        for version in resource.status.versions:
+            yield version.artifact, f"{key}@{version.id[:8]}"
+    if key.kind == "result" and isinstance(artifact := resource.document.output.get("artifact"), str):
+        yield artifact, f"result {key.name[:10]}"
+    if key.kind == "service":
+        model = known.resources.get(Key("model", key.project, split_reference(resource.document.model)[0]))
+        for version in model.status.versions if model is not None else ():
+            if version.id == resource.status.version:
+                yield version.artifact, str(key)

@@ -1,0 +1,196 @@
+"""Repair: have the control loop compute again what is not there any more.
+
+Nothing is computed here. A result whose artifact is gone is forgotten together with the runs that made it; the loop
+then finds that what is declared has no result, and computes it: the same inputs, so the same address. That can be
+done for what is declared now and whose inputs can be had; of the rest it is said why not.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from modelhall.adapters.source import source_for
+from modelhall.app.keep.known import Known, look
+from modelhall.control import datasets, models
+from modelhall.control.view import View
+from modelhall.core.errors import Conflict
+from modelhall.core.kinds import AnyResource, Key
+from modelhall.core.kinds.dataset import DatasetVersion
+from modelhall.core.kinds.model import ModelVersion
+from modelhall.core.kinds.result import result_name
+from modelhall.core.kinds.run import DONE
+from modelhall.core.ports.store import Delete, Event, Put, Store, Write
+from modelhall.core.references import DATASET_SCHEME
+
+TRIES = 20
+REASON = "its artifact was damaged, and is computed again"
+UNNEEDED = "nothing that is declared needs it"
+
+
+class Outcome(NamedTuple):
+    """What becomes of one artifact."""
+
+    mended: bool
+    """Whether it is computed again."""
+    told: str
+
+
+@dataclass
+class _Plan:
+    """What has to be written, and what is then to be said."""
+
+    outcomes: dict[str, Outcome] = field(default_factory=dict)
+    inputs: dict[str, set[str]] = field(default_factory=dict)
+    """Artifact → those it is computed from again."""
+    results: dict[Key, AnyResource] = field(default_factory=dict)
+    """To be forgotten."""
+    runs: dict[Key, AnyResource] = field(default_factory=dict)
+    """To be forgotten."""
+    again: dict[Key, set[str]] = field(default_factory=dict)
+    """Data sets and models that are to look again → their artifacts that are not there."""
+
+    def tell(self, artifact: str, outcome: Outcome) -> None:
+        """An artifact may be of several versions: what is computed again for one is there for all."""
+        before = self.outcomes.get(artifact)
+        if before is None or before.told == UNNEEDED or outcome.mended:
+            self.outcomes[artifact] = outcome
+
+
+async def fingerprint(url: str) -> str:
+    """A word that changes with the content of a source; raises Rejected when there is none."""
+    return await asyncio.to_thread(lambda: source_for(url).fingerprint(url))
+
+
+async def compute_again(
+    store: Store, artifacts: Collection[str], *, now: float, fingerprint: datasets.Fingerprint = fingerprint
+) -> dict[str, Outcome]:
+    """Have the loop compute again those of `artifacts` that it can; return what becomes of each that something
+    names. Raises Conflict when others are always quicker."""
+    for _ in range(TRIES):
+        known = await look(store)
+        plan = await _plan(store, known, artifacts, fingerprint)
+        try:
+            if writes := list(_writes(plan, known, now)):
+                await store.commit(writes)
+        except Conflict:
+            continue
+        return plan.outcomes
+    raise Conflict("others keep changing what was to be computed again; try again")
+
+
+async def _plan(
+    store: Store, known: Known, artifacts: Collection[str], fingerprint: datasets.Fingerprint
+) -> _Plan:
+    plan = _Plan()
+    view = View(store)
+    await view.load()
+    for artifact in artifacts:
+        for result in known.results_with(artifact):
+            plan.results[result.key] = result
+            _forget_runs(plan, known, result.key)
+            plan.tell(artifact, Outcome(False, UNNEEDED))
+    for run in _failed_for(artifacts, known):
+        plan.runs[run.key] = run
+    for dataset in known.of_kind("dataset"):
+        for version in dataset.status.versions:
+            if version.artifact in artifacts:
+                facts = await datasets.observe(dataset, view, fingerprint)
+                plan.tell(version.artifact, _dataset(dataset, version, facts, known, plan))
+    for model in known.of_kind("model"):
+        for version in model.status.versions:
+            if version.artifact in artifacts:
+                seen = await models.observe(model, view)
+                plan.tell(version.artifact, _model(model, version, seen, known, plan))
+    _give_up_what_lacks_inputs(plan)
+    return plan
+
+
+def _dataset(
+    dataset: AnyResource, version: DatasetVersion, facts: datasets.Facts, known: Known, plan: _Plan
+) -> Outcome:
+    """See whether the source gives this version still."""
+    if facts.prepare is None or facts.order is None:
+        reason = facts.problem.message if facts.problem else facts.waits
+        return Outcome(False, f"cannot be prepared again: {reason}")
+    name = result_name(facts.prepare.key)
+    led_to_it = {result.key.name for result in known.results_with(version.artifact)}
+    is_current = version.id == dataset.status.version
+    if name not in led_to_it and (led_to_it or not is_current):
+        return Outcome(False, "cannot be prepared again: its source or its steps have changed since")
+    plan.again.setdefault(dataset.key, set()).add(version.artifact)
+    _forget_runs(plan, known, Key("result", dataset.key.project, name))
+    sources = [facts.order.source] if isinstance(facts.order.source, str) else facts.order.source.values()
+    plan.inputs[version.artifact] = {
+        url.rpartition("@")[2] for url in sources if url.startswith(DATASET_SCHEME)
+    }
+    return Outcome(True, "is prepared again")
+
+
+def _model(
+    model: AnyResource, version: ModelVersion, facts: models.Facts, known: Known, plan: _Plan
+) -> Outcome:
+    """See whether it is what the model declares still."""
+    if facts.train is None or facts.data is None:
+        return Outcome(False, f"cannot be trained again: {facts.waits}")
+    if facts.train.key != version.id:
+        return Outcome(
+            False,
+            "cannot be trained again: the model or its data have changed since; apply what it was made from",
+        )
+    plan.again.setdefault(model.key, set()).add(version.artifact)
+    _forget_runs(plan, known, Key("result", model.key.project, result_name(facts.train.key)))
+    plan.inputs[version.artifact] = {facts.data.artifact}
+    return Outcome(True, "is trained again")
+
+
+def _forget_runs(plan: _Plan, known: Known, result: Key) -> None:
+    """Have the runs go that computed a result: while they are there, nobody computes it again."""
+    for run in known.runs_computing(result.project, result.name):
+        if run.status.state in DONE:
+            plan.runs[run.key] = run
+
+
+def _failed_for(artifacts: Collection[str], known: Known) -> Iterator[AnyResource]:
+    """The runs that failed while they needed one of `artifacts`: they would be in the way when it is there again."""
+    for run in known.of_kind("run"):
+        stage = run.document.stage
+        if stage is not None and run.status.state == "failed":
+            order = json.dumps(stage.order)
+            if any(artifact in order for artifact in artifacts):
+                yield run
+
+
+def _give_up_what_lacks_inputs(plan: _Plan) -> None:
+    """What is computed from something that cannot be computed again cannot either."""
+    while lacking := [
+        artifact
+        for artifact, inputs in plan.inputs.items()
+        if plan.outcomes[artifact].mended
+        and any(not plan.outcomes[part].mended for part in inputs if part in plan.outcomes)
+    ]:
+        for artifact in lacking:
+            plan.outcomes[artifact] = Outcome(
+                False, "cannot be computed again: what it is made of cannot either"
+            )
+
+
+def _writes(plan: _Plan, known: Known, now: float) -> Iterator[Write]:
+    for result in plan.results.values():
+        yield Delete(key=result.key, revision=result.revision)
+    for run in plan.runs.values():
+        if not run.deleting:
+            yield Put(resource=run.model_copy(update={"deleting": True}))
+    for key, gone in plan.again.items():
+        resource = known.resources[key]
+        changes: dict[str, object] = {"state": "waiting", "reason": REASON}
+        if key.kind == "dataset":
+            # A version is what was prepared, byte for byte: one that is prepared anew is entered anew. A model's is
+            # replaced by the loop as it is, and until then its services go on with it.
+            left = tuple(version for version in resource.status.versions if version.artifact not in gone)
+            changes["versions"] = left
+        yield Put(resource=resource.with_status(**changes).model_copy(update={"updated_at": now}))
+        yield Event(at=now, key=key, name=f"{key.kind}.damaged", message=REASON)

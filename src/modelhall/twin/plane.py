@@ -1,0 +1,125 @@
+"""A control plane as `hall up` runs it, on simulated time: it stands for the lease, and drives the loop if it leads.
+
+It is killed and started again any number of times; every life has a holder's name of its own, as every process has.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from modelhall.control import declare, queue
+from modelhall.control.datasets import Fingerprint
+from modelhall.control.idempotency import Once
+from modelhall.control.leadership import Leadership
+from modelhall.control.loop import Loop
+from modelhall.core.errors import HallError, Stale
+from modelhall.core.kinds import Document, Key
+from modelhall.core.ports.clock import Clock
+from modelhall.core.ports.launcher import Launcher
+from modelhall.core.ports.store import Store
+from modelhall.twin.scheduler import Scheduler, pause
+
+RETRY_S = 1.0
+NOT_LEADING_S = 0.05
+
+
+@dataclass(frozen=True, kw_only=True)
+class Parts:
+    """What a control plane is made of."""
+
+    clock: Clock
+    scheduler: Scheduler
+    policy: queue.Policy
+    fingerprint: Fingerprint
+    new_uid: Callable[[], str]
+    loop_type: type[Loop]
+    leadership_type: type[Leadership]
+
+
+class Plane:
+    """One control plane. Its loop has a way to the store of its own, so that what it writes can be told."""
+
+    def __init__(
+        self, name: str, parts: Parts, *, store: Store, loop_store: Store, launcher: Launcher
+    ) -> None:
+        self.name = name
+        self.loop: Loop | None = None
+        self.lives = 0
+        self._parts = parts
+        self._store = store
+        self._loop_store = loop_store
+        self._launcher = launcher
+        self._leadership: Leadership | None = None
+
+    @property
+    def leads(self) -> bool:
+        return self._leadership is not None and self._leadership.epoch is not None
+
+    def start(self, *, after_s: float = 0.0) -> None:
+        """Begin another life; whatever the one before kept in memory is gone."""
+        parts = self._parts
+        self.lives += 1
+        self.loop = None
+        holder = f"{self.name}-{self.lives}"
+        self._leadership = parts.leadership_type(self._store, parts.clock, holder)
+        parts.scheduler.begin(self.name, self._stand(self._leadership), after_s=after_s)
+        parts.scheduler.begin(self.name, self._drive(self._leadership), after_s=after_s)
+
+    async def apply(self, documents: Sequence[Document], once: Once) -> list[declare.Outcome]:
+        parts = self._parts
+        return await declare.apply(
+            self._store,
+            documents,
+            fingerprint=parts.fingerprint,
+            new_uid=parts.new_uid,
+            now=parts.clock.now(),
+            once=once,
+        )
+
+    async def delete(self, key: Key, once: Once) -> list[declare.Outcome]:
+        users, loop = [], self.loop
+        if loop is not None and self.leads:
+            await loop.catch_up()
+            users = [user.key for user in loop.view.users_of(key)]
+        return await declare.delete(self._store, key, users=users, now=self._parts.clock.now(), once=once)
+
+    async def cancel(self, key: Key, once: Once) -> list[declare.Outcome]:
+        return await declare.cancel(self._store, key, now=self._parts.clock.now(), once=once)
+
+    async def _stand(self, leadership: Leadership) -> None:
+        while True:
+            try:
+                await pause(await leadership.step())
+            except HallError:
+                await pause(RETRY_S)
+
+    async def _drive(self, leadership: Leadership) -> None:
+        while True:
+            try:
+                await self._lead(leadership)
+            except Stale as error:
+                leadership.lose(str(error))
+            except HallError:
+                await pause(RETRY_S)
+            await pause(NOT_LEADING_S)
+
+    async def _lead(self, leadership: Leadership) -> None:
+        epoch = leadership.epoch
+        if epoch is None:
+            return
+        await self._launcher.fence(epoch)
+        parts = self._parts
+        loop = self.loop = parts.loop_type(
+            store=self._loop_store,
+            launcher=self._launcher,
+            clock=parts.clock,
+            new_uid=parts.new_uid,
+            fingerprint=parts.fingerprint,
+            policy=parts.policy,
+            epoch=epoch,
+        )
+        while leadership.epoch == epoch:
+            wait_s = await loop.step()
+            assert loop.read_to is not None
+            await self._loop_store.wait(loop.read_to, wait_s)

@@ -1,0 +1,49 @@
+"""Stores to test: of every kind there is, and a PostgreSQL server for those that need one."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import real_postgres
+from real_postgres import RealPostgres
+from store_facts import KINDS_OF_STORE, Durable, Play, Story, durable, opened
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Callable[[], RealPostgres]]:
+    """A server that is started when it is first asked for; the test is skipped when there cannot be one."""
+    found: list[RealPostgres | str] = []
+    with contextlib.ExitStack() as until_the_end:
+
+        def ask() -> RealPostgres:
+            if not found:
+                try:
+                    found.append(until_the_end.enter_context(real_postgres.running()))
+                except LookupError as error:
+                    found.append(str(error))
+            if isinstance(found[0], str):
+                pytest.skip(found[0])
+            return found[0]
+
+        yield ask
+
+
+@pytest.fixture(params=KINDS_OF_STORE)
+def play(request: pytest.FixtureRequest, tmp_path: Path, postgres: Callable[[], RealPostgres]) -> Play:
+    async def go(story: Story, options: dict[str, Any]) -> None:
+        store = opened(request.param, tmp_path, postgres, **options)
+        await story(store)
+        await store.close()
+
+    return lambda story, **options: asyncio.run(asyncio.wait_for(go(story, options), 60))
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def hall(request: pytest.FixtureRequest, tmp_path: Path, postgres: Callable[[], RealPostgres]) -> Durable:
+    """Where a durable store is, which nobody has opened yet."""
+    return durable(request.param, tmp_path, postgres)
