@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import json
 import logging
 import os
@@ -128,6 +129,10 @@ class Hall:
         await self.launcher.fence(epoch)
         reach("hall.fenced")
         loop = self._loop = self._new_loop(epoch)
+        await loop.catch_up()
+        # What is alive stays, and is not gone through again whenever the collector runs.
+        gc.collect()
+        gc.freeze()
         while self._leadership.epoch == epoch:
             wait_s = await loop.step()
             assert loop.read_to is not None

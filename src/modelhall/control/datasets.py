@@ -19,7 +19,7 @@ from modelhall.core.references import DATASET_SCHEME
 
 LOOK_AGAIN_S = 30.0
 """How often a source is looked at for changes nobody told of."""
-LOOKS_PER_S = 100.0
+LOOKS_PER_S = 30.0
 """And not so often, where there are so many that it would come to more looks than this."""
 
 Fingerprint = Callable[[str], Awaitable[str]]

@@ -37,8 +37,10 @@ log = logging.getLogger(__name__)
 
 OBSERVE_EVERY_S = 0.2
 NODES_EVERY_S = 2.0
-SETTLED_PER_S = 200.0
+SETTLED_PER_S = 100.0
 """How many resources a second are looked at only because the loop has begun anew."""
+GRAIN_S = 0.05
+"""Alarms ring up to so much late."""
 CONFLICT_S = 0.5
 """When a resource somebody else has just written is looked at again, should the change itself not wake it."""
 SLICE = 200
@@ -125,7 +127,9 @@ class Loop:
             return 0.0
         now = self._clock.monotonic()
         look_at = self._nodes_at if self.view.is_idle else min(self._nodes_at, self._observe_at)
-        return max(0.0, min(look_at - now, self._wakeups.wait_s(now)))
+        alarm_s = self._wakeups.wait_s(now)
+        # Alarms that are close together are worth one step.
+        return max(0.0, min(look_at - now, max(GRAIN_S, alarm_s) if alarm_s else 0.0))
 
     def _take_in(self, change: Change) -> None:
         before, after = self.view.get(change.key), change.resource

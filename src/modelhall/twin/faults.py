@@ -129,6 +129,9 @@ class FaultyStore:
     async def events(self, key: Key | None = None, limit: int = 100) -> list[Event]:
         return await self._wire.carry("events", self._store.events(key, limit))
 
+    async def counts(self) -> dict[tuple[str, str], int]:
+        return await self._wire.carry("counts", self._store.counts())
+
     async def answer(self, once: str) -> Answer | None:
         return await self._wire.carry("answer", self._store.answer(once))
 
