@@ -160,7 +160,6 @@ async def _cpu_us(store: Store, turns: int) -> tuple[float, float]:
     )
     while await loop.step() == 0.0:
         pass
-    gc.collect()
     gc.freeze()  # as `app.hall` does
     idle = await _idle_share(loop)
     began, begin = time.monotonic(), time.process_time()

@@ -129,10 +129,13 @@ class Hall:
         await self.launcher.fence(epoch)
         reach("hall.fenced")
         loop = self._loop = self._new_loop(epoch)
-        await loop.catch_up()
-        # What is alive stays, and is not gone through again whenever the collector runs.
-        gc.collect()
-        gc.freeze()
+        # What is read here stays: the collector would only go through it again and again.
+        gc.disable()
+        try:
+            await loop.catch_up()
+        finally:
+            gc.freeze()
+            gc.enable()
         while self._leadership.epoch == epoch:
             wait_s = await loop.step()
             assert loop.read_to is not None

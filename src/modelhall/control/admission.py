@@ -21,6 +21,7 @@ async def check(
     fingerprint: Fingerprint,
 ) -> None:
     """Raise Rejected, with the field, unless `document` may stand among the `declared` ones and the `stored`."""
+    _check_labels(document)
     _check_project(document, declared, stored)
     _check_references(document, declared, stored)
     match document:
@@ -33,6 +34,12 @@ async def check(
             plugins.check("engine", document.engine, field="engine")
         case Run():
             _check_run(document, stored)
+
+
+def _check_labels(document: Document) -> None:
+    for name, value in document.labels.items():
+        if not (name + value).isprintable():
+            raise Rejected(f"the label {name!r}: {value!r} has what cannot be printed", field="labels")
 
 
 def _check_project(

@@ -46,9 +46,9 @@ class View:
         if before is not None:
             if before.revision >= change.revision:
                 return False
-            self._unlink(before)
+            self._unlink(change.key, before)
         if change.resource is not None and not rests(change.resource):
-            self._link(change.resource)
+            self._link(change.key, change.resource)
         return before is not None or change.resource is not None
 
     def get(self, key: Key) -> AnyResource | None:
@@ -146,23 +146,23 @@ class View:
         keys = self._index.get(place if len(place) > 1 else place[0])
         return [self._alive[key] for key in sorted(keys)] if keys else []
 
-    def _link(self, resource: AnyResource) -> None:
-        self._alive[resource.key] = resource
-        for place in _places(resource):
-            self._index[place].add(resource.key)
+    def _link(self, key: Key, resource: AnyResource) -> None:
+        self._alive[key] = resource
+        for place in _places(key, resource):
+            self._index[place].add(key)
 
-    def _unlink(self, resource: AnyResource) -> None:
-        del self._alive[resource.key]
-        for place in _places(resource):
+    def _unlink(self, key: Key, resource: AnyResource) -> None:
+        del self._alive[key]
+        for place in _places(key, resource):
             keys = self._index[place]
-            keys.discard(resource.key)
+            keys.discard(key)
             if not keys:
                 del self._index[place]
 
 
-def _places(resource: AnyResource) -> list[Hashable]:
+def _places(key: Key, resource: AnyResource) -> list[Hashable]:
     """Every index entry that a resource belongs to."""
-    key, document = resource.key, resource.document
+    document = resource.document
     places: list[Hashable] = [("kind", key.kind)]
     places += [("names", target) for target in references(document).values()]
     if isinstance(document, Run):

@@ -142,3 +142,10 @@ def test_a_run_says_what_to_do_and_cannot_be_changed_once_asked_for() -> None:
     assert refusal({**RUN, "priority": 1}, stored=(RUN,)) == (
         "name", "a run cannot be changed once it is asked for; delete it, or use another name",
     )  # fmt: skip
+
+
+@pytest.mark.parametrize("odd", ["a\0b", "a\nb", "a\x1b[31mb"], ids=["NUL", "newline", "escape"])
+def test_a_label_with_what_cannot_be_printed_is_refused(odd: str) -> None:
+    with pytest.raises(Rejected, match="cannot be printed") as caught:
+        check({**RUN, "labels": {"word": odd}})
+    assert caught.value.field == "labels"

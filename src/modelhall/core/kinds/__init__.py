@@ -54,9 +54,8 @@ def resource_from_json(kind: str, data: str | bytes) -> AnyResource:
 def rests(resource: AnyResource) -> bool:
     """Whether nothing is to be done for it until somebody changes it. Most of what a hall keeps is at rest, so the
     loop holds only what is not."""
-    if resource.key.kind == "run":
-        return resource.status.state in DONE and not resource.deleting
-    return resource.key.kind == "result"
+    kind = resource.document.kind
+    return kind == "result" or (kind == "run" and resource.status.state in DONE and not resource.deleting)
 
 
 __all__ = [

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Generic, NamedTuple, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, ConfigDict, Field
 
 from modelhall.core.errors import HallError
 from modelhall.core.names import Name
@@ -25,14 +25,6 @@ class Document(Frozen):
     name: Name = Field(description="Lower-case letters, digits and '-', at most 63, a letter first.")
     project: Name = Field(default=DEFAULT_PROJECT, description="The tenant this belongs to.")
     labels: dict[str, str] = Field(default_factory=dict, description="Free words to find it by.")
-
-    @field_validator("labels")
-    @classmethod
-    def _are_words(cls, labels: dict[str, str]) -> dict[str, str]:
-        odd = next((word for pair in labels.items() for word in pair if not word.isprintable()), None)
-        if odd is not None:
-            raise ValueError(f"a label has a character that cannot be printed: {odd!r}")
-        return labels
 
     @property
     def key(self) -> Key:
