@@ -8,7 +8,8 @@ Prints a table and, last, one JSON object:
   commit) of 64 concurrent clients; beside them SQLite with a transaction each, as it is mostly used;
 - `cpu_per_change_ratio`: CPU time to declare and carry out a run, in a hall of 100,000 objects over one of 1,000;
 - `ready_s_100k`: from the command `hall up` in a home with 100,000 objects to the loop having read them;
-- `watch_p99_ms`: from sending a change until 1,000 watchers in another process have it, over HTTP.
+- `watch_p99_ms`: from a change being taken in, before its commit, until 1,000 watchers in another process have it,
+  over HTTP.
 """
 
 from __future__ import annotations

@@ -6,7 +6,7 @@ import pytest
 from virtual_hall import World, declare
 
 from modelhall.adapters.store.memory import MemoryStore
-from modelhall.control.leadership import Leadership
+from modelhall.control.leadership import SILENCE_S, Leadership
 from modelhall.core.kinds import Run
 from modelhall.twin.clock import VirtualClock
 from modelhall.twin.plant import Plant
@@ -69,7 +69,7 @@ def test_a_silent_leader_is_replaced_no_sooner_and_no_later(jump_s: float) -> No
     finish(leader.step())
     finish(candidate.step())
     clock.jump(jump_s)
-    clock.advance(2.9)
+    clock.advance(SILENCE_S - 0.1)
     finish(candidate.step())
     assert candidate.epoch is None
     clock.advance(0.2)

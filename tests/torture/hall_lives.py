@@ -124,7 +124,9 @@ class Lives:
         order = {"home": str(self.home), "failpoints": failpoints, "plant": plant}
         assert self._server.stdin is not None
         self._server.stdin.write(json.dumps(order).encode() + b"\n")
-        said = self.hear(BEGIN_S)
+        # A word about the life before may still be on its way.
+        while (said := self.hear(BEGIN_S)) is not None and "began" not in said:
+            pass
         assert said is not None, f"no fork; see {self.folder / 'halls.log'}"
         self.life = Life(self, said["began"])
         return self.life

@@ -10,7 +10,7 @@ import logging
 import os
 import secrets
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from typing import Any, get_args
 
@@ -27,8 +27,9 @@ from modelhall.control.declare import Outcome
 from modelhall.control.idempotency import Once
 from modelhall.control.leadership import Leadership
 from modelhall.control.loop import Loop
+from modelhall.control.plane import Plane
 from modelhall.core import plugins
-from modelhall.core.errors import Broken, HallError, NotFound, NotNow, Rejected, Stale
+from modelhall.core.errors import Broken, HallError, NotFound, NotNow, Rejected
 from modelhall.core.failpoints import reach
 from modelhall.core.kinds import Document, Key
 from modelhall.core.kinds.run import ACTIVE
@@ -44,8 +45,6 @@ from modelhall.trust.tokens import Authenticator, authenticator_of, first_token
 log = logging.getLogger(__name__)
 
 STOP_GRACE_S = 8.0
-RETRY_S = 1.0
-NOT_LEADING_S = 0.05
 SAMPLE = "modelhall.stages.sample"
 
 
@@ -82,64 +81,24 @@ class Hall:
         )
         self._settling = asyncio.Lock()
         self._following = Following(self.store, self._book)
-        self._leadership = Leadership(
-            self.store, self.clock, f"{os.getpid()}-{_new_uid()}", alone=settings.is_alone
-        )
-        self._loop: Loop | None = None
         self._policy = plugins.load("schedule", settings.schedule, field="schedule").place
+        self.plane = Plane(
+            store=self.store,
+            launcher=self.launcher,
+            leadership=Leadership(
+                self.store, self.clock, f"{os.getpid()}-{_new_uid()}", alone=settings.is_alone
+            ),
+            new_loop=self._new_loop,
+            pause=asyncio.sleep,
+            loading=_uncollected,
+        )
         self._started = self.clock.monotonic()
         reach("hall.opened")
 
     @property
     def leads(self) -> bool:
         """Whether this control plane is the one that acts."""
-        return self._leadership.epoch is not None
-
-    @property
-    def is_ready(self) -> bool:
-        """Whether it acts on what is declared, having read what there is."""
-        return self.leads and self._loop is not None and self._loop.read_to is not None
-
-    async def stand(self) -> None:
-        """Lead when nobody else does, and stay the leader, for ever."""
-        while True:
-            try:
-                await asyncio.sleep(await self._leadership.step())
-            except HallError as error:
-                log.error("leadership.failed reason=%s", error)
-                await asyncio.sleep(RETRY_S)
-
-    async def drive(self) -> None:
-        """While leading, make the declared true; for ever. When the store or the launcher fails, start anew from
-        the store."""
-        while True:
-            try:
-                await self._lead()
-            except Stale as error:
-                self._leadership.lose(str(error))
-            except (HallError, OSError) as error:
-                log.error("loop.failed reason=%s", error)
-                await asyncio.sleep(RETRY_S)
-            await asyncio.sleep(NOT_LEADING_S)
-
-    async def _lead(self) -> None:
-        epoch = self._leadership.epoch
-        if epoch is None:
-            return
-        await self.launcher.fence(epoch)
-        reach("hall.fenced")
-        loop = self._loop = self._new_loop(epoch)
-        # What is read here stays: the collector would only go through it again and again.
-        gc.disable()
-        try:
-            await loop.catch_up()
-        finally:
-            gc.freeze()
-            gc.enable()
-        while self._leadership.epoch == epoch:
-            wait_s = await loop.step()
-            assert loop.read_to is not None
-            await self.store.wait(loop.read_to, wait_s)
+        return self.plane.epoch is not None
 
     async def keep_books(self) -> None:
         """While leading, enter what was used, every few seconds; for ever."""
@@ -169,7 +128,7 @@ class Hall:
         async with contextlib.AsyncExitStack() as stack:
             stack.push_async_callback(self.store.close)
             stack.push_async_callback(self._book.close)
-            stack.push_async_callback(self._leadership.release)
+            stack.push_async_callback(self.plane.release)
             if self.leads:
                 await self._settle(fully=True)
 
@@ -189,10 +148,7 @@ class Hall:
 
     async def delete(self, key: Key, *, once: Once | None = None) -> list[Outcome]:
         """Have a resource removed; raises NotFound or Conflict."""
-        users: list[Key] = []
-        if self.is_ready and self._loop is not None:
-            await self._loop.catch_up()
-            users = [user.key for user in self._loop.view.users_of(key)]
+        users = await self.plane.users_of(key)
         return await declare.delete(self.store, key, users=users, now=self.clock.now(), once=once)
 
     async def cancel(self, key: Key, *, once: Once | None = None) -> list[Outcome]:
@@ -252,7 +208,7 @@ class Hall:
             "home": str(self.settings.home),
             "up_s": self.clock.monotonic() - self._started,
             "leads": self.leads,
-            "epoch": self._leadership.epoch,
+            "epoch": self.plane.epoch,
             "revision": await self.store.revision(),
             "active": sum(run.status.state in ACTIVE for run in alive),
             "waiting": sum(run.status.state in ("waiting", "queued") for run in alive),
@@ -283,6 +239,17 @@ class Hall:
 async def fingerprint(url: str) -> str:
     """A word that changes with the content of a source; raises Rejected when there is none."""
     return await asyncio.to_thread(lambda: source_for(url).fingerprint(url))
+
+
+@contextlib.contextmanager
+def _uncollected() -> Iterator[None]:
+    """What is read within stays: the collector would only go through it again and again."""
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.freeze()
+        gc.enable()
 
 
 def _rates(settings: Settings) -> Rates:

@@ -53,7 +53,7 @@ async def up(settings: Settings, announce: Callable[[Hall], None], *, standby: b
         _end_on_signals(server)
         work = [
             asyncio.create_task(part)
-            for part in (hall.stand(), hall.drive(), hall.keep_books(), hall.feed.run())
+            for part in (hall.plane.stand(), hall.plane.drive(), hall.keep_books(), hall.feed.run())
         ]
         try:
             hall.addresses = {

@@ -13,15 +13,12 @@ from modelhall.control.datasets import Fingerprint
 from modelhall.control.idempotency import Once
 from modelhall.control.leadership import Leadership
 from modelhall.control.loop import Loop
-from modelhall.core.errors import HallError, Stale
+from modelhall.control.plane import Plane
 from modelhall.core.kinds import Document, Key
 from modelhall.core.ports.clock import Clock
 from modelhall.core.ports.launcher import Launcher
 from modelhall.core.ports.store import Store
 from modelhall.twin.scheduler import Scheduler, pause
-
-RETRY_S = 1.0
-NOT_LEADING_S = 0.05
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,34 +34,41 @@ class Parts:
     leadership_type: type[Leadership]
 
 
-class Plane:
+class SimulatedPlane:
     """One control plane. Its loop has a way to the store of its own, so that what it writes can be told."""
 
     def __init__(
         self, name: str, parts: Parts, *, store: Store, loop_store: Store, launcher: Launcher
     ) -> None:
         self.name = name
-        self.loop: Loop | None = None
         self.lives = 0
         self._parts = parts
         self._store = store
         self._loop_store = loop_store
         self._launcher = launcher
-        self._leadership: Leadership | None = None
+        self._plane: Plane | None = None
 
     @property
     def leads(self) -> bool:
-        return self._leadership is not None and self._leadership.epoch is not None
+        return self._plane is not None and self._plane.epoch is not None
+
+    @property
+    def loop(self) -> Loop | None:
+        return self._plane.loop if self._plane is not None else None
 
     def start(self, *, after_s: float = 0.0) -> None:
         """Begin another life; whatever the one before kept in memory is gone."""
         parts = self._parts
         self.lives += 1
-        self.loop = None
-        holder = f"{self.name}-{self.lives}"
-        self._leadership = parts.leadership_type(self._store, parts.clock, holder)
-        parts.scheduler.begin(self.name, self._stand(self._leadership), after_s=after_s)
-        parts.scheduler.begin(self.name, self._drive(self._leadership), after_s=after_s)
+        plane = self._plane = Plane(
+            store=self._loop_store,
+            launcher=self._launcher,
+            leadership=parts.leadership_type(self._store, parts.clock, f"{self.name}-{self.lives}"),
+            new_loop=self._new_loop,
+            pause=pause,
+        )
+        parts.scheduler.begin(self.name, plane.stand(), after_s=after_s)
+        parts.scheduler.begin(self.name, plane.drive(), after_s=after_s)
 
     async def apply(self, documents: Sequence[Document], once: Once) -> list[declare.Outcome]:
         parts = self._parts
@@ -78,39 +82,15 @@ class Plane:
         )
 
     async def delete(self, key: Key, once: Once) -> list[declare.Outcome]:
-        users, loop = [], self.loop
-        if loop is not None and self.leads:
-            await loop.catch_up()
-            users = [user.key for user in loop.view.users_of(key)]
+        users = await self._plane.users_of(key) if self._plane is not None else []
         return await declare.delete(self._store, key, users=users, now=self._parts.clock.now(), once=once)
 
     async def cancel(self, key: Key, once: Once) -> list[declare.Outcome]:
         return await declare.cancel(self._store, key, now=self._parts.clock.now(), once=once)
 
-    async def _stand(self, leadership: Leadership) -> None:
-        while True:
-            try:
-                await pause(await leadership.step())
-            except HallError:
-                await pause(RETRY_S)
-
-    async def _drive(self, leadership: Leadership) -> None:
-        while True:
-            try:
-                await self._lead(leadership)
-            except Stale as error:
-                leadership.lose(str(error))
-            except HallError:
-                await pause(RETRY_S)
-            await pause(NOT_LEADING_S)
-
-    async def _lead(self, leadership: Leadership) -> None:
-        epoch = leadership.epoch
-        if epoch is None:
-            return
-        await self._launcher.fence(epoch)
+    def _new_loop(self, epoch: int) -> Loop:
         parts = self._parts
-        loop = self.loop = parts.loop_type(
+        return parts.loop_type(
             store=self._loop_store,
             launcher=self._launcher,
             clock=parts.clock,
@@ -119,7 +99,3 @@ class Plane:
             policy=parts.policy,
             epoch=epoch,
         )
-        while leadership.epoch == epoch:
-            wait_s = await loop.step()
-            assert loop.read_to is not None
-            await self._loop_store.wait(loop.read_to, wait_s)

@@ -33,7 +33,7 @@ from modelhall.twin.ending import left_over, startable, unfinished
 from modelhall.twin.faults import Faults, FaultyLauncher, FaultyStore, Wire
 from modelhall.twin.machines import Machines
 from modelhall.twin.nature import Nature
-from modelhall.twin.plane import Parts, Plane
+from modelhall.twin.plane import Parts, SimulatedPlane
 from modelhall.twin.programs import script
 from modelhall.twin.scheduler import Killed, Scheduler, finish
 from modelhall.twin.witness import Violation, Witness
@@ -141,13 +141,13 @@ class Simulation:
             raise Rejected(f"no file at {url}")
         return f"{url} {self.sources[url]}"
 
-    def kill(self, plane: Plane, *, for_s: float) -> None:
+    def kill(self, plane: SimulatedPlane, *, for_s: float) -> None:
         """Kill a control plane; it is started again in a while."""
         self.note(plane.name, f"is killed; starts again in {for_s:.1f} s")
         self.scheduler.kill(plane.name)
         plane.start(after_s=for_s)
 
-    def _plane(self, name: str, parts: Parts) -> Plane:
+    def _plane(self, name: str, parts: Parts) -> SimulatedPlane:
         def note(what: str) -> None:
             self.note(name, what)
 
@@ -169,7 +169,7 @@ class Simulation:
 
         store: Store = FaultyStore(self.store, wire, commit_of_client)
         loop_store: Store = FaultyStore(self.store, wire, commit_of_loop)
-        plane = Plane(
+        plane = SimulatedPlane(
             name, parts, store=store, loop_store=loop_store, launcher=FaultyLauncher(self.machines, wire)
         )
         return plane
@@ -178,7 +178,7 @@ class Simulation:
         self.witness.started(launch)
         self.check_alive()
 
-    async def _send(self, plane: Plane, call: Coroutine[Any, Any, Any]) -> Any:
+    async def _send(self, plane: SimulatedPlane, call: Coroutine[Any, Any, Any]) -> Any:
         if self.scheduler.is_asleep(plane.name):
             call.close()
             raise NotNow("no answer in time", delay_s=1.0)

@@ -18,7 +18,7 @@ from modelhall.core.kinds.base import DEFAULT_PROJECT
 from modelhall.core.kinds.model import Network, Train
 from modelhall.core.kinds.project import Quota
 from modelhall.core.kinds.service import Batching
-from modelhall.twin.plane import Plane
+from modelhall.twin.plane import SimulatedPlane
 from modelhall.twin.scheduler import pause
 from modelhall.twin.witness import Violation, Witness
 
@@ -27,7 +27,7 @@ GONE = "gone"
 TRIES = 6
 SOURCES = ("a.csv", "b.csv", "broken.csv")
 
-Call = Callable[[Plane, Once], Coroutine[Any, Any, list[Outcome]]]
+Call = Callable[[SimulatedPlane, Once], Coroutine[Any, Any, list[Outcome]]]
 State = Document | str | None
 
 
@@ -40,8 +40,10 @@ class Client:
         random: Random,
         witness: Witness,
         *,
-        planes: Sequence[Plane],
-        send: Callable[[Plane, Coroutine[Any, Any, list[Outcome]]], Coroutine[Any, Any, list[Outcome]]],
+        planes: Sequence[SimulatedPlane],
+        send: Callable[
+            [SimulatedPlane, Coroutine[Any, Any, list[Outcome]]], Coroutine[Any, Any, list[Outcome]]
+        ],
         note: Callable[[str, str], None],
         every_s: float,
     ) -> None:

@@ -117,7 +117,7 @@ def test_readiness_is_open_and_says_when_the_hall_only_stands_by(tmp_path: Path)
         client.headers = stranger
         answer = await client.get("/api/v1/ready")
         assert (answer.status_code, answer.json()) == (200, {"status": "standby"})
-        leading = asyncio.create_task(hall.stand())
+        leading = asyncio.create_task(hall.plane.stand())
         while not hall.leads:
             await asyncio.sleep(0.01)
         answer = await client.get("/api/v1/ready")

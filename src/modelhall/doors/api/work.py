@@ -85,6 +85,6 @@ async def ready(hall: TheHall) -> dict[str, str]:
     """Whether this control plane acts on what is declared, or stands by to do so."""
     if not hall.leads:
         return {"status": "standby"}
-    if not hall.is_ready:
+    if not hall.plane.is_ready:
         raise NotNow("the hall is reading what there is; it will act in a moment", delay_s=1.0)
     return {"status": "ready"}
