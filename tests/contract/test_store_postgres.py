@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import os
 import signal
@@ -189,6 +190,38 @@ def test_a_writer_who_stops_in_the_middle_holds_up_the_others_for_a_while_only(s
             await one.close()
 
     run_story(story())
+
+
+def test_a_writer_who_stops_in_the_middle_of_a_pipeline_holds_up_the_others_for_a_while_only(
+    server: RealPostgres,
+) -> None:
+    url = server.new_database()
+
+    async def story() -> None:
+        store = PostgresStore(url, busy_s=1.0)
+        await put(store, new("before"))
+        asleep = await psycopg.AsyncConnection.connect(url, autocommit=True, application_name="modelhall")
+        # What the sleeper hears when it wakes up is that its session is over.
+        with contextlib.suppress(psycopg.Error):
+            async with asleep.pipeline():
+                await asleep.execute("BEGIN")
+                await asleep.execute("SELECT value FROM counter WHERE name = 'revision' FOR UPDATE")
+                # Sent, but with no end to the pipeline: the server waits for the rest, and holds the lock.
+                await asyncio.sleep(0.5)
+                await _put_at_last(store)
+        assert names(await store.find("dataset")) == ["after", "before"]
+        await store.close()
+
+    run_story(story())
+
+
+async def _put_at_last(store: Store) -> None:
+    for _ in range(20):
+        with contextlib.suppress(NotNow):
+            await put(store, new("after"))
+            return
+        await asyncio.sleep(0.2)
+    raise AssertionError("held up for ever")
 
 
 def test_a_server_that_does_not_answer_is_not_now_and_then_goes_on(server: RealPostgres) -> None:

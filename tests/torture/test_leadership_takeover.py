@@ -200,9 +200,6 @@ def test_when_the_leader_is_killed_the_other_leads_and_nothing_is_run_twice(pair
     report("kill -9", figures)
 
 
-@pytest.mark.skipif(
-    not tortured(), reason="a leader stopped in mid-pipeline may hold the counter's lock: issue open"
-)
 def test_a_leader_that_was_asleep_for_too_long_does_no_harm_and_stands_by_afterwards(pair: Pair) -> None:
     figures = []
     for _ in range(ROUNDS):

@@ -178,6 +178,7 @@ class PostgresStore:
             async with self._writing.use() as connection:
                 return await self._writer.write(connection, commits)
         except NotNow as error:
+            await self._end_sleepers()
             # Also when the answer to COMMIT was lost: whether it was done is not known then.
             return [error] * len(commits)
         except HallError as error:
@@ -189,6 +190,13 @@ class PostgresStore:
         except Exception as error:
             log.exception("store.write_failed")
             return [Broken(f"the write failed: {error!r}")] * len(commits)
+
+    async def _end_sleepers(self) -> None:
+        """End the session of a writer that was stopped in the middle of a transaction, such as a leader that was
+        replaced. The server does not: in a pipeline that was begun and not ended it waits for the rest for ever."""
+        with contextlib.suppress(HallError):
+            async with self._writing.use() as connection:
+                await connection.execute(SQL["end sleepers"])
 
     async def _listen(self) -> None:
         """Wake those who wait at every notification, and whenever the connection is lost or there again."""

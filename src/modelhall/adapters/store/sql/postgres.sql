@@ -79,6 +79,12 @@ SELECT at, once, request, body FROM answer WHERE once = %(once)s
 -- name: lease
 SELECT holder, epoch, beat FROM lease
 
+-- name: end sleepers
+SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+WHERE datname = current_database() AND usename = current_user AND application_name = 'modelhall'
+  AND pid <> pg_backend_pid() AND backend_xid IS NOT NULL AND wait_event = 'ClientRead'
+  AND state_change < clock_timestamp() - interval '2 seconds'
+
 -- name: lock counter
 SELECT value FROM counter WHERE name = 'revision' FOR UPDATE
 
