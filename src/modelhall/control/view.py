@@ -16,7 +16,7 @@ from modelhall.core.kinds.run import ACTIVE, DONE, RunResource
 from modelhall.core.ports.store import Change, Store
 from modelhall.core.references import references
 
-PAGE = 500
+PAGE = 2000
 
 
 class View:

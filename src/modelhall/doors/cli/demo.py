@@ -21,7 +21,6 @@ from typing import Annotated, Any
 
 import httpx
 import typer
-from PIL import Image
 from rich.markup import escape
 
 from modelhall.adapters.launcher.supervisor import CHILD
@@ -301,6 +300,9 @@ def _settle(hall: Hall, request: str, load: Load, story: _Story) -> dict[str, An
 
 def _picture(image: bytes) -> list[str]:
     """A small image as lines of text, two characters a pixel."""
+    # Here, since no other command needs it, and the control plane runs without it.
+    from PIL import Image
+
     grey = Image.open(io.BytesIO(image)).convert("L")
     pixels = grey.tobytes()
     lines = [pixels[row * grey.width : (row + 1) * grey.width] for row in range(grey.height)]
