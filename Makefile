@@ -2,7 +2,7 @@
 # make demo      the whole story on real data in about a minute
 # make test      everything that must hold before a change lands
 # make examples  the text examples, trained on their real data (minutes; skipped where the data is not there)
-# make torture   kills, power cuts, full disks and simulated faults, the long forms (about an hour; power cuts as root)
+# make torture   kills, power cuts, full disks and simulated faults, the long forms (power cuts as root)
 # make bench     the measurements, quick form
 
 PYTHON ?= python3
