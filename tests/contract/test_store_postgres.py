@@ -260,7 +260,7 @@ def test_what_one_commit_writes_is_durable_whatever_the_servers_default_says(ser
     async def story() -> None:
         store, other = PostgresStore(url), PostgresStore(url)
         async with store._writing.use() as connection:
-            for name, value in (("synchronous_commit", "on"), ("lock_timeout", "5s")):
+            for name, value in (("synchronous_commit", "on"), ("lock_timeout", "500ms")):
                 assert await (await connection.execute(f"SHOW {name}")).fetchone() == (value,)
         # Of two who write at once none is told to try again, as a serializable transaction would be.
         outcomes = [

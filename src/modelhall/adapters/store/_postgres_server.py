@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
 import math
 import os
 import socket
@@ -28,10 +27,16 @@ DISK_FULL = "53100"
 FOR_A_WHILE = {"25006", "25P03"}
 """Said by a server that has become another one's standby, and to a writer who stopped in the middle for too long.
 The client library does not count them among those that pass."""
+LOCK_MS = 500
+LOCKED = "55P03"
 CONNECT_AT_LEAST_S = 2
 """The shortest time that a connection is given by the client library."""
 
 Connection = psycopg.AsyncConnection[tuple[Any, ...]]
+
+
+class Locked(NotNow):
+    """Another writer is in the middle of a transaction. Nothing was done."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,15 +73,11 @@ class Server:
 
     async def connect(self, *, writable: bool) -> Connection:
         """A connection on which each statement is a transaction unless it is told otherwise."""
+        options = [f"-c{name}={value}" for name, value in self._settings(writable).items()]
+        # Said with the connection itself: what the database has as its own settings holds for no statement of ours.
+        mine = {"options": " ".join([str(self.parameters.get("options", "")), *options])}
         with self.erring():
-            connection = await psycopg.AsyncConnection.connect(**self.parameters, autocommit=True)
-        try:
-            with self.erring(), self.in_time(connection):
-                await connection.execute(SQL["session"], {"settings": json.dumps(self._settings(writable))})
-        except BaseException:
-            await connection.close()
-            raise
-        return connection
+            return await psycopg.AsyncConnection.connect(**{**self.parameters, **mine}, autocommit=True)
 
     def _settings(self, writable: bool) -> dict[str, str]:
         busy_ms = str(math.ceil(self.busy_s * 1000))
@@ -84,7 +85,8 @@ class Server:
             "synchronous_commit": "on",
             "default_transaction_read_only": "off" if writable else "on",
             "statement_timeout": busy_ms,
-            "lock_timeout": busy_ms,
+            # Shorter, so that a writer who sleeps on the lock is found out while there is time to end him.
+            "lock_timeout": str(min(LOCK_MS, int(busy_ms))),
             # A writer that is stopped in the middle holds up all others no longer than this.
             "idle_in_transaction_session_timeout": str(min(2000, int(busy_ms))),
             # A plan made while a table was small must not become the plan for a large one.
@@ -118,6 +120,8 @@ class Server:
             said = said.replace(str(password), "***")
         if error.sqlstate == DISK_FULL:
             return Full("the disk of the store is full; free some space, and the hall goes on", delay_s=5.0)
+        if error.sqlstate == LOCKED:
+            return Locked("the store is held up by another writer", delay_s=RETRY_S)
         if isinstance(error, psycopg.OperationalError) or error.sqlstate in FOR_A_WHILE:
             return NotNow(f"the store cannot be reached: {said}", delay_s=RETRY_S)
         if isinstance(error, psycopg.DataError):

@@ -19,7 +19,7 @@ from modelhall.adapters.store import _sql
 from modelhall.adapters.store._judge import check_history
 from modelhall.adapters.store._postgres_link import Link
 from modelhall.adapters.store._postgres_schema import migrate
-from modelhall.adapters.store._postgres_server import RETRY_S, SQL, Server
+from modelhall.adapters.store._postgres_server import RETRY_S, SQL, Locked, Server
 from modelhall.adapters.store._postgres_writing import Writing, without_nul
 from modelhall.core.errors import Broken, HallError, NotNow
 from modelhall.core.kinds import AnyResource, Key, resource_from_json
@@ -58,6 +58,7 @@ class PostgresStore:
         if writable:
             _now(migrate(server))
         self._writable = writable
+        self._busy_s = busy_s
         self._reading = Link(server, writable=False)
         self._listening = Link(server, writable=False)
         self._writing = Link(server, writable=True)
@@ -175,10 +176,8 @@ class PostgresStore:
 
     async def _write(self, commits: Sequence[Sequence[Write]]) -> list[list[AnyResource] | HallError]:
         try:
-            async with self._writing.use() as connection:
-                return await self._writer.write(connection, commits)
+            return await self._write_in_turn(commits)
         except NotNow as error:
-            await self._end_sleepers()
             # Also when the answer to COMMIT was lost: whether it was done is not known then.
             return [error] * len(commits)
         except HallError as error:
@@ -190,6 +189,18 @@ class PostgresStore:
         except Exception as error:
             log.exception("store.write_failed")
             return [Broken(f"the write failed: {error!r}")] * len(commits)
+
+    async def _write_in_turn(self, commits: Sequence[Sequence[Write]]) -> list[list[AnyResource] | HallError]:
+        """Write when whoever writes now is done, or has been found asleep and was ended."""
+        deadline = asyncio.get_running_loop().time() + self._busy_s
+        while True:
+            try:
+                async with self._writing.use() as connection:
+                    return await self._writer.write(connection, commits)
+            except Locked:
+                await self._end_sleepers()
+                if asyncio.get_running_loop().time() > deadline:
+                    raise
 
     async def _end_sleepers(self) -> None:
         """End the session of a writer that was stopped in the middle of a transaction, such as a leader that was

@@ -1,9 +1,6 @@
 -- What the PostgreSQL store asks and says. Each statement is found by the name above it. What is asked or said of
 -- many things at once comes as one JSON text, which costs one parameter and no plan of its own.
 
--- name: session
-SELECT set_config(name, value, false) FROM json_each_text(%(settings)s::json) AS setting (name, value)
-
 -- name: find schema
 SELECT to_regclass('hall_schema') IS NOT NULL
 -- name: lock schema
