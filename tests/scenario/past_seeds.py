@@ -12,4 +12,6 @@ PAST_SEEDS = {
     143: "two loads of one view at a time, the loop's and the API's: what had been removed stayed in the view",
     266: "a machine cut off and back: the attempt it still ran went on beside the one that had replaced it",
     272: "a cancelled replica: its service is degraded and does not say why (tolerated by `twin.ending` so far)",
+    9833: "two runs on one node, each tried ten times one after the other: more patience was needed, nothing more",
+    11660: "the same",
 }

@@ -22,6 +22,7 @@ from modelhall.adapters.source import source_for
 from modelhall.adapters.store import open_store
 from modelhall.app.clock import SystemClock
 from modelhall.app.feed import Feed
+from modelhall.app.home import lay_out
 from modelhall.control import declare, runs
 from modelhall.control.declare import Outcome
 from modelhall.control.idempotency import Once
@@ -34,12 +35,14 @@ from modelhall.core.failpoints import reach
 from modelhall.core.kinds import Document, Key
 from modelhall.core.kinds.run import ACTIVE
 from modelhall.core.ports.book import By
+from modelhall.core.ports.signature import SIGNING_KEY
 from modelhall.ledger import bill, trace
 from modelhall.ledger.following import Following
 from modelhall.ledger.keeper import Keeper
 from modelhall.ledger.rates import Rates
 from modelhall.ledger.reading import readings_of
 from modelhall.settings import Settings
+from modelhall.trust.signing import KeyFolder
 from modelhall.trust.tokens import Authenticator, authenticator_of, first_token
 
 log = logging.getLogger(__name__)
@@ -54,8 +57,7 @@ class Hall:
     def __init__(self, settings: Settings) -> None:
         """Open the hall in `settings.home`, making it if need be."""
         home = settings.home
-        for folder in ("blobs", "cache", "runs", "usage"):
-            (home / folder).mkdir(parents=True, exist_ok=True)
+        lay_out(home)
         self.settings = settings
         self.clock = SystemClock()
         self.token = first_token(home)
@@ -63,12 +65,14 @@ class Hall:
         self.store = open_store(settings.store_url)
         self.feed = Feed(self.store)
         self.secrets = FolderSecrets(home / "secrets")
+        self._signing = KeyFolder(home / "keys")
         self.launcher = ProcessLauncher(
             home / "runs",
             blobs=settings.blobs,
             cache=home / "cache",
             environment=settings.environment,
             secrets=self.secrets,
+            hall_secrets={SIGNING_KEY: self._signing.private},
             failpoints=settings.failpoints,
         )
         self.addresses = {"address": "", "gateway": ""}
@@ -223,6 +227,7 @@ class Hall:
             fingerprint=fingerprint,
             policy=self._policy,
             epoch=epoch,
+            keys=self._signing if self.settings.sign else None,
         )
 
     async def _settle(self, *, fully: bool) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,6 +12,14 @@ from modelhall.core.errors import Rejected
 
 HALL_FILE = "hall.json"
 """Written by the control plane that leads: its process and where it listens."""
+STANDBY_FILES = "standby-*.json"
+"""Of the control planes that stand by, a file each."""
+
+
+def lay_out(home: Path) -> None:
+    """Make the folders that all parts of a hall expect."""
+    for folder in ("blobs", "cache", "runs", "usage"):
+        (home / folder).mkdir(parents=True, exist_ok=True)
 
 
 @contextlib.contextmanager
@@ -31,6 +40,11 @@ def lock(home: Path) -> Iterator[None]:
                 f"a hall is up in {home} already; `hall down` stops it, --home chooses another"
             ) from None
         yield
+
+
+def standby_file(home: Path) -> Path:
+    """The file of this process, should it stand by."""
+    return home / STANDBY_FILES.replace("*", str(os.getpid()))
 
 
 def is_locked(home: Path) -> bool:

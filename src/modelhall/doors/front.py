@@ -40,6 +40,12 @@ class Front:
         if gateway.find(self._settings.home) is None:
             self._child = self._spawn(self._settings.gateway_port)
 
+    def withdraw(self) -> None:
+        """Stop the gateway again if it was started here, for a hall that then could not be opened."""
+        if self._child is not None:
+            self._child.terminate()
+            self._child.wait(STOP_S)
+
     async def port(self) -> int:
         """Wait until the gateway listens; return its port. Raises Rejected when it cannot, such as a taken port."""
         deadline = time.monotonic() + START_S

@@ -18,6 +18,8 @@ log = logging.getLogger(__name__)
 
 LOOK_S = 1.0
 """The longest wait for the store to tell of a change, and the wait after it could not be reached."""
+FIRST_LOOK_S = 0.05
+"""The same at the start, when the hall may still be making the store."""
 
 
 class Route:
@@ -122,7 +124,7 @@ class Routes:
                 if reachable:
                     log.warning("routes.stale services=%d reason=%r", len(self._by_key), error)
                 reachable = False
-                await asyncio.sleep(LOOK_S)
+                await asyncio.sleep(LOOK_S if self.loaded else FIRST_LOOK_S)
 
     async def _catch_up(self) -> None:
         if not self.loaded:

@@ -12,6 +12,7 @@ from modelhall.core import plugins
 from modelhall.core.errors import Rejected
 from modelhall.core.kinds import AnyResource, Document, Key
 from modelhall.core.ports.launcher import Launch, NodeReport
+from modelhall.core.ports.signature import SigningKeys
 from modelhall.core.ports.store import Event, Hold, Lease
 from modelhall.twin.clock import OwnClock, VirtualClock
 from modelhall.twin.scheduler import finish
@@ -22,7 +23,8 @@ SHORTEST_STEP_S = 0.05
 class Plant:
     """The real loop over the memory store and the virtual launcher.
 
-    `script` says how each launched attempt goes; `sources` maps a source URL to a word for its content.
+    `script` says how each launched attempt goes; `sources` maps a source URL to a word for its content. With `keys`,
+    versions are signed.
     """
 
     def __init__(
@@ -32,12 +34,14 @@ class Plant:
         script: Callable[[Launch], Script],
         sources: dict[str, str] | None = None,
         schedule: str = "first-fit",
+        keys: SigningKeys | None = None,
     ) -> None:
         self.clock = VirtualClock()
         self.store = MemoryStore()
         self.launcher = VirtualLauncher(OwnClock(self.clock), nodes, script)
         self.sources = sources or {}
         self._policy: queue.Policy = plugins.load("schedule", schedule).place
+        self._keys = keys
         self._uids = 0
         self._loop = self._new_loop()
 
@@ -99,6 +103,7 @@ class Plant:
             fingerprint=self._fingerprint,
             policy=self._policy,
             epoch=epoch,
+            keys=self._keys,
         )
 
     def _new_uid(self) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import logging
 import sys
 from typing import TYPE_CHECKING, Annotated
@@ -35,15 +34,11 @@ def up(
     home: Home = None,
 ) -> None:
     """Start a hall here, in the foreground. Ctrl-C stops it."""
-    # What is imported stays, and need not be gone through on the way.
-    gc.disable()
-    # Imported here and below because it takes half of a second that no other command needs.
+    # Imported here and below because no other command needs it.
     import uvloop
 
     from modelhall.doors import serve
 
-    gc.freeze()
-    gc.enable()
     chosen = settings.load(home=home, port=port, gateway_port=gateway_port)
     logging.basicConfig(format="%(asctime)s %(levelname)s %(message)s", level=logging.INFO)
     uvloop.run(serve.up(chosen, _announce_standby if standby else _announce, standby=standby))

@@ -10,7 +10,7 @@ import typer
 from typer.exceptions import TyperException
 
 from modelhall.core.errors import Broken, HallError, Rejected
-from modelhall.doors.cli import ask, cost, declare, demo, house, keep, look, secret, work
+from modelhall.doors.cli import house
 from modelhall.doors.cli.terminal import complain
 from modelhall.version import __version__
 
@@ -54,5 +54,10 @@ def _hall(version: bool = typer.Option(False, "--version", help="Show the versio
         raise typer.Exit
 
 
-for group in (house, declare, look, work, secret, ask, cost, keep, demo):
-    group.add_to(cli)
+house.add_to(cli)
+if sys.argv[1:2] != ["up"]:
+    # Left out at the start of a hall, which is to be quick and needs none of it.
+    from modelhall.doors.cli import ask, cost, declare, demo, keep, look, secret, work
+
+    for group in (declare, look, work, secret, ask, cost, keep, demo):
+        group.add_to(cli)
