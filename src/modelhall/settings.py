@@ -9,13 +9,14 @@ import os
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, ValidationError
+from pydantic import BeforeValidator, Field, SecretStr, ValidationError
 
 from modelhall.core.errors import Rejected
 from modelhall.core.kinds.base import Frozen
 from modelhall.core.names import did_you_mean
+from modelhall.core.ports.source import Limits, Networks, Reach, SourceRules
 
 PREFIX = "MODELHALL_"
 PASSED_ON = (
@@ -32,6 +33,30 @@ PASSED_ON = (
 """What programs that the hall starts see of its own environment."""
 
 
+FOR_THE_GATEWAY = (
+    "store",
+    "host",
+    "hosts",
+    "tls",
+    "tls_certificate",
+    "tls_key",
+    "gateway_allow",
+    "gateway_deny",
+    "rate_per_token",
+    "rate_per_address",
+)
+"""What the gateway process is told in its environment, where it did not come from `hall.toml`."""
+
+
+def _split(value: Any) -> Any:
+    """A list, which the environment has as words with commas between them."""
+    return [word.strip() for word in value.split(",") if word.strip()] if isinstance(value, str) else value
+
+
+Words = Annotated[tuple[str, ...], BeforeValidator(_split)]
+Ports = Annotated[tuple[int, ...], BeforeValidator(_split)]
+
+
 class Settings(Frozen):
     """Everything about a hall that is not declared in a hall file."""
 
@@ -42,7 +67,81 @@ class Settings(Frozen):
     gateway_port: int = Field(default=7080, ge=0, le=65535, description="Gateway; 0 takes a free one.")
     schedule: str = Field(default="first-fit", description="A file in modelhall/policy/schedule.")
     store: str = Field(default="", description="URL of the store; a SQLite file in the home if not given.")
+    sign: bool = Field(
+        default=True, description="Whether model versions are signed, and only signed ones are served."
+    )
+    seal: bool = Field(default=True, description="Whether blobs and secrets are encrypted where they lie.")
+    root_key: str = Field(
+        default="", description="Where the key under all others comes from; a file in the home if not given."
+    )
+    root_key_before: str = Field(
+        default="", description="Where the root key came from before, at the start that changes it."
+    )
     settle_s: float = Field(default=5.0, gt=0, description="Seconds between entries in the ledger.")
+
+    host: str = Field(default="127.0.0.1", min_length=1, description="The address both doors listen on.")
+    hosts: Words = Field(
+        default=(), description="More names under which the hall is asked, such as a proxy's."
+    )
+    tls: Literal["auto", "on"] = Field(
+        default="auto", description="`on`: also on loopback; elsewhere it is always spoken."
+    )
+    tls_certificate: Path | None = Field(default=None, description="PEM, in place of the hall's own.")
+    tls_key: Path | None = Field(default=None, description="PEM, of that certificate.")
+    address: str = Field(default="", description="For clients: the address of the API of a hall elsewhere.")
+    gateway_address: str = Field(default="", description="For clients: the address of its gateway.")
+    token: SecretStr | None = Field(default=None, description="For clients: the token they show.")
+    ca: Path | None = Field(
+        default=None, description="For clients: PEM of the authority of the hall they ask."
+    )
+    api_allow: Words = Field(default=(), description="Networks that may reach the API; all if not given.")
+    api_deny: Words = Field(default=(), description="Networks that may not, whatever is allowed.")
+    gateway_allow: Words = Field(default=(), description="Networks that may reach the gateway.")
+    gateway_deny: Words = Field(default=(), description="Networks that may not.")
+    rate_per_token: float = Field(default=10_000, gt=0, description="Requests a second at one door.")
+    rate_per_address: float = Field(default=10_000, gt=0, description="Requests a second at one door.")
+    token_addresses: int = Field(
+        default=16, ge=1, description="A token used from more addresses within five minutes is revoked."
+    )
+
+    oidc_issuer: str = Field(
+        default="", description="URL of the provider of single sign-on; there is none if not given."
+    )
+    oidc_client_id: str = Field(default="", description="What the provider knows this hall by.")
+    oidc_client_secret: str = Field(
+        default="",
+        description="Where its secret is: the path of a file, or the name of a secret of `default`.",
+    )
+    oidc_callback: str = Field(
+        default="", description="Where the provider sends people back to, if not to the address they came to."
+    )
+    oidc_create: bool = Field(
+        default=False, description="Whether whoever the provider vouches for becomes a user."
+    )
+
+    source_networks: Annotated[Networks, BeforeValidator(_split)] = Field(
+        default=(), description="Private networks that sources may be fetched from, such as 10.1.0.0/16."
+    )
+    source_ports: Ports = Field(default=Reach().ports, description="Ports that sources may be fetched from.")
+    s3_endpoint: str = Field(default="", description="URL of what speaks S3; Amazon's own if not given.")
+    hf_mirror: str = Field(default="", description="A folder laid out as the cache of the Hugging Face hub.")
+    hf_endpoint: str = Field(
+        default="", description="URL of the Hugging Face hub; it is not asked if not given."
+    )
+    source_download_bytes: int = Field(
+        default=Limits().download_bytes, gt=0, description="The most that is fetched for one source."
+    )
+    source_unpacked_bytes: int = Field(
+        default=Limits().unpacked_bytes, gt=0, description="The most that one archive may unpack to."
+    )
+    source_unpacked_ratio: float = Field(
+        default=Limits().unpacked_ratio, gt=1, description="And how many times its size."
+    )
+    source_members: int = Field(default=Limits().members, gt=0, description="The most files in one archive.")
+    source_line_bytes: int = Field(default=Limits().line_bytes, gt=0, description="The longest line of text.")
+    source_whole_bytes: int = Field(
+        default=Limits().whole_bytes, gt=0, description="The largest file that can only be read as a whole."
+    )
 
     currency: str = Field(default="EUR", pattern=r"^[A-Z]{3}$", description="ISO 4217 code of the prices.")
     price_per_cpu_hour: float = Field(default=0.03, ge=0, description="Price of an hour of processor time.")
@@ -61,13 +160,33 @@ class Settings(Frozen):
 
     @property
     def blobs(self) -> str:
-        """URL of the blobs."""
+        """URL of the blobs; each project's are below it, under the project's name."""
         return f"folder://{self.home / 'blobs'}"
+
+    @property
+    def source_rules(self) -> SourceRules:
+        """The operator's word on sources."""
+        limits = {name: getattr(self, f"source_{name}") for name in Limits.model_fields}
+        reach = Reach(
+            networks=self.source_networks, ports=self.source_ports, s3_endpoint=self.s3_endpoint,
+            hf_mirror=self.hf_mirror, hf_endpoint=self.hf_endpoint,
+        )  # fmt: skip
+        return SourceRules(limits=Limits(**limits), reach=reach)
 
     @property
     def store_url(self) -> str:
         """URL of the store."""
         return self.store or f"sqlite://{self.home / 'hall.db'}"
+
+    @property
+    def for_the_gateway(self) -> dict[str, str]:
+        """What the gateway process finds in its environment: not among its arguments, which everybody can see."""
+        given = {name: getattr(self, name) for name in FOR_THE_GATEWAY if name in self.model_fields_set}
+        return {
+            f"{PREFIX}{name.upper()}": ",".join(value) if isinstance(value, tuple) else str(value)
+            for name, value in given.items()
+            if value is not None
+        }
 
     @property
     def is_alone(self) -> bool:

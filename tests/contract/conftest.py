@@ -10,7 +10,9 @@ from typing import Any
 
 import pytest
 import real_postgres
+import real_web
 from real_postgres import RealPostgres
+from real_web import RealWeb
 from store_facts import KINDS_OF_STORE, Durable, Play, Story, durable, opened
 
 
@@ -47,3 +49,32 @@ def play(request: pytest.FixtureRequest, tmp_path: Path, postgres: Callable[[], 
 def hall(request: pytest.FixtureRequest, tmp_path: Path, postgres: Callable[[], RealPostgres]) -> Durable:
     """Where a durable store is, which nobody has opened yet."""
     return durable(request.param, tmp_path, postgres)
+
+
+@pytest.fixture
+def web() -> Iterator[RealWeb]:
+    """A web server that has nothing yet."""
+    with real_web.running() as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def seaweed() -> Iterator[Callable[[], str]]:
+    """The URL of a server that speaks S3, started when it is first asked for."""
+    found: list[str | LookupError] = []
+    with contextlib.ExitStack() as until_the_end:
+
+        def ask() -> str:
+            if not found:
+                pytest.importorskip("obstore")
+                import real_seaweed  # it needs the library it tests
+
+                try:
+                    found.append(until_the_end.enter_context(real_seaweed.running()))
+                except LookupError as error:
+                    found.append(error)
+            if isinstance(found[0], LookupError):
+                pytest.skip(str(found[0]))
+            return found[0]
+
+        yield ask

@@ -1,20 +1,33 @@
-"""What every blobs adapter promises."""
+"""What every blobs adapter promises, whether it seals or not."""
 
 from __future__ import annotations
 
 import errno
+import hashlib
 import multiprocessing
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from modelhall.adapters.blobs import open_blobs
-from modelhall.core import plugins
+from modelhall.adapters.blobs._contents import Contents
+from modelhall.core import plugins, sealing
 from modelhall.core.errors import Broken, Full, NotFound, Rejected
 from modelhall.core.ports.blobs import Blobs
+from modelhall.core.sealing import KeySet
 
-URLS = {"folder": "folder://{folder}/blobs"}
+URLS = {"folder": "folder://{folder}/blobs/p"}
+
+
+def key_set(of: str, *keys: bytes) -> KeySet:
+    by_id = {sealing.id_of(key): key for key in keys}
+    return KeySet(of=of, newest=list(by_id)[-1], keys=by_id)
+
+
+FIRST, SECOND = (hashlib.sha256(word).digest() for word in (b"first", b"second"))
+KEYS = key_set("project p", FIRST)
 
 
 @pytest.fixture(params=plugins.names("blobs"))
@@ -22,9 +35,14 @@ def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     return URLS[request.param].format(folder=tmp_path)
 
 
+@pytest.fixture(params=[None, KEYS], ids=["plain", "sealed"])
+def keys(request: pytest.FixtureRequest) -> KeySet | None:
+    return request.param
+
+
 @pytest.fixture
-def blobs(url: str) -> Blobs:
-    return open_blobs(url)
+def blobs(url: str, keys: KeySet | None) -> Blobs:
+    return open_blobs(url, keys)
 
 
 @pytest.fixture
@@ -88,16 +106,6 @@ def test_a_reader_cannot_write_to_what_it_got(blobs: Blobs, folder: Path, tmp_pa
     assert all(path.stat().st_mode & 0o222 == 0 for path in (tmp_path / "got").rglob("*") if path.is_file())
 
 
-def test_getting_a_folder_again_mends_what_is_missing(blobs: Blobs, folder: Path, tmp_path: Path) -> None:
-    digest = blobs.put_folder(folder)
-    blobs.get_folder(digest, tmp_path / "got")
-    (tmp_path / "got" / "one").unlink()
-    (tmp_path / "got" / "two").unlink()
-    (tmp_path / "got" / "two").write_bytes(b"damaged")
-    blobs.get_folder(digest, tmp_path / "got")
-    assert content(tmp_path / "got") == content(folder)
-
-
 def test_what_is_not_there_is_not_found(blobs: Blobs, tmp_path: Path) -> None:
     for digest in ("0" * 64, "../../etc/passwd", ""):
         with pytest.raises(NotFound):
@@ -106,33 +114,35 @@ def test_what_is_not_there_is_not_found(blobs: Blobs, tmp_path: Path) -> None:
 
 
 def test_two_processes_may_put_and_get_the_same_folder_at_once(
-    url: str, folder: Path, tmp_path: Path
+    url: str, keys: KeySet | None, folder: Path, tmp_path: Path
 ) -> None:
     context = multiprocessing.get_context("spawn")
     with context.Pool(2) as pool:
-        work = [(url, folder, tmp_path / f"got-{round}") for round in range(10) for _ in range(2)]
+        work = [(url, keys, folder, tmp_path / f"got-{number}") for number in range(20)]
         digests = pool.starmap(put_and_get, work, chunksize=1)
     assert len(set(digests)) == 1
-    for round in range(10):
-        assert content(tmp_path / f"got-{round}") == content(folder)
+    for number in range(20):
+        assert content(tmp_path / f"got-{number}") == content(folder)
     left = [path for path in tmp_path.iterdir() if path.name.startswith(".")]
     assert left == []
 
 
-def put_and_get(url: str, folder: Path, into: Path) -> str:
-    blobs = open_blobs(url)
+def put_and_get(url: str, keys: KeySet | None, folder: Path, into: Path) -> str:
+    blobs = open_blobs(url, keys)
     digest = blobs.put_folder(folder)
     blobs.get_folder(digest, into)
     return digest
 
 
-def test_a_damaged_blob_is_never_handed_out(folder: Path, tmp_path: Path) -> None:
-    blobs = open_blobs(f"folder://{tmp_path}/blobs")
+def test_a_damaged_blob_is_never_handed_out(
+    url: str, keys: KeySet | None, folder: Path, tmp_path: Path
+) -> None:
+    blobs = open_blobs(url, keys)
     digest = blobs.put_folder(folder)
     largest = max((tmp_path / "blobs").rglob("*"), key=lambda path: path.stat().st_size)
     os.chmod(largest, 0o644)
     largest.write_bytes(b"\0" * largest.stat().st_size)
-    with pytest.raises(Broken, match=largest.name):
+    with pytest.raises(Broken, match=largest.stem):
         blobs.get_folder(digest, tmp_path / "got")
     assert not (tmp_path / "got").exists()
 
@@ -149,29 +159,27 @@ def test_a_url_nobody_serves_is_rejected(url: str) -> None:
         open_blobs(url)
 
 
-def test_everything_that_is_stored_is_listed_with_its_size(blobs: Blobs, folder: Path) -> None:
+def test_everything_that_is_stored_is_listed_and_can_be_read(
+    blobs: Blobs, folder: Path, keys: KeySet | None
+) -> None:
     digest = blobs.put_folder(folder)
-    listed = {blob.digest: blob.size_bytes for blob in blobs.all()}
+    listed = {blob.digest: blob for blob in blobs.all()}
     assert {digest, *blobs.files_of(digest)} == listed.keys()
-    assert sorted(listed.values())[0] == 4
-    for name, size_bytes in listed.items():
-        with blobs.open(name) as file:
-            assert len(file.read()) == size_bytes
+    assert {blob.sealed for blob in listed.values()} == {keys is not None}
+    for name, blob in listed.items():
+        assert hashlib.sha256(b"".join(blobs.read(name))).hexdigest() == name
+        assert blob.size_bytes == sum(kept.size_bytes for kept in blobs.kept(name))
 
 
-def test_a_content_that_is_put_by_itself_is_there_under_its_digest(blobs: Blobs) -> None:
-    digest = blobs.put([b"one", b"two"])
-    blobs.verify(digest)
-    assert [(blob.digest, blob.size_bytes) for blob in blobs.all()] == [(digest, 6)]
-
-
-def test_what_is_not_there_or_no_folder_is_told_as_such(blobs: Blobs) -> None:
-    for ask in (blobs.open, blobs.verify, blobs.files_of, blobs.quarantine):
+def test_what_is_not_there_or_no_folder_is_told_as_such(blobs: Blobs, folder: Path) -> None:
+    for ask in (lambda digest: list(blobs.read(digest)), blobs.verify, blobs.files_of, blobs.quarantine):
         with pytest.raises(NotFound):
             ask("0" * 64)
-    for content in (b"no JSON", b"[]", b'{"files": [{"path": 1}]}'):
+    for number, words in enumerate((b"no JSON", b"[]", b'{"files": [{"path": 1}]}')):
+        (folder / str(number)).write_bytes(words)
+    for digest in set(blobs.files_of(blobs.put_folder(folder))):
         with pytest.raises(Broken, match="no list"):
-            blobs.files_of(blobs.put([content]))
+            blobs.files_of(digest)
 
 
 def test_what_was_put_aside_is_gone_without_being_its_readers_mistake_until_it_is_put_again(
@@ -188,23 +196,142 @@ def test_what_was_put_aside_is_gone_without_being_its_readers_mistake_until_it_i
     assert content(tmp_path / "got") == content(folder)
 
 
-def test_a_content_that_has_changed_is_found(folder: Path, tmp_path: Path) -> None:
-    blobs = open_blobs(f"folder://{tmp_path}/blobs")
-    digest = blobs.put([b"content"])
-    path = next((tmp_path / "blobs").rglob(digest))
-    path.chmod(0o644)
-    path.write_bytes(b"Content")
-    with pytest.raises(Broken, match=digest):
-        blobs.verify(digest)
+def test_a_content_that_has_changed_anywhere_is_found(
+    url: str, keys: KeySet | None, folder: Path, tmp_path: Path
+) -> None:
+    blobs = open_blobs(url, keys)
+    digest = blobs.put_folder(folder)
+    (part,) = {name for name in blobs.files_of(digest) if 0 < blobs.kept(name)[-1].size_bytes < 100}
+    for path in (tmp_path / "blobs").rglob(f"{part}*"):
+        whole = path.read_bytes()
+        path.chmod(0o644)
+        for position in range(len(whole)):
+            changed = bytearray(whole)
+            changed[position] ^= 1
+            path.write_bytes(changed)
+            with pytest.raises(Broken, match=part):
+                blobs.verify(part)
+        path.write_bytes(whole)
+    blobs.verify(part)
 
 
 def test_a_disk_without_room_is_full_and_nothing_is_left_of_the_try(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    blobs: Blobs, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def no_room(descriptor: int) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(os, "fsync", no_room)
     with pytest.raises(Full):
-        open_blobs(f"folder://{tmp_path}/blobs").put([b"content"])
-    assert [path for path in (tmp_path / "blobs").rglob("*") if path.is_file()] == []
+        blobs.put_folder(folder)
+    assert [path for path in (tmp_path / "blobs").rglob("*") if path.is_file() and path.stat().st_size] == []
+
+
+# Sealed.
+
+
+def test_nothing_that_is_sealed_is_to_be_seen_where_it_lies(url: str, folder: Path, tmp_path: Path) -> None:
+    (folder / "canary-name").write_bytes(b"canary-content")
+    for keys, is_seen in ((KEYS, False), (None, True)):
+        open_blobs(f"{url}-{is_seen}", keys).put_folder(folder)
+        written = [path for path in (tmp_path / "blobs" / f"p-{is_seen}").rglob("*") if path.is_file()]
+        assert written
+        assert any(b"canary" in path.read_bytes() for path in written) == is_seen
+
+
+def test_another_project_has_none_of_it_and_cannot_open_what_is_put_in_its_way(
+    url: str, folder: Path
+) -> None:
+    mine = open_blobs(url, KEYS)
+    digest = mine.put_folder(folder)
+    theirs = open_blobs(f"{url}2", key_set("project p2", SECOND))
+    with pytest.raises(NotFound):
+        theirs.verify(digest)
+    for kept in mine.kept(digest):
+        with mine.open_kept(kept.name) as file:
+            theirs.put_kept(kept.name, [file.read()])
+    with pytest.raises(Broken, match="project p2 does not have"):
+        theirs.verify(digest)
+    with pytest.raises(Broken, match="no key of its project"):
+        open_blobs(url).verify(digest)
+
+
+def test_what_is_sealed_as_one_content_does_not_open_as_another(url: str, folder: Path) -> None:
+    blobs = open_blobs(url, KEYS)
+    one, other = sorted(set(blobs.files_of(blobs.put_folder(folder))))
+    for kept in blobs.kept(one):
+        with blobs.open_kept(kept.name) as file:
+            blobs.put_kept(kept.name.replace(one, other), [file.read()])
+    blobs.verify(one)
+    with pytest.raises(Broken, match=other):
+        blobs.verify(other)
+
+
+def test_a_new_key_opens_everything_old_without_a_content_being_written(url: str, folder: Path) -> None:
+    old = open_blobs(url, KEYS)
+    digest = old.put_folder(folder)
+    before = sealed_bytes(old)
+    both = open_blobs(url, key_set("project p", FIRST, SECOND))
+    assert both.rewrap() == 3
+    assert both.rewrap() == 0
+    new = open_blobs(url, key_set("project p", SECOND))
+    for name in (digest, *new.files_of(digest)):
+        new.verify(name)
+        with pytest.raises(Broken, match="does not have"):
+            old.verify(name)
+    assert sealed_bytes(new) == before
+
+
+def test_a_damaged_key_is_passed_over_when_keys_are_wrapped_anew(url: str, folder: Path) -> None:
+    old = open_blobs(url, KEYS)
+    digest = old.put_folder(folder)
+    old.put_kept(f"{digest}.key", [b"rubbish"])
+    assert open_blobs(url, key_set("project p", FIRST, SECOND)).rewrap() == 2
+
+
+def test_what_can_no_longer_be_opened_can_be_put_again(url: str, folder: Path, tmp_path: Path) -> None:
+    digest = open_blobs(url, KEYS).put_folder(folder)
+    new = open_blobs(url, key_set("project p", SECOND))
+    assert new.put_folder(folder) == digest
+    new.get_folder(digest, tmp_path / "got")
+    assert content(tmp_path / "got") == content(folder)
+
+
+def test_what_was_kept_as_it_is_can_be_read_and_is_sealed_when_it_is_put_again(
+    url: str, folder: Path
+) -> None:
+    digest = open_blobs(url).put_folder(folder)
+    blobs = open_blobs(url, KEYS)
+    blobs.verify(digest)
+    blobs.put_folder(folder)
+    assert all(blob.sealed for blob in blobs.all())
+    for name in (digest, *blobs.files_of(digest)):
+        blobs.verify(name)
+    closed = open_blobs(url, replace(KEYS, newest=None))
+    closed.verify(digest)
+
+
+def test_blobs_from_before_projects_were_kept_apart_can_be_read_by_each(tmp_path: Path, folder: Path) -> None:
+    digest = open_blobs(f"folder://{tmp_path}/blobs").put_folder(folder)
+    blobs = open_blobs(f"folder://{tmp_path}/blobs/p", KEYS)
+    blobs.get_folder(digest, tmp_path / "got")
+    assert content(tmp_path / "got") == content(folder)
+    assert list(blobs.all()) == []
+
+
+def test_content_of_another_digest_than_it_was_to_have_is_not_stored(tmp_path: Path, folder: Path) -> None:
+    contents = Contents(tmp_path / "blobs", KEYS)
+    with pytest.raises(Broken, match="has the digest"):
+        contents.write("0" * 64, [b"content"])
+    assert contents.find("0" * 64) is None
+
+
+def sealed_bytes(blobs: Blobs) -> dict[str, bytes]:
+    """What everything is sealed as, without its key."""
+    names = [kept.name for blob in blobs.all() for kept in blobs.kept(blob.digest)]
+    found = {}
+    for name in names:
+        if not name.endswith(".key"):
+            with blobs.open_kept(name) as file:
+                found[name] = file.read()
+    return found

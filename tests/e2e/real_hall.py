@@ -182,7 +182,9 @@ class RealHall:
             raise AssertionError(f"no hall: {self.home.with_suffix('.log').read_text()[-2000:]}")
         if not (self.home / "hall.json").exists():
             return False
-        return httpx.get(f"{self.addresses['address']}/api/v1/health", trust_env=False).is_success
+        address = f"{self.addresses['address']}/api/v1/health"
+        with self.client as client:
+            return httpx.get(address, trust_env=False, verify=client.tls).is_success
 
 
 def said(words: list[str], *, stdin: str = "", more: dict[str, str] | None = None) -> Said:

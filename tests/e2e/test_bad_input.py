@@ -67,7 +67,7 @@ MISTAKES = {
     ),
     "an unknown balance": Mistake(SERVICE + "balance: random\n", 4, "balance", "least-connections, round-robin"),
     "an unknown engine": Mistake(SERVICE + "engine: steam\n", 4, "engine", "there is: torch"),
-    "an unknown format": Mistake(DATA + "format: {type: xls}\n", 4, "format.type", "csv, images, jsonl"),
+    "an unknown format": Mistake(DATA + "format: {type: xls}\n", 4, "format.type", "csv, documents, images"),
     "an unknown step": Mistake(DATA + "prepare:\n  - clen\n", 5, "prepare.0.clen", "did you mean 'clean'?"),
     "an unknown step option": Mistake(
         DATA + "prepare:\n  - clean\n  - split: {tran: 1}\n", 6, "prepare.1.split.tran", "did you mean 'train'?"
@@ -100,7 +100,7 @@ MISTAKES = {
         DATA.replace("datasets/data/digits.csv.gz", "../../etc/passwd"), 3, "source", "not package://"
     ),
     "a source of an unknown scheme": Mistake(
-        DATA.replace("package://", "gopher://"), 3, "source", "no source 'gopher'; there is: package, path"
+        DATA.replace("package://", "gopher://"), 3, "source", "no source 'gopher'; there is: duckdb, file"
     ),
     "a stage of one's own": Mistake(
         "kind: run\nname: fresh\nstage: {program: train, order: {}}\n", 3, "stage", "only the hall sets this"
@@ -222,11 +222,11 @@ def late_mistakes(folder: Path) -> dict[str, Mistake]:
         ),
         "a step's column that is not there": Mistake(
             data.format(name="no-step-column", source="texts.csv") + "prepare:\n  - split: {stratify: lable}\n",
-            5, "prepare.0.split.stratify", "no column 'lable' in all; did you mean 'label'?",
+            5, "prepare.0.split.stratify", "no column 'lable'; did you mean 'label'?",
         ),
         "pictures damaged beyond the limit": Mistake(
             data.format(name="torn", source="torn") + "max_damaged: 0.1\n",
-            4, "max_damaged", "4 of 20 pictures are damaged",
+            4, "max_damaged", "4 of 20 pictures or sounds are damaged",
         ),
     }  # fmt: skip
 

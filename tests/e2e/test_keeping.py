@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 import os
+import shutil
 import signal
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,8 +14,9 @@ from typing import NamedTuple
 import pytest
 from real_hall import MODEL, RealHall, kill_program, said, until
 
-from modelhall.adapters.secrets.folder import FolderSecrets
+from modelhall.app.keys import Keys
 from modelhall.core.kinds import AnyResource
+from modelhall.settings import Settings
 
 pytestmark = pytest.mark.e2e
 
@@ -36,7 +38,7 @@ class Kept(NamedTuple):
 @pytest.fixture(scope="module")
 def kept(hall: RealHall, picture: bytes, tmp_path_factory: pytest.TempPathFactory) -> Kept:
     """Made while the hall serves, and while it is in the middle of learning."""
-    FolderSecrets(hall.home / "secrets").put("default", "password", SECRET.encode())
+    hall.client.put_secret("password", SECRET.encode())
     assert hall.apply(LASTING, file="lasting.yaml").code == 0
     (training,) = until(lambda: hall.runs("train", "model/default/lasting"), "a run that learns")
     state = hall.folder(training).with_name("state")
@@ -55,11 +57,13 @@ def kept(hall: RealHall, picture: bytes, tmp_path_factory: pytest.TempPathFactor
 
 
 @pytest.fixture(scope="module")
-def restored(kept: Kept, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RealHall]:
-    """Another hall, up from the backup; the one it is of is up as well."""
+def restored(hall: RealHall, kept: Kept, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RealHall]:
+    """Another hall, up from the backup and with the root key; the one it is of is up as well."""
     other = RealHall(tmp_path_factory.mktemp("restored") / "home")
     done = other.command("restore", str(kept.file))
     assert (done.code, done.complaints) == (0, [])
+    assert "it needs root key" in done.out
+    shutil.copy2(hall.home / "keys/root.key", other.home / "keys/root.key")
     try:
         yield other.up()
     finally:
@@ -112,14 +116,14 @@ def test_what_is_damaged_is_put_aside_named_and_computed_again_to_the_same_bytes
     done = restored.command("verify", "-o", "json")
     assert done.code == 1
     found = json.loads(done.out)
-    assert found["quarantined"] == sorted(blob.name for blob in damaged)
+    assert found["quarantined"] == sorted(f"default/{blob.stem}" for blob in damaged)
     named = {one["artifact"]: one for one in found["damage"]}
     of_data, of_model = (one.status.versions[0] for one in before[:2])
     assert f"dataset digits@{of_data.id[:8]}" in named[of_data.artifact]["needed_by"]
     assert {f"model digits@{of_model.id[:8]}", "service digits"} <= set(named[of_model.artifact]["needed_by"])
     assert all(one["mended"] for one in found["damage"])
     for blob in damaged:
-        assert (restored.home / "blobs/quarantine" / blob.name).exists()
+        assert (restored.home / "blobs/default/quarantine" / blob.name).exists()
         until(blob.exists, f"{blob.name} to be there again")
 
     after = restored.wait(*PARTS)
@@ -140,19 +144,27 @@ def test_what_is_damaged_is_put_aside_named_and_computed_again_to_the_same_bytes
 def test_no_token_and_no_secret_is_in_a_backup(hall: RealHall, kept: Kept) -> None:
     held = gzip.decompress(kept.file.read_bytes())
     assert b"resources.jsonl" in held
-    for private in (SECRET, hall.token, (hall.home / "tokens.json").read_text()):
+    root = (hall.home / "keys/root.key").read_text().strip()
+    for private in (SECRET, hall.token, root):
         assert private.encode() not in held
+    assert bytes.fromhex(root) not in held
     assert (hall.home / "token.key").read_bytes() not in held
 
 
-def test_a_restore_killed_at_any_instant_leaves_no_home_or_a_whole_one(kept: Kept, tmp_path: Path) -> None:
+def test_a_restore_killed_at_any_instant_leaves_no_home_or_a_whole_one(
+    hall: RealHall, kept: Kept, tmp_path: Path
+) -> None:
     home = tmp_path / "home"
     words = ["restore", "--home", str(home), str(kept.file)]
     for moment in ("restore.unpacked", "store.committed:2", "restore.filled", "restore.synced"):
         assert said(words, more={"MODELHALL_FAILPOINTS": moment}).code == -signal.SIGKILL, moment
         assert not home.exists(), moment
     assert said(words, more={"MODELHALL_FAILPOINTS": "restore.renamed"}).code == -signal.SIGKILL
-    whole = said(["verify", "--home", str(home), "-o", "json"])
+    lost = said(["verify", "--home", str(home)])
+    assert lost.code == 2
+    assert "put it back" in lost.err.replace("\n", " ")
+    source = {"MODELHALL_ROOT_KEY": f"file:{hall.home}/keys/root.key"}
+    whole = said(["verify", "--home", str(home), "-o", "json"], more=source)
     assert whole.code == 0, whole.out
     assert [path.name for path in tmp_path.iterdir()] == ["home"], "what was left has been cleared away"
 
@@ -202,11 +214,13 @@ def newest_step(state: Path) -> int:
 
 def damage(hall: RealHall, resource: AnyResource) -> Path:
     """Flip one bit in the largest file of a version; return its blob."""
-    blobs = hall.home / "blobs"
-    artifact = resource.status.versions[0].artifact
-    listed = json.loads((blobs / artifact[:2] / artifact[2:4] / artifact).read_text())["files"]
-    digest = max(listed, key=lambda file: file["size_bytes"])["digest"]
-    blob = blobs / digest[:2] / digest[2:4] / digest
+    blobs = Keys(Settings(home=hall.home), lambda: 0.0).blobs("default")
+    sizes = {
+        digest: blobs.kept(digest)[-1].size_bytes
+        for digest in blobs.files_of(resource.status.versions[0].artifact)
+    }
+    digest = max(sizes, key=sizes.__getitem__)
+    blob = hall.home / "blobs/default" / digest[:2] / digest[2:4] / f"{digest}.sealed"
     content = bytearray(blob.read_bytes())
     content[len(content) // 2] ^= 1
     blob.chmod(0o644)

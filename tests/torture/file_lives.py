@@ -16,8 +16,10 @@ from power import Cut, Say
 from modelhall.adapters.blobs.folder import FolderBlobs
 from modelhall.core import files
 from modelhall.core.errors import HallError
+from modelhall.core.sealing import KeySet
 
 THREADS = 8
+KEYS = KeySet(of="project p", newest="1d" * 8, keys={"1d" * 8: bytes(32)})
 
 
 def replace_files(say: Say, folder: Path, seed: int, after_s: float) -> None:
@@ -47,9 +49,9 @@ def replace_files(say: Say, folder: Path, seed: int, after_s: float) -> None:
 def store_blobs(
     say: Say, folder: Path, seed: int, after_s: float | None, beside: Path, stored: dict[str, dict[str, str]]
 ) -> None:
-    """Say which of `stored` is not there, and store more until the power is cut. What is to be stored is made
-    `beside` the disk; several store the same contents at once."""
-    blobs = FolderBlobs(folder / "blobs")
+    """Say which of `stored` is not there, and seal and store more until the power is cut. What is to be stored is
+    made `beside` the disk; several store the same contents at once."""
+    blobs = FolderBlobs(folder / "blobs", KEYS)
     for number, (digest, listed) in enumerate(stored.items()):
         into = beside / f"back-{seed}-{number}"
         try:
@@ -60,9 +62,11 @@ def store_blobs(
             continue
         if found != listed:
             say(("lost", digest, f"{found}, not {listed}"))
-    for path in (folder / "blobs").glob("??/??/*"):
-        if _sha256(path.read_bytes()) != path.name:
-            say(("half", path.name, f"{path.stat().st_size} bytes of something else"))
+    for blob in blobs.all():
+        try:
+            blobs.verify(blob.digest)
+        except HallError as error:
+            say(("half", blob.digest, repr(error)))
     if after_s is None:
         return
     cut, lock = Cut(folder, after_s), threading.Lock()

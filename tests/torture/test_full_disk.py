@@ -21,11 +21,14 @@ from modelhall.core import files
 from modelhall.core.errors import Full
 from modelhall.core.kinds import KINDS, AnyResource, Dataset, Key
 from modelhall.core.ports.store import Delete, Put, Store
+from modelhall.core.sealing import KeySet
 from modelhall.doors.api import create
 from modelhall.settings import Settings
+from modelhall.trust.keys import KeyRing
 
 DISK_BYTES = 2 * 2**20
 LONG = "x" * 20_000
+KEYS = KeySet(of="project p", newest="1d" * 8, keys={"1d" * 8: bytes(32)})
 
 pytestmark = pytest.mark.skipif(bool(reason := power.why_not()), reason=reason or "can be")
 
@@ -187,10 +190,11 @@ def test_a_durable_file_without_room_keeps_what_it_held(disk: Path) -> None:
     assert (disk / "facts.json").read_bytes() == b"new" * 5000
 
 
+@pytest.mark.parametrize("keys", [None, KEYS], ids=["plain", "sealed"])
 def test_blobs_without_room_are_full_and_leave_nothing_of_what_did_not_fit(
-    disk: Path, tmp_path: Path
+    disk: Path, tmp_path: Path, keys: KeySet | None
 ) -> None:
-    blobs = FolderBlobs(disk / "blobs")
+    blobs = FolderBlobs(disk / "blobs", keys)
     for name in ("first", "second"):
         (tmp_path / name).mkdir()
         (tmp_path / name / "a").write_bytes(name.encode() * 30_000)
@@ -206,6 +210,28 @@ def test_blobs_without_room_are_full_and_leave_nothing_of_what_did_not_fit(
     second = blobs.put_folder(tmp_path / "second")
     blobs.get_folder(second, tmp_path / "back 2")
     assert (tmp_path / "back 2" / "a").read_bytes() == b"second" * 30_000
+
+
+# Keys.
+
+
+def test_keys_without_room_are_full_and_stay_what_they_were(disk: Path, tmp_path: Path) -> None:
+    folder = disk / "keys"
+    ring = KeyRing(folder, now=lambda: 1.0)
+    before = ring.keys_of("p")
+    filler = fill(disk)
+    for change in (
+        lambda: ring.keys_of("q"),
+        lambda: ring.add("p"),
+        ring.rotate_root,
+        lambda: ring.delete("p"),
+    ):
+        with pytest.raises(Full):
+            change()
+        assert KeyRing(folder, now=lambda: 1.0).keys_of("p") == before
+    filler.unlink()
+    ring.rotate_root()
+    assert KeyRing(folder, now=lambda: 1.0).keys_of("p") == before
 
 
 # Over HTTP.

@@ -15,10 +15,10 @@ from dataclasses import dataclass
 from types import TracebackType
 
 from modelhall.app.history import NOTHING_YET, Labels, Reader, Ring, Told
+from modelhall.core.access import Identity
 from modelhall.core.errors import Gone, HallError, NotNow
-from modelhall.core.kinds import Key
 from modelhall.core.ports.store import Store
-from modelhall.trust.tokens import Identity
+from modelhall.trust.permissions import may_look
 
 CHUNK_BYTES = 64 * 2**10
 """A watcher that has much to catch up on is given about this much at a time."""
@@ -30,12 +30,6 @@ RETRY_S = 1.0
 MOST_WATCHERS = 10_000
 
 log = logging.getLogger(__name__)
-
-
-def may_see(identity: Identity, key: Key) -> bool:
-    """Whether somebody may know of this resource. The one place where it is decided: so far whoever has a token
-    may see all there is."""
-    return True
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,7 +53,7 @@ class Filter:
             (self.kinds and key.kind not in self.kinds)
             or self.project not in (None, key.project)
             or self.name not in (None, key.name)
-            or not may_see(self.identity, key)
+            or not may_look(self.identity, key)
         ):
             return None
         if self.labels <= told.labels:

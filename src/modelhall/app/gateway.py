@@ -6,6 +6,7 @@ is gone, and says in `gateway.json` where it listens.
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import secrets
 import sys
@@ -18,13 +19,16 @@ import uvloop
 from modelhall import settings
 from modelhall.adapters.store import open_store
 from modelhall.app.clock import SystemClock
+from modelhall.app.doorkeeper import SIGNALS, Doorkeeper, Reporter
+from modelhall.app.listening import gate_of, listening_of
 from modelhall.core import files
 from modelhall.core.errors import HallError
+from modelhall.core.replica_key import replica_key
 from modelhall.gateway.gateway import Gateway, serve
 from modelhall.gateway.journal import Journal
-from modelhall.trust.tokens import authenticator_of
+from modelhall.trust.directory import Directory
+from modelhall.trust.tokens import read_key
 
-HOST = "127.0.0.1"
 GATEWAY_FILE = "gateway.json"
 GRACE_S = 10.0
 
@@ -53,18 +57,41 @@ def find(home: Path) -> psutil.Process | None:
 
 async def _serve(home: Path, port: int) -> None:
     clock = SystemClock()
-    store = open_store(settings.load(home=home).store_url, writable=False)
+    chosen = settings.load(home=home)
+    listening = listening_of(chosen, clock.now())
+    store = open_store(chosen.store_url, writable=False)
     journal = Journal(home / "usage", clock)
-    gateway = Gateway(store=store, authenticate=authenticator_of(home), spend=journal.write, clock=clock)
+    reporter = Reporter(home / SIGNALS)
+    gate = gate_of("gateway", chosen, clock=clock, tell=reporter.hear)
+    directory = Directory.of(home, clock.now)
+    gateway = Gateway(
+        store=store,
+        authenticate=directory.authenticate,
+        spend=journal.write,
+        clock=clock,
+        gate=gate,
+        listeners=[directory],
+        replica_key=replica_key(read_key(home)),
+    )
+    beside = [
+        asyncio.create_task(part)
+        for part in (reporter.run(), Doorkeeper(home / SIGNALS, gate, listening).run())
+    ]
 
-    def listening(host: str, port: int) -> None:
+    def sign(host: str, port: int) -> None:
         process = psutil.Process()
-        facts = {"pid": process.pid, "created": process.create_time(), "port": port}
-        files.write_json(home / GATEWAY_FILE, facts)
+        where = {"port": port, "address": listening.url(port)}
+        files.write_json(home / GATEWAY_FILE, {"pid": process.pid, "created": process.create_time(), **where})
 
     try:
-        await serve(gateway, HOST, port, new_id=_request_id, listening=listening, grace_s=GRACE_S)
+        await serve(
+            gateway, listening.address, port,
+            new_id=_request_id, listening=sign, tls=listening.tls, grace_s=GRACE_S,
+        )  # fmt: skip
     finally:
+        for task in beside:
+            task.cancel()
+        await reporter.report()
         journal.close()
 
 

@@ -81,12 +81,12 @@ async def _check_dataset(document: Dataset, fingerprint: Fingerprint) -> None:
         plugins.check("format", document.format.type, field="format.type")
     for place, step in enumerate(document.prepare):
         field = f"prepare.{place}.{step.name}"
-        plugins.check_options("step", step.name, "apply", step.options, field=field)
+        plugins.check_options("step", step.name, plugins.STEP, step.options, field=field)
     for split, url in document.sources.items():
         if url.startswith(DATASET_SCHEME):
             continue
         try:
-            await fingerprint(url)
+            await fingerprint(url, document.project)
         except Rejected as error:
             field = "source" if split == "all" else f"source.{split}"
             raise Rejected(error.message, field=field) from None

@@ -9,21 +9,23 @@ from modelhall.control import work
 from modelhall.control.actions import Action, Note, Wake, update_status
 from modelhall.control.view import View
 from modelhall.control.work import Work
-from modelhall.core.errors import Rejected
+from modelhall.core.errors import NotNow, Rejected
 from modelhall.core.kinds import Key, Problem
 from modelhall.core.kinds.dataset import DatasetResource, DatasetVersion
 from modelhall.core.kinds.run import RunResource
 from modelhall.core.names import split_reference
 from modelhall.core.orders import PrepareOrder, PrepareOutput, key_of
 from modelhall.core.references import DATASET_SCHEME
+from modelhall.core.source_url import secrets_named
 
 LOOK_AGAIN_S = 30.0
 """How often a source is looked at for changes nobody told of."""
 LOOKS_PER_S = 30.0
 """And not so often, where there are so many that it would come to more looks than this."""
 
-Fingerprint = Callable[[str], Awaitable[str]]
-"""Source URL → a word that changes with its content; raises Rejected when there is nothing."""
+Fingerprint = Callable[[str, str], Awaitable[str]]
+"""Source URL and project → a word that changes with its content; raises Rejected when there is nothing, NotNow when
+it cannot be told for the moment."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,10 +51,10 @@ async def observe(resource: DatasetResource, view: View, fingerprint: Fingerprin
     try:
         # What is addressed by its content needs no other word for it.
         sources = {
-            split: url if url.startswith(DATASET_SCHEME) else await fingerprint(url)
+            split: url if url.startswith(DATASET_SCHEME) else await fingerprint(url, resource.key.project)
             for split, url in urls.items()
         }
-    except Rejected as error:
+    except (Rejected, NotNow) as error:
         return Facts(problem=Problem.of(error), prepare=None, runs=runs)
     source = urls.get("all", urls)
     order = PrepareOrder.of(resource.document).model_copy(update={"source": source})
@@ -68,6 +70,8 @@ def reconcile(resource: DatasetResource, facts: Facts, now: float) -> list[Actio
     if facts.waits:
         return update_status(resource, state="waiting", reason=facts.waits, problem=None)
     if facts.prepare is None or facts.order is None:
+        if facts.problem is not None and facts.problem.who == "time" and resource.status.version is not None:
+            return [again]  # what is known stands while the source cannot be asked
         reason = facts.problem.message if facts.problem else ""
         return [*update_status(resource, state="failed", reason=reason, problem=facts.problem), again]
     if facts.prepare.result is not None:
@@ -75,7 +79,13 @@ def reconcile(resource: DatasetResource, facts: Facts, now: float) -> list[Actio
     said, problem = work.progress(facts.prepare)
     return [
         *work.remove_others(facts.runs, {facts.prepare.key}),
-        *work.start(resource.key, facts.prepare, facts.order, resource.document.resources),
+        *work.start(
+            resource.key,
+            facts.prepare,
+            facts.order,
+            resource.document.resources,
+            secrets=secrets_named(resource.document.sources.values()),
+        ),
         *update_status(resource, state="failed" if problem else "preparing", reason=said, problem=problem),
         again,
     ]

@@ -9,7 +9,7 @@ from pydantic import TypeAdapter
 
 from modelhall.control import admission
 from modelhall.control.datasets import Fingerprint
-from modelhall.control.idempotency import Once, commit_once
+from modelhall.control.idempotency import Once, Written, commit_once, unheard
 from modelhall.control.loop import new_resource
 from modelhall.core.errors import Conflict, NotFound, Rejected
 from modelhall.core.kinds import KINDS, AnyResource, Document, Key
@@ -51,6 +51,7 @@ async def apply(
     now: float,
     dry_run: bool = False,
     once: Once | None = None,
+    written: Written = unheard,
 ) -> list[Outcome]:
     """Store `documents`, atomically. Raises Refusal for the first that cannot be; then nothing has changed."""
 
@@ -63,11 +64,18 @@ async def apply(
         needs = [Need(key=key) for key in (*_named(documents), *unchanged) if key in stored]
         return ([] if dry_run or not writes else [*needs, *writes]), outcomes
 
-    return await commit_once(store, plan, once=None if dry_run else once, answers=OUTCOMES, now=now)
+    once = None if dry_run else once
+    return await commit_once(store, plan, once=once, answers=OUTCOMES, now=now, written=written)
 
 
 async def delete(
-    store: Store, key: Key, *, users: Iterable[Key] = (), now: float, once: Once | None = None
+    store: Store,
+    key: Key,
+    *,
+    users: Iterable[Key] = (),
+    now: float,
+    once: Once | None = None,
+    written: Written = unheard,
 ) -> list[Outcome]:
     """Mark a resource for removal. `users` are those that may name it: what goes is held back by the loop while
     somebody does, but it is kinder to say so at once.
@@ -88,10 +96,17 @@ async def delete(
         event = Event(at=now, key=key, name=f"{key.kind}.deleting", message="asked to be removed")
         return [Put(resource=found.model_copy(update={"deleting": True})), event], [_outcome(key, "removing")]
 
-    return await commit_once(store, plan, once=once, answers=OUTCOMES, now=now)
+    return await commit_once(store, plan, once=once, answers=OUTCOMES, now=now, written=written)
 
 
-async def cancel(store: Store, key: Key, *, now: float, once: Once | None = None) -> list[Outcome]:
+async def cancel(
+    store: Store,
+    key: Key,
+    *,
+    now: float,
+    once: Once | None = None,
+    written: Written = unheard,
+) -> list[Outcome]:
     """Have a run stop and not be started again. Raises NotFound."""
 
     async def plan() -> tuple[list[Write], list[Outcome]]:
@@ -101,7 +116,7 @@ async def cancel(store: Store, key: Key, *, now: float, once: Once | None = None
         event = Event(at=now, key=key, name="run.cancelling", message="asked to stop")
         return [Put(resource=cancelled), event], [_outcome(key, "cancelling")]
 
-    return await commit_once(store, plan, once=once, answers=OUTCOMES, now=now)
+    return await commit_once(store, plan, once=once, answers=OUTCOMES, now=now, written=written)
 
 
 async def _there(store: Store, key: Key) -> AnyResource:

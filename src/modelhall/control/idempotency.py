@@ -16,11 +16,18 @@ from pydantic import TypeAdapter
 from modelhall.core import digest
 from modelhall.core.errors import Conflict, Rejected
 from modelhall.core.failpoints import reach
+from modelhall.core.kinds import AnyResource
 from modelhall.core.ports.store import Answer, Store, Write
 
 TRIES = 20
 
 T = TypeVar("T")
+Written = Callable[[Sequence[AnyResource]], None]
+"""Is told of resources as they were stored."""
+
+
+def unheard(stored: Sequence[AnyResource]) -> None:
+    """Nobody wants to know."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,8 +50,10 @@ async def commit_once(
     once: Once | None,
     answers: TypeAdapter[T],
     now: float,
+    written: Written = unheard,
 ) -> T:
-    """Plan and commit, anew when somebody else was quicker; return the plan's answer.
+    """Plan and commit, anew when somebody else was quicker; return the plan's answer. `written` is told what was
+    stored; nothing, when the call had been answered before.
 
     Raises Conflict when others are always quicker, and Rejected when the key was used for another request.
     """
@@ -57,11 +66,11 @@ async def commit_once(
             writes = [*writes, Answer(at=now, once=once.key, request=once.request, body=body)]
         try:
             reach("once.planned")
-            if writes:
-                await store.commit(writes)
+            stored = await store.commit(writes) if writes else []
             reach("once.committed")
         except Conflict:
             continue
+        written(stored)
         return said
     raise Conflict("others keep changing the same resources; try again")
 

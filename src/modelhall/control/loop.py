@@ -31,6 +31,7 @@ from modelhall.core.failpoints import reach
 from modelhall.core.kinds import KINDS, AnyResource, Document, Key
 from modelhall.core.ports.clock import Clock
 from modelhall.core.ports.launcher import AttemptId, Launcher, Observation
+from modelhall.core.ports.signature import SigningKeys
 from modelhall.core.ports.store import Change, Delete, Event, Lead, Put, Store, Write
 
 log = logging.getLogger(__name__)
@@ -60,7 +61,9 @@ class Loop:
         fingerprint: datasets.Fingerprint,
         policy: queue.Policy,
         epoch: int,
+        keys: SigningKeys | None = None,
     ) -> None:
+        """`keys` are those that versions are signed with; None in a hall that does not sign."""
         self.view = View(store)
         self.epoch = epoch
         self.read_to: int | None = None
@@ -71,6 +74,7 @@ class Loop:
         self._new_uid = new_uid
         self._fingerprint = fingerprint
         self._policy = policy
+        self._keys = keys
         self._wakeups = Wakeups()
         self._seen: dict[AttemptId, Observation] = {}
         self._heard_at: dict[str, float] = {}
@@ -198,9 +202,11 @@ class Loop:
                 seen = await datasets.observe(resource, self.view, self._fingerprint)
                 return datasets.reconcile(resource, seen, now)
             case "model":
-                return models.reconcile(resource, await models.observe(resource, self.view), now)
+                return models.reconcile(resource, await models.observe(resource, self.view, self._keys), now)
             case "service":
-                return services.reconcile(resource, await services.observe(resource, self.view), now)
+                return services.reconcile(
+                    resource, await services.observe(resource, self.view, self._keys), now
+                )
         return []
 
     async def _do(self, actions: Sequence[Action]) -> None:

@@ -1,15 +1,16 @@
-"""Models: have the declared version trained and measured, and accept it if it meets its requirement."""
+"""Models: have the declared version trained and measured, accept it if it meets its requirement, have it signed."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from modelhall.control import work
+from modelhall.control import signatures, work
 from modelhall.control.actions import Action, Note, update_status
 from modelhall.control.datasets import version_of
+from modelhall.control.signatures import Signing
 from modelhall.control.view import View
 from modelhall.control.work import Work
-from modelhall.core.kinds import Key
+from modelhall.core.kinds import Key, Problem
 from modelhall.core.kinds.dataset import DatasetVersion
 from modelhall.core.kinds.model import Model, ModelResource, ModelVersion
 from modelhall.core.kinds.run import RunResource
@@ -21,6 +22,7 @@ from modelhall.core.orders import (
     TrainOutput,
     key_of,
 )
+from modelhall.core.ports.signature import SigningKeys
 from modelhall.core.requirement import unmet
 
 
@@ -32,10 +34,21 @@ class Facts:
     train: Work | None
     evaluate: Work | None
     runs: list[RunResource]
+    signing: Signing | None = None
+    """The version to be signed next; None when all that are accepted are."""
+    signs: bool = False
+    """Whether this hall signs."""
 
 
-async def observe(resource: ModelResource, view: View) -> Facts:
-    """Find the data version, and how far training and measuring on it are."""
+async def observe(resource: ModelResource, view: View, keys: SigningKeys | None = None) -> Facts:
+    """Find the data version, and how far training and measuring on it are; and what is to be signed with `keys`,
+    if this hall signs."""
+    seen = await _observe(resource, view)
+    signing = await signatures.next_one(resource, view, keys)
+    return replace(seen, signing=signing, signs=keys is not None)
+
+
+async def _observe(resource: ModelResource, view: View) -> Facts:
     runs = view.runs_of(resource.key)
     name, pinned = split_reference(resource.document.data)
     dataset = view.get(Key("dataset", resource.key.project, name))
@@ -53,11 +66,19 @@ async def observe(resource: ModelResource, view: View) -> Facts:
 
 
 def reconcile(resource: ModelResource, facts: Facts, now: float) -> list[Action]:
-    """Take the next step from data to an accepted version."""
+    """Take the next step from data to an accepted and signed version."""
+    if facts.signing is None:
+        return _next(resource, facts, now)
+    if facts.signing.work.result is not None:
+        return signatures.adopt(resource, facts.signing)
+    return [*signatures.start(resource.key, facts.signing), *_next(resource, facts, now)]
+
+
+def _next(resource: ModelResource, facts: Facts, now: float) -> list[Action]:
     if facts.train is None or facts.data is None:
         return update_status(resource, state="waiting", reason=facts.waits, problem=None)
-    wanted = {facts.train.key} | ({facts.evaluate.key} if facts.evaluate else set())
-    others = work.remove_others(facts.runs, wanted)
+    steps = [facts.train, facts.evaluate, facts.signing.work if facts.signing else None]
+    others = work.remove_others(facts.runs, {step.key for step in steps if step is not None})
     if facts.train.result is None or facts.evaluate is None:
         order = _train_order(resource.document, facts.data)
         return [*others, *_compute(resource, facts.train, order, "training")]
@@ -89,6 +110,7 @@ def _judge(resource: ModelResource, facts: Facts, now: float) -> list[Action]:
     measured = EvaluateOutput.model_validate(facts.evaluate.result.output)
     refusal = ", ".join(unmet(document.require, measured.metrics))
     known = {version.id: version for version in resource.status.versions}
+    before = known.get(key)
     version = ModelVersion(
         id=key,
         artifact=made.artifact,
@@ -101,9 +123,11 @@ def _judge(resource: ModelResource, facts: Facts, now: float) -> list[Action]:
         data=f"{split_reference(document.data)[0]}@{facts.data.id}",
         train_run=facts.train.result.run,
         evaluate_run=facts.evaluate.result.run,
-        created_at=known[key].created_at if key in known else now,
+        created_at=before.created_at if before is not None else now,
+        # Trained again after damage it may have other bytes, and these were never signed.
+        signature=before.signature if before is not None and before.artifact == made.artifact else None,
     )
-    changed = known.get(key) != version or resource.status.version != key
+    changed = before != version or resource.status.version != key
     known[key] = version
     verdict = f"refused: {refusal}" if refusal else "accepted" + _shown(document, measured.metrics)
     note = Note(
@@ -111,11 +135,22 @@ def _judge(resource: ModelResource, facts: Facts, now: float) -> list[Action]:
         name="model.refused" if refusal else "model.accepted",
         message=f"version {key[:8]} {verdict}",
     )
+    state, reason, problem = _unsigned(facts, version) or ("refused" if refusal else "ready", "", None)
     update = update_status(
-        resource, state="refused" if refusal else "ready", reason=f"version {key[:8]} {verdict}",
-        problem=None, version=key, versions=tuple(known.values()),
+        resource, state=state, reason=f"version {key[:8]} {verdict}{reason}", problem=problem, version=key,
+        versions=tuple(known.values()),
     )  # fmt: skip
     return [*update, *([note] if changed else [])]
+
+
+def _unsigned(facts: Facts, version: ModelVersion) -> tuple[str, str, Problem | None] | None:
+    """State, what is to be said and the problem of a model whose accepted version is yet to be signed."""
+    signing = facts.signing
+    if signing is not None and signing.version.id == version.id:
+        said, problem = work.progress(signing.work)
+        return "failed" if problem else "signing", f"; {said}", problem
+    is_new = facts.signs and version.accepted and version.signature is None
+    return ("signing", "", None) if is_new else None
 
 
 def _shown(document: Model, metrics: dict[str, float]) -> str:

@@ -26,7 +26,7 @@ from modelhall.core.kinds import Key, Problem, Result
 from modelhall.core.kinds.result import result_name
 from modelhall.core.kinds.run import ACTIVE, DONE, Exit, Run, RunResource, RunStatus
 from modelhall.core.ports.launcher import AttemptId, Launch, Observation
-from modelhall.core.program import PROGRAMS
+from modelhall.core.program import HALL_SECRETS, PROGRAMS
 from modelhall.policy import restart
 
 GRACE_S = 10.0
@@ -96,6 +96,7 @@ def launch_of(resource: RunResource) -> Launch:
         timeout_s=document.timeout_s,
         project=document.project,
         secrets=document.secrets,
+        hall_secrets=HALL_SECRETS.get(stage.program, ()) if stage else (),
     )
 
 

@@ -6,10 +6,12 @@ the old ones stopped. A version that does not come up leaves the old one serving
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from modelhall.control import work
 from modelhall.control.actions import Action, Create, Note, update_status
+from modelhall.control.signatures import is_signed
 from modelhall.control.view import View
 from modelhall.core import digest
 from modelhall.core.kinds import Key, Problem, Run
@@ -18,6 +20,7 @@ from modelhall.core.kinds.run import ACTIVE, DONE, RunResource, Stage
 from modelhall.core.kinds.service import Replica, Service, ServiceResource
 from modelhall.core.names import split_reference
 from modelhall.core.orders import ServeOrder
+from modelhall.core.ports.signature import SigningKeys
 
 STAGE = "serve"
 
@@ -30,13 +33,19 @@ class Facts:
     """Why there is none yet; empty when there is."""
     runs: list[RunResource]
     """Its replicas, also those that are over: one that was replaced is cleared away."""
+    public_key: str | None = None
+    """Whose signature the version has; None in a hall that does not sign."""
 
 
-async def observe(resource: ServiceResource, view: View) -> Facts:
-    """Find the version to serve and the replicas there are."""
+async def observe(resource: ServiceResource, view: View, keys: SigningKeys | None = None) -> Facts:
+    """Find the version to serve, a signed one if this hall signs, and the replicas there are."""
     name, pinned = split_reference(resource.document.model)
-    version, waits = _version(view.get(Key("model", resource.key.project, name)), name, pinned)
-    return Facts(version=version, waits=waits, runs=await view.all_runs_of(resource.key))
+    trusted = keys.trusted() if keys is not None else None
+    version, waits = _version(view.get(Key("model", resource.key.project, name)), name, pinned, trusted)
+    signature = version.signature if version is not None else None
+    public_key = trusted[signature.key] if trusted is not None and signature is not None else None
+    runs = await view.all_runs_of(resource.key)
+    return Facts(version=version, waits=waits, runs=runs, public_key=public_key)
 
 
 def reconcile(resource: ServiceResource, facts: Facts, now: float) -> list[Action]:
@@ -44,7 +53,7 @@ def reconcile(resource: ServiceResource, facts: Facts, now: float) -> list[Actio
     replicas = tuple(_replica(run) for run in facts.runs if run.document.stage)
     if facts.version is None:
         return update_status(resource, state="waiting", reason=facts.waits, replicas=replicas, problem=None)
-    wanted = _wanted(resource.document, facts.version)
+    wanted = _wanted(resource.document, facts.version, facts.public_key)
     complete = wanted.keys() <= {replica.run for replica in replicas if replica.state == "ready"}
     serving = facts.version.id if complete else _serving(resource, facts.version.id, replicas)
     there = {run.document.name for run in facts.runs if not run.deleting}
@@ -58,12 +67,13 @@ def reconcile(resource: ServiceResource, facts: Facts, now: float) -> list[Actio
     ]
 
 
-def _wanted(document: Service, version: ModelVersion) -> dict[str, Run]:
+def _wanted(document: Service, version: ModelVersion, public_key: str | None) -> dict[str, Run]:
     """The replicas there should be, by name. The name holds a digest of all that a replica cannot change while
     it runs, so that another order means other replicas."""
     order = ServeOrder(
         service=document.name, version=version.id, artifact=version.artifact, task=version.task,
-        engine=document.engine, batching=document.batching,
+        engine=document.engine, batching=document.batching, public_key=public_key,
+        signature=version.signature.artifact if public_key is not None and version.signature else None,
     )  # fmt: skip
     identity = digest.of_json([order.model_dump(mode="json"), document.resources.model_dump()])[:8]
     runs = [
@@ -139,13 +149,18 @@ def _replica(run: RunResource) -> Replica:
     )
 
 
-def _version(model: ModelResource | None, name: str, pinned: str | None) -> tuple[ModelVersion | None, str]:
+def _version(
+    model: ModelResource | None, name: str, pinned: str | None, trusted: Mapping[str, str] | None
+) -> tuple[ModelVersion | None, str]:
     if model is None:
         return None, f"there is no model {name}"
     if pinned is not None:
         found = next((v for v in model.status.versions if v.id.startswith(pinned)), None)
         if found is not None and not found.accepted:
             return None, f"version {pinned} of model {name} was refused: {found.refusal}"
+        if found is not None and not is_signed(found, trusted):
+            return None, f"version {pinned} of model {name} is not signed yet: {model.status.reason}"
         return found, "" if found else f"model {name} has no version {pinned}"
-    accepted = model.status.accepted
+    signed = tuple(version for version in model.status.versions if is_signed(version, trusted))
+    accepted = model.status.model_copy(update={"versions": signed}).accepted
     return accepted, "" if accepted else f"model {name} is {model.status.state}: {model.status.reason}"

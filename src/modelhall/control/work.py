@@ -41,13 +41,17 @@ async def look_up(view: View, owner: Key, stage: str, key: str) -> Work:
     return Work(stage=stage, key=key, result=await view.result(owner.project, key), run=run)
 
 
-def start(owner: Key, work: Work, order: Frozen, resources: Resources) -> list[Action]:
-    """Create the run that computes `work`, unless there is one."""
+def start(
+    owner: Key, work: Work, order: Frozen, resources: Resources, *, secrets: tuple[str, ...] = ()
+) -> list[Action]:
+    """Create the run that computes `work`, unless there is one; it is handed the project's `secrets`."""
     if work.run is not None:
         return []
     name = _run_key(owner, work.stage, work.key).name
     stage = Stage(program=work.stage, order=order.model_dump(mode="json"), key=work.key)
-    run = Run(name=name, project=owner.project, owner=owner.path, stage=stage, resources=resources)
+    run = Run(
+        name=name, project=owner.project, owner=owner.path, stage=stage, resources=resources, secrets=secrets
+    )
     return [Create(document=run), Note(key=owner, name=f"{work.stage}.started", message=f"run {name}")]
 
 

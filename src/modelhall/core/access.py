@@ -29,10 +29,15 @@ class Identity:
     """Who is asking, and what he may do."""
 
     name: str
-    """As the audit log has it, such as `token default/first` or `user anna`."""
+    """As the audit log has it, such as `token default/first` or `user anna`; `canary default/bait` for a token that
+    nobody honest uses."""
     project: str
     """Where he is when he does not say."""
-    grants: Mapping[str, frozenset[Verb]] = field(default_factory=dict)
+    scopes: frozenset[Verb] | None = None
+    """What the token he showed is narrowed to, if it is."""
+    token: str = ""
+    """The token that was shown, such as `token default/ci`; whose it is tells `name`."""
+    grants: Mapping[str, frozenset[Verb]] = field(default_factory=dict, hash=False)
     """Project → what he may do there."""
     everywhere: frozenset[Verb] = NOTHING
     """What he may do in every project: an operator's verbs."""

@@ -8,9 +8,14 @@ from typing import Any
 
 
 def of_json(value: Any) -> str:
-    """SHA-256, in hex, of the canonical JSON form of `value` (sorted keys, no spaces, no NaN)."""
+    """SHA-256, in hex, of the canonical JSON form of `value`."""
+    return of_bytes(canonical(value))
+
+
+def canonical(value: Any) -> bytes:
+    """The one JSON form of `value` that digests are taken of: sorted keys, no spaces, no NaN, UTF-8."""
     text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
-    return hashlib.sha256(text.encode()).hexdigest()
+    return text.encode()
 
 
 def of_bytes(data: bytes) -> str:

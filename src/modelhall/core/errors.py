@@ -55,6 +55,15 @@ class NotFound(Rejected):
         super().__init__(message, field=field, status=404)
 
 
+class NotYours(NotFound):
+    """What was named is in a project that the caller has no part in; he is told the same when there is no such
+    project."""
+
+    def __init__(self, message: str, *, project: str, field: str | None = None) -> None:
+        super().__init__(message, field=field)
+        self.project = project
+
+
 class Conflict(Rejected):
     """The write rests on a revision that is no longer the newest, or on something still in use."""
 
@@ -87,6 +96,12 @@ class Full(NotNow):
     status = 507
 
 
+class TooMany(NotNow):
+    """More than one caller may ask for, or too many failed attempts to get in."""
+
+    status = 429
+
+
 class Gone(Rejected):
     """The history asked for is no longer kept: read what is there now, and follow from its revision."""
 
@@ -96,6 +111,19 @@ class Gone(Rejected):
 
 class Broken(HallError):
     """Our own fault: a bug, or damage to what the hall keeps."""
+
+
+class Tampered(Broken):
+    """What was written down for good has been changed, removed or added to since."""
+
+    def __init__(self, message: str, *, entry: int | None = None) -> None:
+        super().__init__(message)
+        self.entry = entry
+        """Number of the first entry that is wrong; None when there is no telling."""
+
+
+class Unrecorded(Broken):
+    """It was done, and the audit log could not be told so: the same request must not be sent again."""
 
 
 class Failed(HallError):

@@ -5,11 +5,18 @@ A file is durable only after fsync of its content, a rename, and fsync of the fo
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import json
 import os
 import secrets
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+
+from modelhall.core.errors import Full
+
+RETRY_S = 5.0
 
 
 def write_bytes(path: Path, data: bytes, mode: int = 0o644) -> None:
@@ -39,6 +46,19 @@ def read_json(path: Path) -> Any | None:
         return json.loads(path.read_bytes())
     except FileNotFoundError:
         return None
+
+
+@contextlib.contextmanager
+def room(what: str) -> Iterator[None]:
+    """Say in our words that there is no room on the disk for `what`; raises Full."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        raise Full(
+            f"the disk is full, and there is no room for {what}; free some", delay_s=RETRY_S
+        ) from error
 
 
 def sync_folder(folder: Path) -> None:

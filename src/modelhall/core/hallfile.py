@@ -24,6 +24,7 @@ from modelhall.core.names import did_you_mean
 MAX_BYTES = 4 * 2**20
 MAX_NODES = 100_000
 MAX_DEPTH = 50
+MAX_BITS = 64
 
 _INTEGER = re.compile(r"[-+]?[0-9]+")
 _OTHER_BASE = re.compile(r"0o[0-7]+|0x[0-9a-fA-F]+")
@@ -58,9 +59,9 @@ class Declared:
 def parse(text: str, file: str) -> list[Declared]:
     """All documents of a hall file; raises Rejected at the first mistake."""
     if len(text) > MAX_BYTES:
-        raise Rejected(f"a hall file may have {MAX_BYTES} bytes; this one has {len(text)}", file=file)
+        raise Rejected(f"a hall file may have {MAX_BYTES} characters; this one has {len(text)}", file=file)
     try:
-        roots = list(yaml.compose_all(text, Loader=yaml.SafeLoader))
+        roots = list(yaml.compose_all(text, Loader=_Loader))
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         raise Rejected(
@@ -162,6 +163,24 @@ def _fields_at(document: type[Document], path: list[str]) -> list[str]:
     return list(getattr(model, "model_fields", {}))
 
 
+class _Loader(yaml.SafeLoader):
+    """Builds nodes, no values; stops where there are too many, or too deep, before it has built them."""
+
+    def __init__(self, stream: str) -> None:
+        super().__init__(stream)
+        self._nodes = self._level = 0
+
+    def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
+        self._nodes += 1
+        self._level += 1
+        if self._nodes > MAX_NODES or self._level > MAX_DEPTH + 1:
+            problem = f"a hall file has at most {MAX_NODES} values and {MAX_DEPTH} levels"
+            raise yaml.MarkedYAMLError(problem=problem, problem_mark=self.get_mark())
+        node = super().compose_node(parent, index)
+        self._level -= 1
+        return node
+
+
 class _Reader:
     """Builds plain values from YAML nodes and remembers lines; counts nodes over all documents."""
 
@@ -194,10 +213,10 @@ class _Reader:
             items = enumerate(node.value)
             return [self._value(item, (*path, str(place)), lines) for place, item in items]
         value = _scalar(node.value) if getattr(node, "style", None) is None else node.value
-        if isinstance(value, float) and not isfinite(value):
-            raise Rejected(
-                f"{node.value} is not a finite number", field=".".join(path), file=self._file, line=line
-            )
+        wrong = _wrong_number(value)
+        if wrong:
+            said = f"{node.value[:40]} {wrong}"
+            raise Rejected(said, field=".".join(path), file=self._file, line=line)
         return value
 
     def _pairs(
@@ -214,6 +233,13 @@ class _Reader:
             seen.add(key)
             lines[(*path, key)] = line
             yield key, value
+
+
+def _wrong_number(value: Any) -> str:
+    """Why a value is a number that nobody can compute with; empty for every other."""
+    if isinstance(value, float) and not isfinite(value):
+        return "is not a finite number"
+    return "has more than 64 bits" if isinstance(value, int) and value.bit_length() > MAX_BITS else ""
 
 
 def _scalar(text: str) -> Any:

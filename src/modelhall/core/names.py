@@ -7,17 +7,27 @@ import re
 from collections.abc import Iterable
 from typing import Annotated
 
-from pydantic import AfterValidator
+from pydantic import AfterValidator, WithJsonSchema
 
 from modelhall.core.errors import Rejected
 
-_NAME = re.compile(r"[a-z][a-z0-9-]{0,62}")
+PATTERN = r"[a-z][a-z0-9-]{0,62}"
+"""What a name looks like."""
+LONGEST_GUESSED = 100
+"""A longer word is no misspelt one; to compare it with all that there is would be work without end."""
+
+_NAME = re.compile(PATTERN)
 _REFERENCE = re.compile(r"(?P<name>[a-z][a-z0-9-]{0,62})(@(?P<version>[0-9a-f]{4,64}))?")
+
+
+def is_name(value: str) -> bool:
+    """Whether `value` may name a resource."""
+    return _NAME.fullmatch(value) is not None
 
 
 def check_name(value: str) -> str:
     """Return `value` if it may name a resource; raises ValueError otherwise."""
-    if not _NAME.fullmatch(value):
+    if not is_name(value):
         raise ValueError(
             f"{value!r} is not a name: lower-case letters, digits and '-', at most 63, a letter first"
         )
@@ -42,12 +52,14 @@ def split_reference(value: str) -> tuple[str, str | None]:
 def did_you_mean(word: str, known: Iterable[str]) -> str:
     """A sentence end that helps: the closest known word, or the list of all."""
     known = sorted(known)
-    close = difflib.get_close_matches(word, known, n=1, cutoff=0.6)
+    close = difflib.get_close_matches(word[:LONGEST_GUESSED], known, n=1, cutoff=0.6)
     if close:
         return f"did you mean {close[0]!r}?"
     shown = ", ".join(known[:40]) + (f" and {len(known) - 40} more" if len(known) > 40 else "")
     return f"there is: {shown}" if known else "there is none"
 
 
-Name = Annotated[str, AfterValidator(check_name)]
+Name = Annotated[
+    str, AfterValidator(check_name), WithJsonSchema({"type": "string", "pattern": f"^{PATTERN}$"})
+]
 Reference = Annotated[str, AfterValidator(check_reference)]

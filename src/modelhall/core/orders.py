@@ -14,9 +14,12 @@ from modelhall.core.kinds.dataset import Column, Dataset, Format, SourceFile, St
 from modelhall.core.kinds.model import Network, Train
 from modelhall.core.kinds.service import Batching
 
-VERSIONS = {"prepare": 1, "train": 1, "evaluate": 1}
+VERSIONS = {"prepare": 2, "train": 1, "evaluate": 1, "sign": 1}
 WITHOUT_EFFECT: dict[str, Any] = {"train": {"train": {"checkpoint_s"}}}
 """Fields of a stage's order that cannot change its result, in the form of pydantic's `exclude`."""
+
+SIGNATURE_FILE, SIGNATURE_FORMAT = "model.sig", "model-signing"
+"""What the folder of a signature holds, and the plug-in that writes and checks it."""
 
 
 class PrepareOrder(Frozen):
@@ -48,8 +51,7 @@ class PrepareOrder(Frozen):
 class PrepareOutput(Frozen):
     version: str
     artifact: str
-    """Digest of a folder: `train.parquet`, `validation.parquet`, `test.parquet` (as far as there are rows)
-    and `dataset.json`."""
+    """Digest of a folder: parquet shards of each split that has rows, what was fitted, and `dataset.json`."""
     rows: dict[str, int]
     columns: tuple[Column, ...]
     size_bytes: int
@@ -89,6 +91,18 @@ class EvaluateOutput(Frozen):
     rows: int
 
 
+class SignOrder(Frozen):
+    artifact: str
+    version: str
+    public_key: str
+    """In PEM: that of the key to sign with."""
+
+
+class SignOutput(Frozen):
+    signature: str
+    """Digest of a folder that holds `SIGNATURE_FILE`."""
+
+
 class ServeOrder(Frozen):
     service: str
     """The name callers use, as in `/v2/models/NAME/infer`."""
@@ -97,6 +111,10 @@ class ServeOrder(Frozen):
     task: str
     engine: str
     batching: Batching
+    public_key: str | None = None
+    """In PEM: whose signature the version must have. None in a hall that does not sign."""
+    signature: str | None = None
+    """Artifact of the version's signature; None when it was never signed."""
 
 
 def key_of(stage: str, order: Frozen, **more: object) -> str:

@@ -30,8 +30,12 @@ PLACES = {
     "schedule": "modelhall.policy.schedule",
     "source": "modelhall.adapters.source",
     "blobs": "modelhall.adapters.blobs",
+    "signature": "modelhall.adapters.signature",
 }
 """Where each sort of plug-in lives."""
+
+STEP = ("apply", "fit", "mark", "decide")
+"""The functions a preparation step may have; its options are the keyword-only parameters of all of them."""
 
 PACKAGE = Path(__file__).parents[1]
 
@@ -69,12 +73,15 @@ def check(sort: str, name: str, *, field: str | None = None) -> None:
     _path(sort, name, field)
 
 
-def check_options(sort: str, name: str, function: str, options: dict[str, Any], *, field: str) -> None:
-    """Check options against the keyword-only parameters of a plug-in's function, without importing it.
+def check_options(
+    sort: str, name: str, functions: str | tuple[str, ...], options: dict[str, Any], *, field: str
+) -> None:
+    """Check options against the keyword-only parameters of a plug-in's functions, without importing it.
 
     Raises Rejected for one that is not there, has the wrong type, or is required and missing.
     """
-    parameters = _parameters(_path(sort, name, field), function)
+    functions = (functions,) if isinstance(functions, str) else functions
+    parameters = _parameters(_path(sort, name, field), functions)
     for option, value in options.items():
         if option not in parameters:
             raise Rejected(
@@ -92,6 +99,12 @@ def check_options(sort: str, name: str, function: str, options: dict[str, Any], 
         raise Rejected(f"{name} needs the option {missing[0]!r}", field=field)
 
 
+def options_for(sort: str, name: str, function: str, options: dict[str, Any]) -> dict[str, Any]:
+    """Those of `options` that one of a plug-in's functions takes."""
+    taken = _parameters(_path(sort, name, None), (function,))
+    return {option: value for option, value in options.items() if option in taken}
+
+
 class _Parameter(NamedTuple):
     type: TypeAdapter[Any]
     required: bool
@@ -105,17 +118,25 @@ _TYPES = {
     "list": list,
     "dict": dict,
     "Literal": Literal,
+    "Any": Any,
 }
 
 
 @cache
-def _parameters(path: Path, function: str) -> dict[str, _Parameter]:
-    """The keyword-only parameters of `function` in the file at `path`, read from its source."""
-    for node in ast.parse(path.read_text()).body:
-        if isinstance(node, ast.FunctionDef) and node.name == function:
-            pairs = zip(node.args.kwonlyargs, node.args.kw_defaults, strict=True)
-            return {arg.arg: _Parameter(TypeAdapter(_type(arg)), default is None) for arg, default in pairs}
-    raise Broken(f"{path} defines no function {function!r}")
+def _parameters(path: Path, functions: tuple[str, ...]) -> dict[str, _Parameter]:
+    """The keyword-only parameters of those of `functions` that the file at `path` has, read from its source."""
+    found = [
+        node
+        for node in ast.parse(path.read_text()).body
+        if isinstance(node, ast.FunctionDef) and node.name in functions
+    ]
+    if not found:
+        raise Broken(f"{path} defines no function {' or '.join(map(repr, functions))}")
+    parameters = {}
+    for node in found:
+        for arg, default in zip(node.args.kwonlyargs, node.args.kw_defaults, strict=True):
+            parameters[arg.arg] = _Parameter(TypeAdapter(_type(arg)), default is None)
+    return parameters
 
 
 def _type(argument: ast.arg) -> Any:

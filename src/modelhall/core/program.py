@@ -2,33 +2,42 @@
 
 The work folder of an attempt holds `order.json`, `report.json` (the newest progress, replaced as it changes),
 `metrics.jsonl` (the history, one line a report) and `result.json`. The launcher reads them; the program knows
-nothing of who started it. The secrets it asked for are read with `core.secrets`.
+nothing of who started it. The secrets it asked for, and the keys of its project, are read with `core.secrets`.
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import shutil
 import sys
 import time
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, cast
 
 from pydantic import Field
 
-from modelhall.core import files, plugins
+from modelhall.core import files, plugins, unpacking
 from modelhall.core.errors import Broken, HallError, NotFound
 from modelhall.core.kinds.base import Frozen, Problem
 from modelhall.core.ports.blobs import Blobs
+from modelhall.core.ports.signature import SIGNING_KEY
+from modelhall.core.ports.source import SourceRules
+from modelhall.core.replica_key import REPLICA_KEY
+from modelhall.core.secrets import read_keys
 
 PROGRAMS = {
     "prepare": "modelhall.stages.prepare",
     "train": "modelhall.stages.train",
     "evaluate": "modelhall.stages.evaluate",
+    "sign": "modelhall.stages.sign",
     "serve": "modelhall.serving",
 }
+HALL_SECRETS = {"sign": (SIGNING_KEY,), "serve": (REPLICA_KEY,)}
+"""Secrets of the hall's own, by the only programs that are handed them; no project has or sees them."""
 REPORT_EVERY_S = 0.25
 
 
@@ -40,30 +49,50 @@ class Order(Frozen):
     what: dict[str, Any]
     """The stage's own part; the stage gives it a type."""
     blobs: str
-    """URL of the blobs, such as `folder:///var/hall/blobs`."""
+    """URL of the project's blobs, such as `folder:///var/hall/blobs/vision`."""
+    sealed: bool = False
+    """Whether what is put there is sealed, with keys that the program is handed."""
     work: Path
     """This attempt's own folder."""
     state: Path
     """A folder that the next attempt of the same run finds again: checkpoints go here."""
     cache: Path
-    """A folder shared by all runs on this node, for unpacked artifacts."""
+    """A folder of all the project's runs on this node, for artifacts while they are unpacked."""
     threads: int = Field(ge=1)
+    sources: SourceRules = Field(default_factory=SourceRules)
+    """The operator's word on where sources may be fetched from, and how large they may be."""
 
 
 def open_blobs(order: Order) -> Blobs:
-    """The blobs a program takes its inputs from and puts its artifacts into."""
-    return cast(Blobs, plugins.load_for_url("blobs", order.blobs).open_blobs(order.blobs))
+    """The blobs a program takes its inputs from and puts its artifacts into. Raises Broken when they are sealed and
+    the program was handed no keys: what it makes would lie there for everybody to read."""
+    keys = read_keys()
+    if order.sealed and keys is None:
+        raise Broken(
+            f"run {order.run!r} was handed no keys, and its project's blobs are sealed; start it by the hall"
+        )
+    return cast(Blobs, plugins.load_for_url("blobs", order.blobs).open_blobs(order.blobs, keys))
 
 
-def unpacked(order: Order, digest: str) -> Path:
-    """The folder of an artifact, read-only, in this node's cache. Raises Broken when it is damaged or gone, which is
-    no mistake of whoever asked for the run: it may be there again when the run is tried again."""
-    folder = order.cache / digest
-    try:
-        open_blobs(order).get_folder(digest, folder)
-    except NotFound as error:
-        raise Broken(f"{error.message}; `hall verify` has it computed again") from error
-    return folder
+@contextlib.contextmanager
+def unpacked(order: Order, digest: str) -> Iterator[Path]:
+    """The folder of an artifact, read-only, for as long as it is used: read what you need of it, and leave. Raises
+    Broken when it is damaged or gone, which is no mistake of whoever asked for the run: it may be there again when
+    the run is tried again."""
+    with contextlib.ExitStack() as held:
+        try:
+            folder = held.enter_context(unpacking.unpacked(open_blobs(order), digest, order.cache))
+        except NotFound as error:
+            raise Broken(f"{error.message}; `hall verify` has it computed again") from error
+        yield folder
+
+
+@contextlib.contextmanager
+def private_folder(order: Order) -> Iterator[Path]:
+    """A folder for what is not to outlast its use, such as an artifact on its way into the blobs. It is gone when it
+    is left, and soon after when the program was killed."""
+    with unpacking.private_folder(order.cache) as folder:
+        yield folder
 
 
 class Reporter:
@@ -120,6 +149,7 @@ def main(carry_out: Callable[[Order, Reporter], Mapping[str, Any]]) -> None:
     order = Order.model_validate_json(path.read_bytes())
     try:
         files.write_json(order.work / "result.json", {"output": dict(carry_out(order, Reporter(order.work)))})
+        _clear(order.state)
         sys.exit(0)
     except HallError as error:
         problem, code = Problem.of(error), error.exit_code
@@ -129,3 +159,14 @@ def main(carry_out: Callable[[Order, Reporter], Mapping[str, Any]]) -> None:
         problem, code = Problem(message=f"{type(error).__name__}: {error}", who="us"), 70
     files.write_json(order.work / "result.json", {"problem": problem.model_dump()})
     sys.exit(code)
+
+
+def _clear(state: Path) -> None:
+    """Remove what was kept for a next attempt, in the plain: once there is a result, there is none."""
+    # What cannot be removed goes with the run.
+    with contextlib.suppress(OSError):
+        for path in state.iterdir():
+            if path.is_dir():
+                shutil.rmtree(path, ignore_errors=True)
+            else:
+                path.unlink()

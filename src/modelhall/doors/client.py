@@ -27,7 +27,9 @@ from modelhall.core.kinds.base import DEFAULT_PROJECT
 from modelhall.core.ports.store import Change
 from modelhall.doors import following
 from modelhall.doors.following import Listing, resource_of
+from modelhall.doors.people import People
 from modelhall.doors.wire import Wire, error_of
+from modelhall.trust.tls import CA, FOLDER, client_context
 from modelhall.trust.tokens import read_token
 
 POLL_S = 0.2
@@ -48,18 +50,26 @@ class Hall:
         gateway: str | None = None,
         token: str | None = None,
         home: str | Path | None = None,
+        ca: str | Path | None = None,
         project: str = DEFAULT_PROJECT,
     ) -> None:
+        """`ca` is a file with the certificate of the authority that vouches for the hall, its `tls/ca.pem`; for a
+        hall on this machine it is found."""
+        self.tls = client_context(_authority(ca, home, is_local=address is None))
+        """What the hall's certificate is checked with in a request of one's own: `httpx.get(…, verify=hall.tls)`."""
+        chosen = settings.load(home=home)
+        address, gateway = address or chosen.address or None, gateway or chosen.gateway_address or None
+        token = token or (chosen.token.get_secret_value() if chosen.token else None)
         find_again = None
         if address is None or token is None:
-            place = settings.load(home=home).home
-            local = _local(place)
+            local = _local(chosen.home, token)
             if address is None:
-                find_again = lambda: _local(place)[0]  # noqa: E731 - a port of its own at every start
-            address, gateway, token = address or local[0], gateway or local[1], token or local[2]
+                find_again = lambda: _local(chosen.home, token)[0]  # noqa: E731 - a port of its own at every start
+            address, gateway, token = address or local[0], gateway or local[1], local[2]
         self.gateway = gateway
         self.project = project
-        self._wire = Wire(address, token, find_again=find_again)
+        self._wire = Wire(address, token, tls=self.tls, find_again=find_again)
+        self.people = People(self._wire)
 
     def __enter__(self) -> Hall:
         return self
@@ -232,6 +242,22 @@ class Hall:
         """Forget a secret; raises NotFound."""
         self._call("DELETE", f"/api/v1/secrets/{self.project}/{name}")
 
+    def keys(self) -> dict[str, Any]:
+        """Which keys there are that seal what the hall keeps, without any of them."""
+        return dict(self._get("/api/v1/keys"))
+
+    def rotate_root_key(self) -> dict[str, Any]:
+        """Have a new root key wrap the keys of all projects."""
+        return dict(self._call("POST", "/api/v1/keys/root/rotate").json())
+
+    def rotate_key(self, project: str) -> dict[str, Any]:
+        """Have a project's blobs and secrets be sealed with a new key; raises NotFound."""
+        return dict(self._call("POST", f"/api/v1/keys/projects/{project}/rotate").json())
+
+    def delete_key(self, project: str) -> dict[str, Any]:
+        """Forget a project's keys, and with them all that is sealed with them; raises NotFound."""
+        return dict(self._call("DELETE", f"/api/v1/keys/projects/{project}").json())
+
     def log(self, run: str, *, offset: int = 0, attempt: int | None = None) -> bytes:
         """A run's output from byte `offset` on; empty when there is no more yet."""
         return self.log_part(run, offset=offset, attempt=attempt)[1]
@@ -258,6 +284,23 @@ class Hall:
     def trace(self, request: str) -> dict[str, Any]:
         """From an answer, by its `x-request-id`, back to its data."""
         return dict(self._get(f"/api/v1/trace/{request}"))
+
+    def audit(
+        self,
+        *,
+        who: str | None = None,
+        project: str | None = None,
+        since: float | None = None,
+        limit: int = 100,
+        before: int | None = None,
+    ) -> dict[str, Any]:
+        """A page of the audit log, its newest entries; `next` is what to give as `before` for older ones."""
+        asked = {"who": who, "project": project, "since": since, "limit": limit, "before": before}
+        return dict(self._get("/api/v1/audit", **asked))
+
+    def audit_head(self) -> dict[str, Any]:
+        """A signed head of the audit log, to be kept elsewhere."""
+        return dict(self._get("/api/v1/audit/head"))
 
     def predict(self, service: str, rows: Sequence[str | bytes]) -> list[dict[str, Any]]:
         """Ask a service about texts (str) or images (the bytes of a png or jpeg); one answer a row.
@@ -350,12 +393,22 @@ def failure_of(resource: AnyResource) -> HallError | None:
     return Failed(f"{resource.key} {status.state}: {status.reason}")
 
 
-def _local(home: Path) -> tuple[str, str, str]:
-    """Address, gateway and token of the hall in `home`."""
+def _authority(ca: str | Path | None, home: str | Path | None, *, is_local: bool) -> Path | None:
+    """Who vouches for a hall: the authority given, that of the setting `ca`, or a hall's own on its machine; None for
+    those that the machine trusts."""
+    if ca is not None:
+        return Path(ca)
+    chosen = settings.load(home=home)
+    own = chosen.home / FOLDER / CA
+    return chosen.ca or (own if is_local and chosen.tls_certificate is None and own.exists() else None)
+
+
+def _local(home: Path, token: str | None) -> tuple[str, str, str]:
+    """Address, gateway and token of the hall in `home`; its first token if none is given."""
     where = files.read_json(home / "hall.json")
     if where is None:
         raise NotNow(f"no hall is up in {home}; start one with `hall up`", delay_s=1)
-    token = read_token(home)
+    token = token or read_token(home)
     if token is None:
         raise Denied(f"there is no token in {home}; `hall up` makes one when it starts")
     return where["address"], where["gateway"], token

@@ -12,41 +12,55 @@ from collections.abc import Callable
 import uvicorn
 
 from modelhall.app import home
-from modelhall.app.gateway import HOST
 from modelhall.app.hall import Hall
+from modelhall.app.listening import Listening
 from modelhall.core import failpoints, files
+from modelhall.core.entrance import enter
 from modelhall.core.errors import Rejected
 from modelhall.doors.api import create
+from modelhall.doors.api.connection import Connection
 from modelhall.doors.front import Front
 from modelhall.settings import Settings
 
 GRACE_S = 3
 LOOK_S = 0.1
+AUDIT_LOOK_S = 2.0
 
 
 async def run(
     settings: Settings,
     front: Front,
-    listening: socket.socket,
+    listening: Listening,
+    bound: socket.socket,
     announce: Callable[[Hall], None],
     *,
     standby: bool,
 ) -> None:
-    """Open the hall and serve it on the socket; `announce` is called when all of it answers."""
+    """Open the hall and serve it on the bound socket; `announce` is called when all of it answers."""
     try:
         hall = Hall(settings)
     except BaseException:
         await asyncio.to_thread(front.withdraw)
         raise
-    server = _Server(hall)
+    server = _Server(hall, listening)
     _end_on_signals(server)
     work = [
         asyncio.create_task(part)
-        for part in (hall.plane.stand(), hall.plane.drive(), hall.keep_books(), hall.feed.run())
+        for part in (
+            hall.plane.stand(),
+            hall.plane.drive(),
+            hall.accounts.keep(lambda: hall.leads),
+            hall.feed.run(),
+            hall.follower.follow(),
+            hall.auditing.keep_watch(AUDIT_LOOK_S),
+            hall.signing_in.sessions.keep_swept(lambda: hall.leads),
+            hall.guarding.watchman.run(lambda: hall.leads),
+            hall.guarding.doorkeeper(listening).run(),
+        )
     ]
     try:
         hall.addresses = {
-            "address": _url(listening.getsockname()[1]), "gateway": _url(await front.port())
+            "address": listening.url(bound.getsockname()[1]), "gateway": await front.address()
         }  # fmt: skip
         work += [
             asyncio.create_task(front.watch(lambda: hall.leads)),
@@ -56,7 +70,7 @@ async def run(
             task.add_done_callback(lambda done: _end_with(done, server))
         announce(hall)
         failpoints.reach("serve.announced")
-        await server.serve(sockets=[listening])
+        await server.serve(sockets=[bound])
     finally:
         done = await _end(hall, front, work)
     for error in done:
@@ -107,17 +121,31 @@ async def _sign(hall: Hall, *, standby: bool) -> None:
 class _Server(uvicorn.Server):
     """The API's server. What watches the hall is told that it ends, and is not waited for longer."""
 
-    def __init__(self, hall: Hall) -> None:
+    def __init__(self, hall: Hall, listening: Listening) -> None:
         config = uvicorn.Config(
             create(hall), log_level="warning", access_log=False, lifespan="off", server_header=False,
-            timeout_graceful_shutdown=GRACE_S,
+            timeout_graceful_shutdown=GRACE_S, http=Connection, ws="none", proxy_headers=False,
         )  # fmt: skip
         super().__init__(config)
         self._hall = hall
+        self._tls = listening.tls
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Accept by an entrance of ours, which turns away who may not come before it reads a byte."""
+        await super().startup(sockets=[])
+        lets_in = self._hall.guarding.gate.lets_in
+        self._entrances = [
+            await enter(one, self._connection, lets_in=lets_in, tls=self._tls) for one in sockets or ()
+        ]
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        for entrance in self._entrances:
+            entrance.close()
         self._hall.feed.close()
         await super().shutdown(sockets)
+
+    def _connection(self) -> Connection:
+        return Connection(config=self.config, server_state=self.server_state, app_state=self.lifespan.state)
 
 
 def _end_on_signals(server: uvicorn.Server) -> None:
@@ -132,7 +160,3 @@ def _end_with(task: asyncio.Task[None], server: uvicorn.Server) -> None:
     """A part of the hall that ends by an error ends the hall, so that it is seen and started again."""
     if not task.cancelled() and task.exception() is not None:
         server.should_exit = True
-
-
-def _url(port: int) -> str:
-    return f"http://{HOST}:{port}"

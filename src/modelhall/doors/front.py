@@ -21,7 +21,7 @@ import psutil
 from modelhall.app import gateway
 from modelhall.core import files
 from modelhall.core.errors import Broken, Rejected
-from modelhall.settings import PREFIX, Settings
+from modelhall.settings import Settings
 
 START_S = 15.0
 STOP_S = 20.0
@@ -46,8 +46,8 @@ class Front:
             self._child.terminate()
             self._child.wait(STOP_S)
 
-    async def port(self) -> int:
-        """Wait until the gateway listens; return its port. Raises Rejected when it cannot, such as a taken port."""
+    async def address(self) -> str:
+        """Wait until the gateway listens; return its URL. Raises Rejected when it cannot, such as a taken port."""
         deadline = time.monotonic() + START_S
         # What one that is gone has written stays for the next one, which keeps its port.
         while gateway.find(self._settings.home) is None:
@@ -57,7 +57,7 @@ class Front:
                 raise Broken(f"the gateway is not listening after {START_S:g} s")
             await asyncio.sleep(0.02)
         facts: dict[str, Any] = files.read_json(self._settings.home / gateway.GATEWAY_FILE) or {}
-        return int(facts["port"])
+        return str(facts["address"])
 
     async def watch(self, leads: Callable[[], bool]) -> None:
         """While this control plane leads, start the gateway again when it is gone, on the port it had."""
@@ -95,7 +95,7 @@ class Front:
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
-                env=self._settings.environment | self._store(),
+                env=self._settings.environment | self._settings.for_the_gateway,
                 start_new_session=True,
                 pass_fds=(lock.fileno(),),
             )
@@ -106,10 +106,6 @@ class Front:
 
     def _lock(self) -> IO[bytes]:
         return (self._settings.home / LOCK_FILE).open("ab")
-
-    def _store(self) -> dict[str, str]:
-        """The store's URL may hold a password, so it does not go where others can read it: among the arguments."""
-        return {f"{PREFIX}STORE": self._settings.store} if self._settings.store else {}
 
     def _last_words(self) -> str:
         lines = (self._settings.home / "gateway.log").read_text(errors="replace").strip().splitlines()

@@ -11,7 +11,6 @@ import contextlib
 import gc
 import os
 import signal
-import socket
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -20,8 +19,9 @@ from typing import TYPE_CHECKING
 import psutil
 
 from modelhall.app import gateway, home
-from modelhall.app.gateway import HOST
+from modelhall.app.listening import listening_of
 from modelhall.core import failpoints, files
+from modelhall.core.entrance import bind
 from modelhall.core.errors import Broken, Rejected
 from modelhall.doors.front import Front
 from modelhall.settings import Settings
@@ -44,7 +44,8 @@ async def up(settings: Settings, announce: Callable[[Hall], None], *, standby: b
             "share, such as MODELHALL_STORE=postgresql://…"
         )
     failpoints.arm(settings.failpoints)
-    with _place(settings.home, standby=standby), _listen(settings.port, "--port") as listening:
+    listening = listening_of(settings, time.time())
+    with _place(settings.home, standby=standby), bind(listening.address, settings.port) as bound:
         home.lay_out(settings.home)
         first_token(settings.home)
         front = Front(settings)
@@ -57,7 +58,7 @@ async def up(settings: Settings, announce: Callable[[Hall], None], *, standby: b
 
         gc.freeze()
         gc.enable()
-        await control_plane.run(settings, front, listening, announce, standby=standby)
+        await control_plane.run(settings, front, listening, bound, announce, standby=standby)
 
 
 def down(settings: Settings) -> bool:
@@ -115,14 +116,3 @@ def _place(folder: Path, *, standby: bool) -> Iterator[None]:
         yield
     finally:
         file.unlink(missing_ok=True)
-
-
-def _listen(port: int, option: str) -> socket.socket:
-    listening = socket.socket()
-    listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        listening.bind((HOST, port))
-    except OSError as error:
-        listening.close()
-        raise Rejected(f"port {port} cannot be had: {error.strerror}; choose another with {option}") from None
-    return listening

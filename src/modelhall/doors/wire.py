@@ -6,6 +6,7 @@ import contextlib
 import json
 import logging
 import secrets
+import ssl
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
@@ -22,6 +23,7 @@ from modelhall.core.errors import (
     NotFound,
     NotNow,
     Rejected,
+    TooMany,
 )
 
 REPEAT_S = 30.0
@@ -45,12 +47,22 @@ class Told(NamedTuple):
 class Wire:
     """Connections to one hall, as one caller."""
 
-    def __init__(self, address: str, token: str, *, find_again: Callable[[], str] | None = None) -> None:
-        """`find_again` gives the address a hall has after it was away, or raises NotNow while it is."""
+    def __init__(
+        self,
+        address: str,
+        token: str,
+        *,
+        tls: ssl.SSLContext | None = None,
+        find_again: Callable[[], str] | None = None,
+    ) -> None:
+        """`tls` is what an https address is checked with, if not with the authorities that everybody trusts.
+        `find_again` gives the address a hall has after it was away, or raises NotNow while it is."""
         self.address = address
         self._find_again = find_again
         # The proxies of the environment are for the world outside; a hall is reached directly.
-        self._http = httpx.Client(headers={"authorization": f"Bearer {token}"}, timeout=60, trust_env=False)
+        self._http = httpx.Client(
+            headers={"authorization": f"Bearer {token}"}, timeout=60, trust_env=False, verify=tls or True
+        )
 
     @property
     def authorization(self) -> str:
@@ -120,11 +132,30 @@ class Wire:
         raise problem
 
     def _unreached(self, error: httpx.TransportError, address: str) -> NotNow:
+        """Why there was no answer. Raises Rejected when there was one, of somebody who may not be the hall."""
+        if (reason := _reason_of_tls(error)) is not None:
+            raise Rejected(
+                f"{address} does not show a certificate that can be trusted ({reason}); give the authority of the "
+                "hall, its ca.pem, with MODELHALL_CA or `ca`",
+                field="ca",
+            )
         if self._find_again is not None:
             with contextlib.suppress(NotNow):
                 self.address = self._find_again()
         never = isinstance(error, httpx.ConnectError | httpx.ConnectTimeout)
         return (_NeverReached if never else NotNow)(f"no answer from {address}: {error}", delay_s=AGAIN_S)
+
+
+def _reason_of_tls(error: BaseException) -> str | None:
+    """What is wrong with the certificate, or the TLS, of the other side; None when nothing is."""
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, ssl.SSLCertVerificationError):
+            return cause.verify_message
+        if isinstance(cause, ssl.SSLError):
+            return cause.reason or "no TLS"
+        cause = cause.__cause__ or cause.__context__
+    return None
 
 
 class _NeverReached(NotNow):
@@ -153,6 +184,8 @@ def _error(answer: httpx.Response, message: str, field: str | None) -> HallError
             return Conflict(message, field=field)
         case 410:
             return Gone(message)
+        case 429:
+            return TooMany(message, delay_s=_delay_s(answer))
         case 503:
             return NotNow(message, delay_s=_delay_s(answer))
         case 507:

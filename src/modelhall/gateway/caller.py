@@ -12,49 +12,37 @@ import math
 from collections import deque
 from collections.abc import Callable
 from contextlib import aclosing
-from dataclasses import dataclass, field
 from typing import Any
 
 from modelhall.core.errors import Broken, HallError, NotNow, Rejected
+from modelhall.gateway.limits import Limits, Room
 from modelhall.gateway.messages import Chunks, Handler, Request, Response, head, refusal
-from modelhall.gateway.reader import RequestReader, Sizes
+from modelhall.gateway.reader import RequestReader
 
 log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Limits:
-    """What a caller may ask of one connection, and how long things may take."""
-
-    sizes: Sizes = field(default_factory=Sizes)
-    connections: int = 10_000
-    idle_s: float = 75.0
-    """A connection with nothing to do is closed after this."""
-    head_s: float = 10.0
-    """A head must have arrived whole within this."""
-    body_s: float = 15.0
-    """Longest silence within a body."""
-    write_s: float = 60.0
-    """Longest time a caller may leave its answer unread."""
-    linger_s: float = 2.0
-    """How long a refused caller is listened to, so that it reads why before the connection breaks."""
-    check_s: float = 0.5
-    """How often these times are looked at: much cheaper than a timer for every request."""
 
 
 class CallerConnection(asyncio.Protocol):
     """Has requests handled in order and writes what is answered; it is its requests' `Outlet`."""
 
     def __init__(
-        self, handler: Handler, limits: Limits, new_id: Callable[[], str], peers: set[CallerConnection]
+        self,
+        handler: Handler,
+        limits: Limits,
+        new_id: Callable[[], str],
+        peers: set[CallerConnection],
+        room: Room,
     ) -> None:
         self._handler = handler
         self._limits = limits
         self._new_id = new_id
         self._peers = peers
+        self._room = room
+        self._held_bytes = 0
         self._loop = asyncio.get_running_loop()
         self._reader = RequestReader(limits.sizes, new_id, self, self._take)
         self._transport: Any = None
+        self.address = ""
         self._queue: deque[Request] = deque()
         self._task: asyncio.Task[None] | None = None
         self._answering: Request | None = None
@@ -69,6 +57,9 @@ class CallerConnection(asyncio.Protocol):
         """Set while the caller reads slower than is written; done when it has caught up."""
         self._waits = ""
         self._deadline = math.inf
+        self._arriving: Request | None = None
+        """The request whose body is waited for, and since when."""
+        self._since = 0.0
 
     # From the server.
 
@@ -80,7 +71,7 @@ class CallerConnection(asyncio.Protocol):
         if self._waits == "head":
             self._refuse(Rejected(f"the head did not arrive within {self._limits.head_s} s", status=408))
         elif self._waits == "body":
-            self._refuse(Rejected(f"nothing of the body arrived for {self._limits.body_s} s", status=408))
+            self._refuse(Rejected(f"the body arrives too slowly: {self._limits.pace}", status=408))
         else:
             self.abort()
 
@@ -97,6 +88,8 @@ class CallerConnection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = transport
+        peer = transport.get_extra_info("peername")
+        self.address = str(peer[0]) if peer else ""
         self._peers.add(self)
         self._watch()
         if len(self._peers) > self._limits.connections:
@@ -122,6 +115,7 @@ class CallerConnection(asyncio.Protocol):
         self._peers.discard(self)
         self._deaf = True
         self._deadline = math.inf
+        self._let_go(self._held_bytes)
         if self._task is not None:
             self._task.cancel()
 
@@ -136,6 +130,17 @@ class CallerConnection(asyncio.Protocol):
         self._watch()
 
     # From the requests.
+
+    def hold(self, size_bytes: int) -> None:
+        if size_bytes > self._room.left_bytes:
+            raise NotNow("too much of others' requests is on its way; send it again in a moment", delay_s=1.0)
+        self._room.left_bytes -= size_bytes
+        self._held_bytes += size_bytes
+
+    def _let_go(self, size_bytes: int) -> None:
+        size_bytes = min(size_bytes, self._held_bytes)  # nothing is held any more when the caller has gone
+        self._room.left_bytes += size_bytes
+        self._held_bytes -= size_bytes
 
     def invite_body(self) -> None:
         request = self._reader.open
@@ -194,6 +199,7 @@ class CallerConnection(asyncio.Protocol):
             if self._paused and not self._queue:
                 self._hear_on()
             await self._handle(request)
+            self._let_go(request.size_bytes)
             if self._closes_after(request):
                 self._hang_up(linger=not request.whole)
                 return
@@ -250,26 +256,37 @@ class CallerConnection(asyncio.Protocol):
             return
         if self._paused:
             self._hear_on()
-        self._transport.write_eof()
+        if self._transport.can_write_eof():  # TLS cannot end one side alone; such a caller reads that it ends
+            self._transport.write_eof()
         self._waits = "end"
         self._deadline = self._loop.time() + self._limits.linger_s
 
     def _hear_on(self) -> None:
         self._paused = False
         self._transport.resume_reading()
+        self._watch()
 
     def _watch(self) -> None:
         """Set the deadline for what this connection is waiting for now."""
+        now = self._loop.time()
         if self._drained is not None:
-            waits, patience_s = "reader", self._limits.write_s
+            waits, deadline = "reader", now + self._limits.write_s
+        elif self._paused:
+            waits, deadline = "answer", math.inf
         elif self._reader.open is not None:
-            waits, patience_s = "body", self._limits.body_s
+            waits, deadline = "body", self._body_deadline(self._reader.open, now)
         elif self._task is not None:
-            waits, patience_s = "answer", math.inf
+            waits, deadline = "answer", math.inf
         elif self._reader.in_head:
-            waits, patience_s = "head", self._limits.head_s
+            waits, deadline = "head", now + self._limits.head_s
         else:
-            waits, patience_s = "request", self._limits.idle_s
+            waits, deadline = "request", now + self._limits.idle_s
         if waits != self._waits or waits == "body":
-            self._waits = waits
-            self._deadline = self._loop.time() + patience_s
+            self._waits, self._deadline = waits, deadline
+
+    def _body_deadline(self, request: Request, now: float) -> float:
+        """A body may be silent for so long, and take so long for what has come of it."""
+        if request is not self._arriving:
+            self._arriving, self._since = request, now
+        limits = self._limits
+        return min(now, self._since + request.size_bytes / limits.body_bytes_s) + limits.body_s

@@ -9,6 +9,7 @@ from collections.abc import Callable
 
 from modelhall.core.errors import NotNow
 from modelhall.core.kinds import service
+from modelhall.core.replica_key import HEADER
 from modelhall.gateway.health import Evidence, Health, after_answer, after_check, after_failure
 from modelhall.gateway.upstream import Connection, Failure, Reply
 from modelhall.policy import balance
@@ -20,9 +21,14 @@ class Endpoint:
     """Sends requests to one replica and keeps what is learnt about it on the way."""
 
     def __init__(
-        self, replica: service.Replica, changed: Callable[[], None], is_last: Callable[[Endpoint], bool]
+        self,
+        replica: service.Replica,
+        key: str,
+        changed: Callable[[], None],
+        is_last: Callable[[Endpoint], bool],
     ) -> None:
-        """`changed` is called when it goes out or comes back, `is_last` tells whether no other could be asked."""
+        """`key` is what replicas are asked with. `changed` is called when it goes out or comes back, `is_last` tells
+        whether no other could be asked."""
         assert replica.address is not None
         host, _, port = replica.address.rpartition(":")
         self.replica = replica
@@ -32,7 +38,8 @@ class Endpoint:
         self._changed = changed
         self._is_last = is_last
         self._host, self._port = host.strip("[]"), int(port)
-        self._host_line = f"host: {replica.address}\r\n".encode()
+        key_line = b"%b: %b\r\n" % (HEADER, key.encode()) if key else b""
+        self._own_lines = b"host: %b\r\n%b" % (replica.address.encode(), key_line)
         self._in_flight = 0
         self._facts: balance.Replica | None = None
         self._idle: list[Connection] = []
@@ -63,7 +70,7 @@ class Endpoint:
             except BaseException:
                 self._count(-1)
                 raise
-            head = b"".join((line, self._host_line, headers))
+            head = b"".join((line, self._own_lines, headers))
             reply = connection.send(head, body, timeout_s, self._uncount)
             try:
                 await reply.head()

@@ -12,7 +12,7 @@ from typing import NamedTuple
 from modelhall.core.errors import NotNow
 from modelhall.gateway.endpoint import Endpoint
 from modelhall.gateway.health import Evidence
-from modelhall.gateway.messages import Headers, Request, Response
+from modelhall.gateway.messages import Headers, Request, Response, in_shape
 from modelhall.gateway.record import Record
 from modelhall.gateway.routes import Route
 from modelhall.gateway.upstream import Failure, Reply
@@ -138,7 +138,7 @@ async def _response(reply: Reply, endpoint: Endpoint, record: Record, now: Calla
     if body is None:
         relay = _Relay(reply, endpoint, now)
         return Response(status=reply.status, headers=headers, body=relay, length=reply.length)
-    response = Response(status=reply.status, headers=headers, body=body)
+    response = in_shape(Response(status=reply.status, headers=headers, body=body))
     if reply.status in UNWILLING:
         raise _Unwilling(endpoint.name, response)
     return response

@@ -5,16 +5,18 @@ from __future__ import annotations
 import asyncio
 import gc
 import logging
-from collections.abc import Callable
-from typing import Protocol
+import ssl
+from collections.abc import Callable, Sequence
 
-from modelhall.core.errors import Denied, HallError, NotFound
-from modelhall.core.kinds.base import DEFAULT_PROJECT
+from modelhall.core.access import Identity
+from modelhall.core.errors import Denied, HallError, NotFound, NotYours
+from modelhall.core.follower import Follower, Listener
 from modelhall.core.ports.book import Usage
 from modelhall.core.ports.clock import Clock
 from modelhall.core.ports.store import Store
-from modelhall.gateway.caller import Limits
 from modelhall.gateway.checks import check_all
+from modelhall.gateway.gate import Gate, OpenGate
+from modelhall.gateway.limits import Limits
 from modelhall.gateway.messages import CLIENT_CLOSED, Request, Response, as_json, refusal
 from modelhall.gateway.metrics import CONTENT_TYPE, Metrics
 from modelhall.gateway.open_inference import OpenInference
@@ -33,6 +35,7 @@ async def serve(
     new_id: Callable[[], str],
     listening: Callable[[str, int], None] = lambda host, port: None,
     limits: Limits | None = None,
+    tls: ssl.SSLContext | None = None,
     grace_s: float = 30.0,
 ) -> None:
     """Serve at an address until SIGTERM or SIGINT, then let what has been asked be answered within `grace_s`.
@@ -41,7 +44,7 @@ async def serve(
     free one. Raises Rejected when the address cannot be had.
     """
     server = Server(gateway, new_id, limits)
-    listening(*await server.listen(host, port))
+    listening(*await server.listen(host, port, lets_in=gateway.gate.lets_in, tls=tls))
     gc.collect()
     gc.freeze()  # what is here now stays: the collector need not look at it again and again
     async with asyncio.TaskGroup() as group:
@@ -49,13 +52,6 @@ async def serve(
         await until_told_to_stop()
         await server.close(grace_s)
         running.cancel()
-
-
-class Identity(Protocol):
-    """Who is asking, as far as the gateway cares."""
-
-    @property
-    def project(self) -> str: ...
 
 
 Authenticate = Callable[[bytes | None], Identity]
@@ -72,19 +68,25 @@ class Gateway:
         authenticate: Authenticate,
         spend: Callable[[Usage], None],
         clock: Clock,
+        gate: Gate | None = None,
+        listeners: Sequence[Listener] = (),
+        replica_key: str = "",
     ) -> None:
-        """`spend` takes down what was used, at once; an OSError of it does not fail the request."""
+        """`spend` takes down what was used, at once; an OSError of it does not fail the request. `listeners` are kept
+        up with the store too, such as what `authenticate` goes by; `replica_key` is what replicas are asked with."""
         self._authenticate = authenticate
         self._spend = spend
         self._clock = clock
-        self.routes = Routes(store)
+        self.gate = gate or OpenGate()
+        self.routes = Routes(replica_key)
+        self.follower = Follower(store, self.routes, *listeners)
         self.metrics = Metrics()
         self._protocols = {b"v2": OpenInference(self.routes, clock.monotonic)}
 
     async def run(self) -> None:
         """Follow the store and check the replicas, until cancelled."""
         async with asyncio.TaskGroup() as group:
-            group.create_task(self.routes.follow())
+            group.create_task(self.follower.follow())
             group.create_task(check_all(self.routes, self._clock.monotonic))
 
     async def handle(self, request: Request) -> None:
@@ -121,22 +123,37 @@ class Gateway:
     async def _admit(self, request: Request, record: Record) -> Response:
         """Let nobody further than health who has not shown who he is."""
         path = request.path
+        self.gate.admit(request.address, request.method.decode(), request.headers)
         if path == b"/v2/health/live":
             return as_json({"live": True})
         if path == b"/v2/health/ready":
             return as_json({"ready": self.routes.loaded}, 200 if self.routes.loaded else 503)
-        identity = self._authenticate(request.headers.get(b"authorization"))
+        identity = self._identify(request)
         if path == b"/metrics":
             return self._measured(identity)
         protocol = self._protocols.get(path.split(b"/", 2)[1])
         if protocol is None:
             raise NotFound("there is nothing at this path; models are under /v2")
-        return await protocol.answer(request, identity.project, record)
+        try:
+            return await protocol.answer(request, identity, record)
+        except NotYours as error:
+            self.gate.refused(identity, error.project, request.address)
+            raise
+
+    def _identify(self, request: Request) -> Identity:
+        """Who is asking; the gate is told what came of it, and may refuse still."""
+        try:
+            identity = self._authenticate(request.headers.get(b"authorization"))
+        except Denied:
+            self.gate.unknown(request.address, request.headers)
+            raise
+        self.gate.known(identity, request.address, request.headers)
+        return identity
 
     def _measured(self, identity: Identity) -> Response:
         """The metrics name every project's services, so they are for those who run the hall."""
-        if identity.project != DEFAULT_PROJECT:
-            raise Denied(f"/metrics is for tokens of the project {DEFAULT_PROJECT!r}")
+        if "operate" not in identity.everywhere:
+            raise Denied("/metrics is for the hall's operators")
         body = self.metrics.render(self.routes)
         return Response(status=200, headers=[(b"content-type", CONTENT_TYPE)], body=body)
 

@@ -7,16 +7,21 @@ Nothing here knows sockets or services; `caller.py` fills requests and writes re
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Protocol
 
-from modelhall.core.errors import HallError, NotNow
+from modelhall.core import strict_json
+from modelhall.core.errors import HallError, NotNow, Rejected
 
 Headers = list[tuple[bytes, bytes]]
 
 JSON: tuple[bytes, bytes] = (b"content-type", b"application/json")
+ABOUT_BODY = (b"content-type", b"content-encoding")
+LONGEST_WORDS = 1000
+"""As much is told of what a replica says in a shape of its own."""
 CLIENT_CLOSED = 499
 """What is counted when the caller went away before the answer (nginx's number; it is never sent)."""
 
@@ -47,6 +52,13 @@ class Response:
 class Outlet(Protocol):
     """The way back to the caller of one connection."""
 
+    address: str
+    """Where the caller is; empty when that cannot be known."""
+
+    def hold(self, size_bytes: int) -> None:
+        """Make room for more of a body; raises NotNow when too much is held for all callers together."""
+        ...
+
     def invite_body(self) -> None:
         """Tell a caller who asked first (`Expect: 100-continue`) that the body is welcome."""
         ...
@@ -69,6 +81,7 @@ class Request:
         "keep_alive",
         "method",
         "path",
+        "size_bytes",
         "version",
         "whole",
     )
@@ -93,12 +106,19 @@ class Request:
         self.headers = headers
         """By lower-case name; values of one name joined by commas."""
         self.keep_alive = keep_alive
+        self.size_bytes = 0
+        """As much of the body as has arrived."""
         self.whole = False
         """Whether the body has arrived to its end."""
         self._outlet = outlet
         self._chunks: list[bytes] = []
         self._problem: HallError | None = None
         self._waiter: asyncio.Future[None] | None = None
+
+    @property
+    def address(self) -> str:
+        """Where the caller is."""
+        return self._outlet.address
 
     async def read(self) -> bytes:
         """The body; raises Rejected when it is too large, malformed or too slow."""
@@ -115,7 +135,9 @@ class Request:
         return await self._outlet.answer(self, response)
 
     def feed(self, chunk: bytes) -> None:
-        """More of the body has arrived."""
+        """More of the body has arrived; raises NotNow when there is no room for it."""
+        self._outlet.hold(len(chunk))
+        self.size_bytes += len(chunk)
         self._chunks.append(chunk)
 
     def end(self, problem: HallError | None = None) -> None:
@@ -150,6 +172,24 @@ def refusal(error: HallError) -> Response:
     if error.status == HTTPStatus.UNAUTHORIZED:
         response.headers.append((b"www-authenticate", b"Bearer"))
     return response
+
+
+def in_shape(response: Response) -> Response:
+    """A replica's refusal as the caller sees it: as it is, or else its words as `{"error": …}`.
+
+    What is no refusal, or still on its way, is passed on as it is.
+    """
+    body = response.body
+    if response.status < HTTPStatus.BAD_REQUEST or not isinstance(body, bytes):
+        return response
+    with contextlib.suppress(Rejected):
+        said = strict_json.loads(body)
+        if isinstance(said, dict) and isinstance(said.get("error"), str):
+            return response
+    words = body[:LONGEST_WORDS].decode(errors="replace").strip()
+    shaped = as_json({"error": words or HTTPStatus(response.status).phrase}, response.status)
+    shaped.headers += [header for header in response.headers if header[0] not in ABOUT_BODY]
+    return shaped
 
 
 def head(response: Response, *, request_id: str, framing: bytes, close: bool) -> bytes:

@@ -10,7 +10,8 @@ from collections.abc import Callable
 from functools import lru_cache
 from typing import Any, NamedTuple
 
-from modelhall.core.errors import NotFound, NotNow, Rejected
+from modelhall.core.access import Identity
+from modelhall.core.errors import NotFound, NotNow, NotYours, Rejected
 from modelhall.gateway.forward import Call, forward
 from modelhall.gateway.messages import Request, Response, as_json
 from modelhall.gateway.record import Record
@@ -30,18 +31,19 @@ class OpenInference:
         self._routes = routes
         self._now = now
 
-    async def answer(self, request: Request, project: str, record: Record) -> Response:
-        """Answer for a caller of `project`; raises HallError."""
+    async def answer(self, request: Request, who: Identity, record: Record) -> Response:
+        """Answer a caller; raises HallError."""
         if request.path == b"/v2":
             _only(request, b"GET")
             return as_json({"name": "modelhall", "version": __version__, "extensions": []})
         if request.path == b"/v2/repository/index":
             _only(request, b"POST")
             await request.read()
-            return as_json([_listed(route) for route in self._routes if route.key.project == project])
+            usable = [route for route in self._routes if who.may("use", route.key.project)]
+            return as_json([_listed(route, who.project) for route in usable])
         asked = _read_path(request.path)
         _only(request, b"POST" if asked.verb == "infer" else b"GET")
-        route = self._route(asked, project)
+        route = self._route(asked, who)
         record.service = route.key
         if asked.verb == "ready":
             ready = route.healthy > 0
@@ -50,13 +52,17 @@ class OpenInference:
         line = _line(asked.verb, route.key.name)
         return await forward(Call(route=route, line=line, version=asked.version), request, record, self._now)
 
-    def _route(self, asked: _Asked, project: str) -> Route:
-        """The service asked for. One of another project is as unknown as one that is not there."""
+    def _route(self, asked: _Asked, who: Identity) -> Route:
+        """The service asked for. One of a project he may not use is as unknown as one that is not there."""
         if not self._routes.loaded:
             raise NotNow("the gateway does not know its services yet", delay_s=1.0)
-        route = self._routes.find(project, asked.name) if asked.project in (None, project) else None
+        unknown = f"no service {asked.name!r}; POST /v2/repository/index lists them"
+        project = asked.project or who.project
+        if not who.may("use", project):
+            raise NotYours(unknown, project=project)
+        route = self._routes.find(project, asked.name)
         if route is None:
-            raise NotFound(f"no service {asked.name!r}; POST /v2/repository/index lists them")
+            raise NotFound(unknown)
         if asked.version and route.endpoints and not route.has_version(asked.version):
             raise NotFound(f"service {asked.name!r} has no replica of version {asked.version!r}")
         return route
@@ -89,10 +95,11 @@ def _only(request: Request, method: bytes) -> None:
         raise Rejected(f"this path takes {method.decode()} only", status=405)
 
 
-def _listed(route: Route) -> dict[str, Any]:
+def _listed(route: Route, home: str) -> dict[str, Any]:
     ready = route.healthy > 0
+    key = route.key
     return {
-        "name": route.key.name,
+        "name": key.name if key.project == home else f"{key.project}.{key.name}",
         "version": route.version or "",
         "state": "READY" if ready else "UNAVAILABLE",
         "reason": "" if ready else "no replica is ready",

@@ -1,17 +1,19 @@
 """Bytes to requests, within limits. What is ambiguous is refused, never guessed.
 
 Two servers in a row that read one stream of bytes differently can be made to mix up callers (request
-smuggling). So there is one strict reading, llhttp's without leniency; what it leaves open is closed here.
+smuggling). So there is one strict reading, llhttp's without leniency; what it leaves open is closed here, by the
+rules of `core/request_head.py`, which the API keeps too.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import httptools
 
 from modelhall.core.errors import HallError, Rejected
+from modelhall.core.request_head import HEAD_BYTES, HEADERS, SINGLE, check_framing, repeated, split_target
 from modelhall.gateway.messages import Outlet, Request
 
 
@@ -19,8 +21,8 @@ from modelhall.gateway.messages import Outlet, Request
 class Sizes:
     """The largest request that is read."""
 
-    head_bytes: int = 64 * 1024
-    headers: int = 100
+    head_bytes: int = HEAD_BYTES
+    headers: int = HEADERS
     body_bytes: int = 64 * 1024 * 1024
 
 
@@ -41,7 +43,6 @@ class RequestReader:
         self._parser = httptools.HttpRequestParser(self)
         self._target = b""
         self._headers: dict[bytes, bytes] = {}
-        self._body_bytes = 0
         self._unfinished_bytes = 0
 
     def feed(self, data: bytes) -> None:
@@ -63,7 +64,7 @@ class RequestReader:
         self.in_head = True
         self._target = b""
         self._headers = {}
-        self._body_bytes = self._unfinished_bytes = 0
+        self._unfinished_bytes = 0
 
     def on_url(self, part: bytes) -> None:
         self._target += part
@@ -71,22 +72,28 @@ class RequestReader:
     def on_header(self, name: bytes, value: bytes) -> None:
         headers = self._headers
         name = name.lower()
-        headers[name] = value if name not in headers else headers[name] + b", " + value
+        if name in headers:
+            if name in SINGLE and self.in_head:
+                raise repeated(name)
+            value = headers[name] + b", " + value
+        headers[name] = value
 
     def on_headers_complete(self) -> None:
         parser = self._parser
         version = parser.get_http_version()
         self._check_head_size()
-        _check_head(self._headers, version)
+        host = self._headers.get(b"host")
+        check_framing(version, host, self._headers.get(b"transfer-encoding"))
         if parser.should_upgrade():
-            raise Rejected("HTTP/1.1 is all there is here: send the request without `Upgrade`", status=501)
+            raise Rejected("HTTP/1.1 is all there is here: send the request without `Upgrade`")
+        path, _ = split_target(self._target, host)
         self._check_length(int(self._headers.get(b"content-length", 0)))
         self.in_head = False
         self._unfinished_bytes = 0
         self.open = Request(
             id=self._new_id(),
             method=parser.get_method(),
-            path=_path(self._target),
+            path=path,
             version=version,
             headers=self._headers,
             keep_alive=parser.should_keep_alive() and version == "1.1",
@@ -96,9 +103,8 @@ class RequestReader:
         self._take(self.open)
 
     def on_body(self, chunk: bytes) -> None:
-        self._body_bytes += len(chunk)
-        self._check_length(self._body_bytes)
         if self.open is not None:
+            self._check_length(self.open.size_bytes + len(chunk))
             self.open.feed(chunk)
 
     def on_message_complete(self) -> None:
@@ -123,24 +129,5 @@ class RequestReader:
         allowed = self._sizes.head_bytes
         if self.in_head and self._unfinished_bytes > allowed:
             raise Rejected(f"the head is larger than {allowed} bytes", status=431)
-        if self.open and self._unfinished_bytes > allowed + 8 * self._body_bytes:
+        if self.open and self._unfinished_bytes > allowed + 8 * self.open.size_bytes:
             raise Rejected("the body is mostly padding between its chunks", status=413)
-
-
-def _check_head(headers: Mapping[bytes, bytes], version: str) -> None:
-    """Refuse what the parser lets pass although two servers might read it differently."""
-    if version not in ("1.1", "1.0"):
-        raise Rejected(f"HTTP/{version} is not spoken here, HTTP/1.1 is", status=505)
-    if version == "1.1" and (b"host" not in headers or b"," in headers[b"host"]):
-        raise Rejected("a request needs exactly one Host header")
-    coding = headers.get(b"transfer-encoding")
-    if coding is not None and (coding.lower() != b"chunked" or version == "1.0"):
-        raise Rejected("the only transfer encoding taken is chunked, with HTTP/1.1", status=501)
-
-
-def _path(target: bytes) -> bytes:
-    """The path of a request's target, which may be a whole URL, without the query."""
-    if not target.startswith(b"/"):
-        _, _, rest = target.partition(b"://")
-        target = b"/" + rest.partition(b"/")[2]
-    return target.partition(b"?")[0]

@@ -4,28 +4,23 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 
 from modelhall.core import plugins
-from modelhall.core.errors import Gone, HallError
+from modelhall.core.errors import HallError
 from modelhall.core.kinds import Key
 from modelhall.core.kinds.service import Service, ServiceResource
-from modelhall.core.ports.store import Change, Store
 from modelhall.gateway.endpoint import Endpoint
 from modelhall.policy import balance
 
 log = logging.getLogger(__name__)
 
-LOOK_S = 1.0
-"""The longest wait for the store to tell of a change, and the wait after it could not be reached."""
-FIRST_LOOK_S = 0.05
-"""The same at the start, when the hall may still be making the store."""
-
 
 class Route:
     """One service as the gateway sees it now. The object stays, its content changes."""
 
-    def __init__(self, resource: ServiceResource) -> None:
+    def __init__(self, resource: ServiceResource, replica_key: str) -> None:
+        self._replica_key = replica_key
         self.key: Key = resource.key
         self.endpoints: tuple[Endpoint, ...] = ()
         self._picked = 0
@@ -40,7 +35,9 @@ class Route:
         known = {endpoint.replica: endpoint for endpoint in self.endpoints}
         ready = resource.status.ready
         self.endpoints = tuple(
-            known.pop(replica) if replica in known else Endpoint(replica, self._wake, self._is_last)
+            known.pop(replica)
+            if replica in known
+            else Endpoint(replica, self._replica_key, self._wake, self._is_last)
             for replica in ready
         )
         for gone in known.values():
@@ -93,11 +90,13 @@ class Route:
 class Routes:
     """All services by project and name."""
 
-    def __init__(self, store: Store) -> None:
-        self._store = store
+    kinds = frozenset({"service"})
+    """What it has to be told of, see `core.follower`."""
+
+    def __init__(self, replica_key: str = "") -> None:
+        """`replica_key` is what replicas are asked with (see `core.replica_key`)."""
+        self._replica_key = replica_key
         self._by_key: dict[tuple[str, str], Route] = {}
-        self.revision = 0
-        """How far the store has been followed."""
         self.loaded = False
         """Whether the store has been read once; before, an unknown name may just not be known yet."""
 
@@ -107,43 +106,20 @@ class Routes:
     def find(self, project: str, name: str) -> Route | None:
         return self._by_key.get((project, name))
 
-    async def follow(self) -> None:
-        """Keep the table as the store has it, until cancelled. While the store is silent, it stands."""
-        reachable = True
-        while True:
-            try:
-                await self._catch_up()
-                await self._store.wait(self.revision, LOOK_S)
-                if not reachable:
-                    log.info("routes.fresh services=%d", len(self._by_key))
-                reachable = True
-            except Gone:
-                # Another history, such as after a restore, or one that was not followed for long.
-                self.loaded = False
-            except Exception as error:  # noqa: BLE001 - whatever befalls the store, serving goes on
-                if reachable:
-                    log.warning("routes.stale services=%d reason=%r", len(self._by_key), error)
-                reachable = False
-                await asyncio.sleep(LOOK_S if self.loaded else FIRST_LOOK_S)
+    def start(self, resources: Iterable[ServiceResource]) -> None:
+        """These are all the services there are."""
+        there = list(resources)
+        for resource in there:
+            self._put(resource)
+        for place in self._by_key.keys() - {(found.key.project, found.key.name) for found in there}:
+            self._by_key.pop(place).close()
+        self.loaded = True
 
-    async def _catch_up(self) -> None:
-        if not self.loaded:
-            self.revision = await self._store.revision()
-            there = await self._store.find("service")
-            for resource in there:
-                self._put(resource)
-            for place in self._by_key.keys() - {(found.key.project, found.key.name) for found in there}:
-                self._by_key.pop(place).close()
-            self.loaded = True
-        for change in await self._store.changes(self.revision):
-            if change.key.kind == "service":
-                self._apply(change)
-            self.revision = change.revision
-
-    def _apply(self, change: Change) -> None:
-        if change.resource is not None:
-            self._put(change.resource)
-        elif route := self._by_key.pop((change.key.project, change.key.name), None):
+    def take_in(self, key: Key, resource: ServiceResource | None) -> None:
+        """A service has changed, or is gone."""
+        if resource is not None:
+            self._put(resource)
+        elif route := self._by_key.pop((key.project, key.name), None):
             route.close()
 
     def _put(self, resource: ServiceResource) -> None:
@@ -153,6 +129,6 @@ class Routes:
             if route := self._by_key.get(place):
                 route.update(resource)
             else:
-                self._by_key[place] = Route(resource)
+                self._by_key[place] = Route(resource, self._replica_key)
         except (HallError, ValueError) as error:
             log.error("route.refused service=%s reason=%s", resource.key, error)

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-import errno
 import resource
 import signal
-import socket
+import ssl
 from collections.abc import Callable
 
-from modelhall.core.errors import Rejected
-from modelhall.gateway.caller import CallerConnection, Limits
+from modelhall.core.entrance import Entrance, bind, enter
+from modelhall.gateway.caller import CallerConnection
+from modelhall.gateway.limits import Limits, Room
 from modelhall.gateway.messages import Handler
-
-BACKLOG = 1024
 
 
 class Server:
@@ -24,25 +22,32 @@ class Server:
         self._new_id = new_id
         self._limits = limits or Limits()
         self._callers: set[CallerConnection] = set()
-        self._listener: asyncio.Server | None = None
+        self._room = Room(self._limits.held_bytes)
+        self._entrance: Entrance | None = None
         self._ticker: asyncio.TimerHandle | None = None
 
-    async def listen(self, host: str, port: int) -> tuple[str, int]:
-        """Start accepting; return the address, of which the port was chosen here if it was 0.
+    async def listen(
+        self,
+        host: str,
+        port: int,
+        *,
+        lets_in: Callable[[str], bool] = lambda address: True,
+        tls: ssl.SSLContext | None = None,
+    ) -> tuple[str, int]:
+        """Start accepting those that are let in; return the address, of which the port was chosen here if it was 0.
 
         Raises Rejected when the address cannot be had.
         """
         _raise_open_files()
-        loop = asyncio.get_running_loop()
-        listening = _bind(host, port)
-        self._listener = await loop.create_server(self._accept, sock=listening, backlog=BACKLOG)
+        listening = bind(host, port)
         name: tuple[str, int] = listening.getsockname()
+        self._entrance = await enter(listening, self._accept, lets_in=lets_in, tls=tls)
         return name[0], name[1]
 
     async def close(self, grace_s: float) -> None:
         """Accept nobody more, let what has been asked be answered within `grace_s`, then close."""
-        if self._listener is not None:
-            self._listener.close()
+        if self._entrance is not None:
+            self._entrance.close()
         for caller in list(self._callers):
             caller.drain()
         deadline = asyncio.get_running_loop().time() + grace_s
@@ -56,7 +61,7 @@ class Server:
     def _accept(self) -> CallerConnection:
         if self._ticker is None:
             self._ticker = asyncio.get_running_loop().call_later(self._limits.check_s, self._tick)
-        return CallerConnection(self._handler, self._limits, self._new_id, self._callers)
+        return CallerConnection(self._handler, self._limits, self._new_id, self._callers, self._room)
 
     def _tick(self) -> None:
         """Look at every caller's time; goes on only while there are callers, so that idle costs nothing."""
@@ -78,23 +83,6 @@ async def until_told_to_stop() -> None:
     finally:
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.remove_signal_handler(number)
-
-
-def _bind(host: str, port: int) -> socket.socket:
-    listening: socket.socket | None = None
-    try:
-        family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-        listening = socket.socket(family, kind, protocol)
-        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listening.bind(address)
-        listening.listen(BACKLOG)
-    except OSError as error:
-        if listening is not None:
-            listening.close()
-        in_use = error.errno == errno.EADDRINUSE
-        reason = "is in use; choose another port" if in_use else f"cannot be had: {error.strerror or error}"
-        raise Rejected(f"{host}:{port} {reason}", field="port") from None
-    return listening
 
 
 def _raise_open_files() -> None:

@@ -37,11 +37,15 @@ async def service_receipt(book: Book, service: str) -> Receipt:
     return await _receipt(book, "service", service)
 
 
+def no_such_request(request: str) -> NotFound:
+    return NotFound(f"the book knows no request {request!r}; an answer has its id in x-request-id")
+
+
 async def request_receipt(book: Book, request: str) -> Receipt:
     """What one request cost; raises NotFound when the book does not know it."""
     usage = await book.usage(request)
     if usage is None:
-        raise NotFound(f"the book knows no request {request!r}; an answer has its id in x-request-id")
+        raise no_such_request(request)
     parts = tuple(
         Total(
             name=entry.debit,

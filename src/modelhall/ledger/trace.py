@@ -19,7 +19,7 @@ from modelhall.core.kinds.dataset import DatasetResource, DatasetVersion
 from modelhall.core.kinds.model import ModelResource, ModelVersion
 from modelhall.core.names import split_reference
 from modelhall.core.ports.book import Book, Total, Usage
-from modelhall.ledger.bill import cost_of, request_receipt, service_receipt
+from modelhall.ledger.bill import cost_of, no_such_request, request_receipt, service_receipt
 
 Get = Callable[[Key], Awaitable[AnyResource | None]]
 
@@ -44,11 +44,14 @@ class Trace(Frozen):
     steps: tuple[Step, ...]
 
 
-async def trace(request: str, *, book: Book, get: Get) -> Trace:
-    """Follow a request back to its source files. Raises NotFound when the book does not know it."""
+async def trace(request: str, *, book: Book, get: Get, may_see: Callable[[str], bool]) -> Trace:
+    """Follow a request back to its source files. Raises NotFound when the book does not know it, and just so when
+    it is of a project that may not be seen."""
     receipt = await request_receipt(book, request)
     usage = receipt.usage
     assert usage is not None
+    if not may_see(usage.project):
+        raise no_such_request(request)
     way = _Way(book, get, usage.project)
     steps = [_request_step(usage, receipt.total if receipt.parts else None)]
     if usage.replica:

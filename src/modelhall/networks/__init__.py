@@ -2,8 +2,9 @@
 
 A family's file has one function `build(shape, *, options…)` and returns a torch module that speaks as those of
 transformers do: it takes the tensors of its head by keyword (`pixel_values`; `input_ids`, `attention_mask`) and
-returns an object with `logits`. Stored networks are safetensors and JSON, never pickle. What the outputs mean
-is left to the task.
+returns an object with `logits`. Stored networks are safetensors and JSON, never pickle, and are checked before they
+are loaded: each file by the rules of its format, and the tensors against the network. What the outputs mean is left
+to the task.
 """
 
 from __future__ import annotations
@@ -13,8 +14,10 @@ import importlib.util
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from modelhall.core import files, plugins
-from modelhall.core.errors import Broken
+from pydantic import ValidationError
+
+from modelhall.core import files, plugins, stored_json
+from modelhall.core.errors import Rejected
 from modelhall.core.kinds.model import Network
 from modelhall.core.shape import Shape
 
@@ -38,11 +41,14 @@ def save(module: nn.Module, network: Network, shape: Shape, folder: Path) -> Non
 
 
 def load(folder: Path) -> nn.Module:
-    """The network in `folder`, ready to predict. Raises Broken when there is none."""
-    stored = files.read_json(folder / "network.json")
-    if stored is None:
-        raise Broken(f"{folder} holds no network")
-    network, shape = Network.model_validate(stored["network"]), Shape.model_validate(stored["shape"])
+    """The network in `folder`, ready to predict. Raises Broken when there is none, Rejected for files that are no
+    stored network, or not of the network they say."""
+    stored = stored_json.read(folder / "network.json")
+    try:
+        network, shape = Network.model_validate(stored["network"]), Shape.model_validate(stored["shape"])
+    except (KeyError, ValidationError) as error:
+        raise Rejected(f"network.json is not what `save` writes: {' '.join(str(error).split())}") from None
+    plugins.check_options("network", network.family, "build", network.options, field="network")
     module: nn.Module = _way(network.family).load(folder, shape, network.family, network.options)
     return module.eval()
 

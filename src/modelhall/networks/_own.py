@@ -5,10 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import torch
 from safetensors.torch import load_file, save_file
 from torch import nn
 
-from modelhall.core import plugins
+from modelhall.core import plugins, weights
 from modelhall.core.shape import Shape
 
 _FILE = "model.safetensors"
@@ -27,6 +28,11 @@ def save(module: nn.Module, folder: Path) -> None:
 
 def load(folder: Path, shape: Shape, family: str, options: dict[str, Any]) -> nn.Module:
     """Build the network again and fill in its weights; every name and size must match."""
+    found = weights.read_header(folder / _FILE)
+    # Without memory for its weights, so that a file which promises more than it holds costs nothing.
+    with torch.device("meta"):
+        sketch = build(shape, family, **options)
+    weights.check_fits(found, {name: tuple(tensor.shape) for name, tensor in sketch.state_dict().items()})
     module = build(shape, family, **options)
     module.load_state_dict(load_file(folder / _FILE))
     return module

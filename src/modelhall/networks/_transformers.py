@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
 import transformers
 from huggingface_hub.errors import StrictDataclassError
+from safetensors.torch import load_file
 from torch import nn
 
+from modelhall.core import stored_json, weights
 from modelhall.core.errors import Rejected
 from modelhall.core.names import did_you_mean
 from modelhall.core.shape import Shape
@@ -33,6 +36,18 @@ _NAMES = {
 }  # fmt: skip
 """The configuration names each short option stands for, before a type's own `attribute_map` translates them.
 An option sets all of those a type has."""
+
+_FILE = "model.safetensors"
+_DTYPES = (None, "float32", "float16", "bfloat16")
+_WRITTEN_ALWAYS = {"transformers_version", "architectures", "dtype", "torch_dtype", "model_type"}
+_NEVER_READ = {
+    "auto_map",
+    "quantization_config",
+    "transformers_weights",
+    "_name_or_path",
+    "_attn_implementation",
+}
+"""What would have transformers look elsewhere: for code, for other weights, for another way to compute."""
 
 _MORE_POSITIONS = 2
 """RoBERTa and its kin count positions from after the padding's number, so a row needs up to two more."""
@@ -89,11 +104,53 @@ def save(module: nn.Module, folder: Path) -> None:
 
 
 def load(folder: Path, shape: Shape, family: str, options: dict[str, Any]) -> nn.Module:
-    """The network in `folder`, from its files alone."""
-    module: nn.Module = getattr(transformers, _HEADS[shape.head]).from_pretrained(
-        folder, local_files_only=True, use_safetensors=True
-    )
+    """The network in `folder`. transformers itself is shown no folder, in which it would follow whatever it finds
+    (other weights, adapters, code), but a configuration and tensors that have been checked."""
+    found = weights.read_header(folder / _FILE)
+    kind = _configuration(family)
+    config = _stored_config(folder, kind, tensors=len(found))
+    head = _head(family, kind, shape.head)._model_mapping[kind]
+    try:
+        with torch.device("meta"):
+            sketch = head(config)
+        weights.check_fits(found, _wanted(sketch, found))
+        module: nn.Module = head.from_pretrained(None, config=config, state_dict=load_file(folder / _FILE))
+    except (ValueError, TypeError, LookupError, AttributeError, RuntimeError, ArithmeticError) as error:
+        raise Rejected(f"{family} cannot be built of this config.json: {error!r:.400}") from None
     return module
+
+
+def _stored_config(folder: Path, kind: Any, *, tensors: int) -> Any:
+    """The configuration in `folder`, if it is one of `kind` and asks for nothing but a network of that kind."""
+    stored = stored_json.read(folder / "config.json")
+    if stored.get("model_type") != kind.model_type:
+        raise Rejected(
+            f"config.json is of the type {stored.get('model_type')!r}, and the network {kind.model_type!r}"
+        )
+    known = _fields(kind) | _WRITTEN_ALWAYS
+    for name, value in stored.items():
+        if name not in known or name in _NEVER_READ:
+            raise Rejected(
+                f"config.json says {name!r}, which {kind.model_type} has not or the hall does not follow"
+            )
+        if name in ("dtype", "torch_dtype") and value not in _DTYPES:
+            raise Rejected(f"config.json has {name} {value!r}; read are: {', '.join(map(str, _DTYPES))}")
+        if type(value) is int and "layers" in name and value > tensors:
+            raise Rejected(f"config.json has {name} {value}, and there are {tensors} tensors in all")
+    try:
+        return kind.from_dict(stored)
+    except (ValueError, TypeError, AttributeError, KeyError, StrictDataclassError) as error:
+        raise Rejected(f"config.json is no configuration of {kind.model_type}: {error}") from None
+
+
+def _wanted(sketch: nn.Module, found: Mapping[str, weights.Tensor]) -> dict[str, tuple[int, ...]]:
+    """The tensors there must be, by name; of those that share their memory, which are stored once, one."""
+    names: dict[int, list[str]] = {}
+    tensors = sketch.state_dict(keep_vars=True)
+    for name, tensor in tensors.items():
+        names.setdefault(id(tensor), []).append(name)
+    stored = [next((name for name in same if name in found), same[0]) for same in names.values()]
+    return {name: tuple(tensors[name].shape) for name in stored}
 
 
 def _configuration(model_type: str) -> Any:

@@ -1,4 +1,4 @@
-"""One replica: load a version, gather requests into batches, answer by the Open Inference Protocol v2.
+"""One replica: check and load a version, gather requests into batches, answer by the Open Inference Protocol v2.
 
 The engine turns examples into predictions, the task requests into examples and predictions into answers. Which
 replica gets a request, whether it may, and what it costs is decided by the gateway and the ledger.
@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import signal
 import socket
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 import uvicorn
@@ -17,9 +18,12 @@ from modelhall import tasks
 from modelhall.core import plugins
 from modelhall.core.orders import ServeOrder
 from modelhall.core.program import Order, Reporter, unpacked
+from modelhall.core.replica_key import REPLICA_KEY
+from modelhall.core.secrets import read_secrets
+from modelhall.serving import _signature
 from modelhall.serving.app import app_for
 from modelhall.serving.batcher import Batcher
-from modelhall.serving.model import Model
+from modelhall.serving.model import Model, Request
 
 _GRACE_S = 5
 
@@ -30,22 +34,38 @@ def carry_out(order: Order, reporter: Reporter) -> Mapping[str, Any]:
     Ready is reported once the model has answered a first request of its own.
     """
     what = ServeOrder.model_validate(order.what)
-    folder = unpacked(order, what.artifact)
-    task = tasks.load(what.task, folder)
-    engine = plugins.load("engine", what.engine, field="engine").load(folder, task, threads=order.threads)
-    model = Model(task, engine, batch=what.batching.max_size)
+    model = _load(order, what)
     model.warm_up()
     listener = socket.create_server(("127.0.0.1", 0), backlog=2048)
     batcher = Batcher(
         model.answer, max_size=what.batching.max_size, max_delay_s=what.batching.max_delay_ms / 1000
     )
-    server = _server(app_for(what.service, what.version, model, batcher))
+    server = _server(app_for(what.service, what.version, model, batcher, read_secrets().get(REPLICA_KEY)))
     reporter.ready("{}:{}".format(*listener.getsockname()))
     try:
         server.run(sockets=[listener])
     finally:
         batcher.close()
     return {}
+
+
+def _load(order: Order, what: ServeOrder) -> Model:
+    with unpacked(order, what.artifact) as folder:
+        _signature.check(order, what, folder)
+        task = tasks.load(what.task, folder)
+        engine = plugins.load("engine", what.engine, field="engine").load(folder, task, threads=order.threads)
+        prepare = _preparation(folder)
+    return Model(task, engine, batch=what.batching.max_size, prepare=prepare)
+
+
+def _preparation(folder: Path) -> Callable[[Request], Request] | None:
+    """What is done to a request first; None where nothing was done to the rows the model was trained on."""
+    if not (folder / "preparation.json").exists():
+        return None
+    # A replica that has no use for frames starts sooner without polars.
+    from modelhall.serving.preparation import Preparation
+
+    return Preparation(folder).apply
 
 
 def _server(app: Any) -> uvicorn.Server:

@@ -16,6 +16,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from modelhall.core.errors import HallError, NotNow, Rejected
+from modelhall.core.replica_key import is_shown
 from modelhall.serving.batcher import Batcher
 from modelhall.serving.model import Model
 from modelhall.serving.protocol import read_request, show
@@ -24,9 +25,27 @@ MAX_BODY_BYTES = 32 * 2**20
 BODY_TIMEOUT_S = 30
 
 
-def app_for(name: str, version: str, model: Model, batcher: Batcher) -> Starlette:
-    """The application for one model, called `name`."""
-    return _Replica(name, version, model, batcher).app()
+def app_for(name: str, version: str, model: Model, batcher: Batcher, key: str | None = None) -> Starlette:
+    """The application for one model, called `name`; it answers those who show `key`, or everybody without one."""
+    app = _Replica(name, version, model, batcher).app()
+    if key is not None:
+        app.add_middleware(_Locked, key=key)
+    return app
+
+
+class _Locked:
+    """Before everything else: whoever is not the hall's gateway is told nothing."""
+
+    def __init__(self, app: Any, key: str) -> None:
+        self._app = app
+        self._key = key
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        if scope["type"] == "http" and not is_shown(self._key, dict(scope["headers"])):
+            told = {"error": "this replica answers the gateway of its hall only; ask there"}
+            await JSONResponse(told, status_code=403)(scope, receive, send)
+            return
+        await self._app(scope, receive, send)
 
 
 class _Replica:
@@ -50,10 +69,12 @@ class _Replica:
                 Route(f"{place}/ready", self._ready),
                 Route(f"{place}/infer", self._infer, methods=["POST"]),
             ]
-        return Starlette(
+        app = Starlette(
             routes=routes,
             exception_handlers={HallError: _refuse, HTTPException: _refuse_http, Exception: _refuse_bug},
         )
+        app.router.redirect_slashes = False
+        return app
 
     async def _live(self, request: Request) -> Response:
         # The model is loaded and warm before the port is open: who is alive is ready.
@@ -79,6 +100,7 @@ class _Replica:
     async def _infer(self, request: Request) -> Response:
         begun = time.perf_counter()
         self._check_name(request)
+        _check_coding(request)
         asked = read_request(await _body(request), self._model.inputs, self._model.outputs)
         done = await self._batcher.submit(asked.inputs, asked.rows)
         outputs = [
@@ -135,6 +157,15 @@ class _Metrics:
 
     def text(self) -> bytes:
         return prometheus_client.generate_latest(self._registry)
+
+
+def _check_coding(request: Request) -> None:
+    """Refuse what would be read as something else than it was meant for; raises Rejected."""
+    coding = request.headers.get("content-encoding", "identity")
+    if coding.lower() != "identity":
+        raise Rejected(f"a body is sent as it is, without Content-Encoding: {coding!r}", status=415)
+    if "inference-header-content-length" in request.headers:
+        raise Rejected("tensors are sent in JSON; the binary extension is not spoken here", status=415)
 
 
 async def _body(request: Request) -> bytes:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from modelhall.core.errors import HallError
 from modelhall.serving.engines import Engine
@@ -15,7 +15,11 @@ Answer = list[Tensor] | HallError
 class Model:
     """Task and engine together."""
 
-    def __init__(self, task: Task, engine: Engine, *, batch: int) -> None:
+    def __init__(
+        self, task: Task, engine: Engine, *, batch: int, prepare: Callable[[Request], Request] | None = None
+    ) -> None:
+        """`prepare` makes of a request what the task was trained to read; without it, it is that already."""
+        self._prepare = prepare
         self._task = task
         self._engine = engine
         self._batch = batch
@@ -49,6 +53,6 @@ class Model:
 
     def _read(self, request: Request) -> Examples | HallError:
         try:
-            return self._task.read(request)
+            return self._task.read(self._prepare(request) if self._prepare else request)
         except HallError as error:
             return error

@@ -6,16 +6,38 @@ import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, NoReturn
+from itertools import chain
+from typing import Any, NamedTuple
 
+from modelhall.core import strict_json
 from modelhall.core.errors import Rejected
 from modelhall.core.names import did_you_mean
 from modelhall.tasks import Tensor
 
-_KINDS: dict[str, type | tuple[type, ...]] = {
-    "BOOL": bool, "BYTES": str, "FP16": (int, float), "FP32": (int, float), "FP64": (int, float),
-    **{f"{sign}INT{bits}": int for sign in ("", "U") for bits in (8, 16, 32, 64)},
-}  # fmt: skip
+LONGEST_SHAPE = 32
+LONGEST_NAME = 256
+
+
+class _Kind(NamedTuple):
+    """What the data of a datatype are: their Python types, and for numbers the smallest and the largest."""
+
+    types: frozenset[type]
+    smallest: float = 0
+    largest: float = 0
+
+
+_NUMBERS = frozenset((int, float))
+_FLOATS = {"FP16": 65504.0, "FP32": 3.4028234663852886e38, "FP64": 1.7976931348623157e308}
+_KINDS = {
+    "BOOL": _Kind(frozenset((bool,))),
+    "BYTES": _Kind(frozenset((str,))),
+    **{name: _Kind(_NUMBERS, -largest, largest) for name, largest in _FLOATS.items()},
+    **{
+        f"INT{bits}": _Kind(frozenset((int,)), -(2 ** (bits - 1)), 2 ** (bits - 1) - 1)
+        for bits in (8, 16, 32, 64)
+    },
+    **{f"UINT{bits}": _Kind(frozenset((int,)), 0, 2**bits - 1) for bits in (8, 16, 32, 64)},
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,7 +53,7 @@ class InferRequest:
 
 def read_request(body: bytes, takes: Sequence[Tensor], gives: Sequence[Tensor]) -> InferRequest:
     """Check a request against what the model takes and gives; raises Rejected."""
-    message = _parse(body)
+    message = _dict(strict_json.loads(body), None)
     id = message.get("id")
     if id is not None and not isinstance(id, str):
         raise Rejected("an id is a string", field="id")
@@ -41,7 +63,7 @@ def read_request(body: bytes, takes: Sequence[Tensor], gives: Sequence[Tensor]) 
     if len(rows) != 1 or 0 in rows:
         raise Rejected("all inputs must have the same number of rows, at least one", field="inputs")
     outputs = _list(message, "outputs") if message.get("outputs") else []
-    wanted = tuple(str(_dict(output, "outputs").get("name")) for output in outputs)
+    wanted = tuple(str(_dict(output, "outputs").get("name"))[:LONGEST_NAME] for output in outputs)
     given = [tensor.name for tensor in gives]
     for name in wanted:
         if name not in given:
@@ -59,25 +81,9 @@ def show(tensor: Tensor, *, data: bool = True) -> dict[str, Any]:
     return shown
 
 
-def _parse(body: bytes) -> dict[str, Any]:
-    try:
-        message = json.loads(body, parse_constant=_refuse_constant)
-        # A lone surrogate can be written as an escape and stands for no text.
-        json.dumps(message, ensure_ascii=False).encode()
-    except UnicodeEncodeError:
-        raise Rejected("a string holds half a surrogate pair") from None
-    except (ValueError, RecursionError) as error:
-        raise Rejected(f"the body is not JSON: {error}") from None
-    return _dict(message, None)
-
-
-def _refuse_constant(name: str) -> NoReturn:
-    raise ValueError(f"{name} is no number in JSON")
-
-
 def _dict(value: Any, field: str | None) -> dict[str, Any]:
     if not isinstance(value, dict):
-        raise Rejected(f"an object was expected, not {json.dumps(value)[:40]}", field=field)
+        raise Rejected(f"an object was expected, not {_shown(value)}", field=field)
     return value
 
 
@@ -92,22 +98,25 @@ def _tensor(value: Any) -> Tensor:
     """One input, its data flat and of its datatype."""
     given = _dict(value, "inputs")
     name, datatype, shape = given.get("name"), given.get("datatype"), given.get("shape")
-    if not isinstance(name, str):
-        raise Rejected("an input has no name", field="inputs")
-    if datatype not in _KINDS:
+    if not isinstance(name, str) or len(name) > LONGEST_NAME:
+        raise Rejected(f"an input has no name of at most {LONGEST_NAME} characters", field="inputs")
+    if not isinstance(datatype, str) or datatype not in _KINDS:
+        asked = str(datatype)[:LONGEST_NAME]
+        raise Rejected(f"{name}: no datatype {asked!r}; {did_you_mean(asked, _KINDS)}", field="inputs")
+    if not isinstance(shape, list) or not 0 < len(shape) <= LONGEST_SHAPE or not all(map(_is_size, shape)):
         raise Rejected(
-            f"{name}: no datatype {datatype!r}; {did_you_mean(str(datatype), _KINDS)}", field="inputs"
+            f"{name}: a shape is a list of sizes, at most {LONGEST_SHAPE}, not {_shown(shape)}",
+            field="inputs",
         )
-    if not isinstance(shape, list) or not shape or not all(type(size) is int and size >= 0 for size in shape):
-        raise Rejected(f"{name}: a shape is a list of sizes, not {json.dumps(shape)[:40]}", field="inputs")
     data = _flat(given.get("data"), name)
     if len(data) != math.prod(shape):
         raise Rejected(f"{name}: {len(data)} values do not fill the shape {shape}", field="inputs")
-    for item in data:
-        is_kind = isinstance(item, _KINDS[datatype]) and isinstance(item, bool) == (datatype == "BOOL")
-        if not is_kind or (isinstance(item, float) and not math.isfinite(item)):
-            raise Rejected(f"{name}: {json.dumps(item)[:40]} is not {datatype}", field="inputs")
+    _check_values(name, datatype, data)
     return Tensor(name=name, datatype=datatype, shape=tuple(shape), data=data)
+
+
+def _is_size(value: Any) -> bool:
+    return type(value) is int and value >= 0
 
 
 def _flat(data: Any, name: str) -> list[Any]:
@@ -115,9 +124,26 @@ def _flat(data: Any, name: str) -> list[Any]:
     if not isinstance(data, list):
         raise Rejected(f"{name}: data must be a list", field="inputs")
     flat: list[Any] = data
-    while any(isinstance(item, list) for item in flat):
-        flat = [part for item in flat for part in (item if isinstance(item, list) else [item])]
+    while list in (types := set(map(type, flat))):
+        if len(types) > 1:
+            raise Rejected(f"{name}: data is nested here and not there", field="inputs")
+        flat = list(chain.from_iterable(flat))
     return flat
+
+
+def _check_values(name: str, datatype: str, data: Sequence[Any]) -> None:
+    """Raise Rejected unless each value is one that the datatype can hold."""
+    kind = _KINDS[datatype]
+    if not set(map(type, data)) <= kind.types:
+        wrong = next(item for item in data if type(item) not in kind.types)
+        raise Rejected(f"{name}: {_shown(wrong)} is not {datatype}", field="inputs")
+    if kind.largest and data and not (kind.smallest <= min(data) and max(data) <= kind.largest):
+        wrong = next(item for item in data if not kind.smallest <= item <= kind.largest)
+        raise Rejected(f"{name}: {wrong} is more than {datatype} holds", field="inputs")
+
+
+def _shown(value: Any) -> str:
+    return json.dumps(value)[:40]
 
 
 def _check_inputs(inputs: Mapping[str, Tensor], wanted: Mapping[str, Tensor]) -> None:

@@ -8,22 +8,31 @@ task's `shape`; optimizers, metrics and HTTP are left to the stages and to servi
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol, cast
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar, cast
 
 import numpy as np
 import torch
+from pydantic import ValidationError
 
-from modelhall.core import files, plugins
-from modelhall.core.errors import Broken, Rejected
+from modelhall.core import files, plugins, stored_json
+from modelhall.core.errors import Rejected
+from modelhall.core.kinds.base import Frozen
 from modelhall.core.names import did_you_mean
 from modelhall.core.shape import Shape
 
 if TYPE_CHECKING:
     # A replica has no use for frames and starts sooner without polars.
     import polars as pl
+
+MOST_FITTED_BYTES = 64 << 20
+"""No task.json is larger."""
+
+Fitted = TypeVar("Fitted", bound=Frozen)
+"""The form of a task's own task.json."""
 
 Network = Callable[..., Any]
 """Takes a batch's inputs by keyword, returns an object with `logits`: a torch module, or what an engine made of
@@ -137,10 +146,15 @@ def fit(
             )
     if "train" not in splits:
         raise Rejected(f"no train split; there is: {', '.join(splits)}", field="data")
-    placed = {**module.COLUMNS, **columns}
+    placed = columns_of(name, columns)
     for split, frame in splits.items():
         _check_columns(split, frame, placed)
     return cast(Task, module.fit(splits, placed, length=length))
+
+
+def columns_of(name: str, said: Mapping[str, str]) -> dict[str, str]:
+    """The column of each part of a row: what a model says, or what the task expects."""
+    return {**plugins.load("task", name, field="task").COLUMNS, **said}
 
 
 def load(name: str, folder: Path) -> Task:
@@ -170,12 +184,17 @@ def predict(
     )
 
 
-def read_fitted(folder: Path) -> dict[str, Any]:
-    """The JSON a task wrote with `write_fitted`; raises Broken when there is none."""
-    fitted = files.read_json(folder / "task.json")
-    if fitted is None:
-        raise Broken(f"{folder} holds no task")
-    return cast(dict[str, Any], fitted)
+def read_fitted(folder: Path, form: type[Fitted]) -> Fitted:
+    """What a task wrote with `write_fitted`. Raises Broken when there is none, Rejected when it is not of this
+    form."""
+    found = stored_json.read(folder / "task.json", most_bytes=MOST_FITTED_BYTES)
+    try:
+        # By way of JSON text, whose strict mode takes a list for a tuple but never a word for a number.
+        return form.model_validate_json(json.dumps(found), strict=True)
+    except ValidationError as error:
+        mistake = error.errors()[0]
+        place = ".".join(map(str, mistake["loc"]))
+        raise Rejected(f"task.json is not what `save` writes: {place}: {mistake['msg']}") from None
 
 
 def write_fitted(folder: Path, fitted: Mapping[str, Any]) -> None:

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     import polars as pl
 
 METRICS = ("accuracy", "f1_macro")
+MAX_LABELS = 1_000_000
 
 
 class Classes:

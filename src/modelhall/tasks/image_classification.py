@@ -12,24 +12,27 @@ import io
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import numpy as np
 import torch
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
+from pydantic import Field
 
 from modelhall.core.errors import Rejected
+from modelhall.core.kinds.base import Frozen
 from modelhall.core.shape import Shape
 from modelhall.tasks import Batch, Examples, Tensor, read_fitted, write_fitted
-from modelhall.tasks._classes import Classes, labels_of
+from modelhall.tasks._classes import MAX_LABELS, Classes, labels_of
+from modelhall.tasks._pictures import open_picture
 
 if TYPE_CHECKING:
     import polars as pl
 
 COLUMNS = {"image": "image", "label": "label"}
 MAX_SIDE = 224
-MAX_PIXELS = 50_000_000
-"""Larger pictures are refused before they are unpacked."""
+_FIELD = "columns.image"
+_Side = Annotated[int, Field(ge=1, le=MAX_SIDE)]
 
 
 def fit(
@@ -38,7 +41,8 @@ def fit(
     """Learn labels, size, colour and the mean and spread of each channel from the training split."""
     train = splits["train"]
     pictures = [
-        _open(data, f"row {row} of train") for row, data in enumerate(_bytes(train[columns["image"]]))
+        open_picture(data, f"row {row} of train", field=_FIELD)
+        for row, data in enumerate(_bytes(train[columns["image"]]))
     ]
     (width, height), _ = Counter(picture.size for picture in pictures).most_common(1)[0]
     shrink = min(1.0, MAX_SIDE / max(width, height))
@@ -58,8 +62,17 @@ def fit(
 
 def load(folder: Path) -> ImageClassification:
     """What `save` wrote."""
-    fitted = read_fitted(folder)
-    return ImageClassification(**{**fitted, "size": tuple(fitted["size"])})
+    return ImageClassification(**dict(read_fitted(folder, _Fitted)))
+
+
+class _Fitted(Frozen):
+    """task.json."""
+
+    columns: dict[str, str]
+    labels: tuple[str, ...] = Field(min_length=2, max_length=MAX_LABELS)
+    size: tuple[Literal[1, 3], _Side, _Side]
+    mean: tuple[float, ...] = Field(min_length=1, max_length=3)
+    spread: tuple[float, ...] = Field(min_length=1, max_length=3)
 
 
 class ImageClassification(Classes):
@@ -97,7 +110,10 @@ class ImageClassification(Classes):
 
     def examples(self, split: str, frame: pl.DataFrame) -> Examples:
         pictures = enumerate(_bytes(frame[self._columns["image"]]))
-        inputs = [_pixels(_open(data, f"row {row} of {split}"), self._size) for row, data in pictures]
+        inputs = [
+            _pixels(open_picture(data, f"row {row} of {split}", field=_FIELD), self._size)
+            for row, data in pictures
+        ]
         return Examples(inputs=inputs, truth=self.truth(split, frame[self._columns["label"]]))
 
     def read(self, inputs: Mapping[str, Tensor]) -> Examples:
@@ -108,7 +124,7 @@ class ImageClassification(Classes):
                 data = base64.b64decode(text, validate=True)
             except (binascii.Error, ValueError):
                 raise Rejected(f"image {row} is not base64", field="inputs.image") from None
-            pixels.append(_pixels(_open(data, f"image {row}", field="inputs.image"), self._size))
+            pixels.append(_pixels(open_picture(data, f"image {row}", field="inputs.image"), self._size))
         return Examples(inputs=pixels)
 
     def sample(self) -> dict[str, Tensor]:
@@ -136,23 +152,6 @@ def _bytes(column: pl.Series) -> list[bytes | None]:
             field="columns.image",
         )
     return column.to_list()
-
-
-def _open(data: bytes | None, name: str, *, field: str = "columns.image") -> Image.Image:
-    """A picture from its encoded bytes; raises Rejected, calling it `name`, if it is damaged or too large."""
-    try:
-        picture = Image.open(io.BytesIO(data or b""))
-        if picture.width * picture.height > MAX_PIXELS:
-            size = f"{picture.width}×{picture.height}"
-            raise Rejected(f"{name} has {size} pixels; {MAX_PIXELS} are read at most", field=field)
-        picture.load()
-    except UnidentifiedImageError:
-        raise Rejected(
-            f"{name} is not a picture: it begins with {(data or b'')[:8]!r}", field=field
-        ) from None
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-        raise Rejected(f"{name} is a damaged picture: {error}", field=field) from None
-    return picture
 
 
 def _pixels(picture: Image.Image, size: tuple[int, int, int]) -> np.ndarray:

@@ -6,6 +6,7 @@ training split, in lower case and without accents as BERT has it; a Chinese char
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -13,13 +14,15 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
+from pydantic import Field
 from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
 
-from modelhall.core import files
+from modelhall.core import files, stored_json
 from modelhall.core.errors import Rejected
+from modelhall.core.kinds.base import Frozen
 from modelhall.core.shape import Shape
 from modelhall.tasks import Batch, Examples, Tensor, read_fitted, write_fitted
-from modelhall.tasks._classes import Classes, labels_of
+from modelhall.tasks._classes import MAX_LABELS, Classes, labels_of
 
 if TYPE_CHECKING:
     import polars as pl
@@ -28,6 +31,12 @@ COLUMNS = {"text": "text", "label": "label"}
 VOCABULARY = 8000
 MAX_LENGTH = 256
 """Tokens a text is cut to when the network sets no limit."""
+LONGEST = 1_000_000
+MOST_TOKENIZER_BYTES = 64 << 20
+_PARTS = {
+    "model": "WordPiece", "normalizer": "BertNormalizer", "pre_tokenizer": "BertPreTokenizer",
+    "post_processor": "TemplateProcessing", "decoder": "WordPiece",
+}  # fmt: skip
 _SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
 
 
@@ -51,9 +60,30 @@ def fit(
 
 def load(folder: Path) -> TextClassification:
     """What `save` wrote."""
-    return TextClassification(
-        **read_fitted(folder), tokenizer=Tokenizer.from_file(str(folder / "tokenizer.json"))
-    )
+    return TextClassification(**dict(read_fitted(folder, _Fitted)), tokenizer=_stored_tokenizer(folder))
+
+
+class _Fitted(Frozen):
+    """task.json."""
+
+    columns: dict[str, str]
+    labels: tuple[str, ...] = Field(min_length=2, max_length=MAX_LABELS)
+    length: int = Field(ge=2, le=LONGEST)
+
+
+def _stored_tokenizer(folder: Path) -> Tokenizer:
+    """The tokenizer in `folder`, if it is of the one sort that is written here: others would run patterns, or grow
+    texts, of whoever made the file."""
+    stored = stored_json.read(folder / "tokenizer.json", most_bytes=MOST_TOKENIZER_BYTES)
+    kinds = {
+        part: stored[part].get("type") if isinstance(stored.get(part), dict) else None for part in _PARTS
+    }
+    if kinds != _PARTS:
+        raise Rejected(f"tokenizer.json has the parts {kinds}, not {_PARTS}")
+    try:
+        return Tokenizer.from_str(json.dumps(stored))
+    except Exception as error:  # noqa: BLE001 - the only class that tokenizers raises
+        raise Rejected(f"tokenizer.json is no tokenizer: {error}") from None
 
 
 class TextClassification(Classes):

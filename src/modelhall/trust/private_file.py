@@ -14,8 +14,9 @@ MODE = 0o600
 MOST_BYTES = 2**20
 
 
-def read(path: Path) -> bytes | None:
-    """What is in the file, or None when there is none. Raises Rejected when others could have read it."""
+def read(path: Path, *, otherwise: str = "remove it, and the hall makes a new one") -> bytes | None:
+    """What is in the file, or None when there is none. Raises Rejected when others could have read it, saying what
+    is to be done then."""
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW)
     except FileNotFoundError:
@@ -25,9 +26,7 @@ def read(path: Path) -> bytes | None:
     with os.fdopen(descriptor, "rb") as file:
         mode = stat.S_IMODE(os.fstat(descriptor).st_mode)
         if mode & 0o077:
-            raise Rejected(
-                f"{path} can be read by others (mode {mode:04o}); remove it, and the hall makes a new one"
-            )
+            raise Rejected(f"{path} can be read by others (mode {mode:04o}); {otherwise}")
         return file.read(MOST_BYTES)
 
 

@@ -126,8 +126,10 @@ class FaultyStore:
             await pause(timeout_s, or_news=True)
         return await self._store.revision() > after
 
-    async def events(self, key: Key | None = None, limit: int = 100) -> list[Event]:
-        return await self._wire.carry("events", self._store.events(key, limit))
+    async def events(
+        self, key: Key | None = None, limit: int = 100, *, project: str | None = None
+    ) -> list[Event]:
+        return await self._wire.carry("events", self._store.events(key, limit, project=project))
 
     async def counts(self) -> dict[tuple[str, str], int]:
         return await self._wire.carry("counts", self._store.counts())

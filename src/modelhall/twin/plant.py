@@ -110,7 +110,7 @@ class Plant:
         self._uids += 1
         return f"uid-{self._uids}"
 
-    async def _fingerprint(self, url: str) -> str:
+    async def _fingerprint(self, url: str, project: str) -> str:
         if url not in self.sources:
             raise Rejected(f"no file at {url}")
         return self.sources[url]

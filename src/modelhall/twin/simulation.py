@@ -137,7 +137,7 @@ class Simulation:
         self._uids += 1
         return f"uid-{self._uids}"
 
-    async def fingerprint(self, url: str) -> str:
+    async def fingerprint(self, url: str, project: str) -> str:
         if url not in self.sources:
             raise Rejected(f"no file at {url}")
         return f"{url} {self.sources[url]}"

@@ -1,4 +1,4 @@
-"""Secrets reach the program that asked for them, and nobody else."""
+"""Secrets reach the program that asked for them, keys the stages of their project, and neither anybody else."""
 
 from __future__ import annotations
 
@@ -11,9 +11,11 @@ from attempts import Attempts
 
 from modelhall.adapters.launcher import supervisor
 from modelhall.adapters.secrets.folder import FolderSecrets
-from modelhall.core.secrets import VARIABLE, read_secrets, sealed
+from modelhall.core.sealing import KeySet
+from modelhall.core.secrets import KEYS_VARIABLE, VARIABLE, handed_keys, read_keys, read_secrets, sealed
 
 CANARY = "xyzzy-plugh-42"
+KEY = b"key-canary".ljust(32)
 
 
 @pytest.fixture
@@ -88,3 +90,83 @@ def test_what_was_handed_over_cannot_be_changed() -> None:
     finally:
         os.close(descriptor)
     assert read_secrets({}) == {}
+
+
+# Keys.
+
+
+@pytest.fixture
+def sealing(tmp_path: Path) -> Iterator[Attempts]:
+    def keys_of(project: str) -> KeySet:
+        return KeySet(of=f"project {project}", newest="1d", keys={"1d": KEY})
+
+    made = Attempts(tmp_path, secrets=FolderSecrets(tmp_path / "secrets"), keys=keys_of)
+    yield made
+    made.close()
+
+
+READS_KEYS = """
+import sys, time
+from pathlib import Path
+from modelhall.core.secrets import read_keys
+keys = read_keys()
+right = keys.of == "project vision" and keys.newest == "1d" and keys.keys["1d"].startswith(b"key-%b" % b"canary")
+Path("seen").write_text(f"{int(right)}\\n")
+while not Path("go").exists(): time.sleep(0.01)
+"""
+
+
+def test_a_stage_is_handed_the_keys_of_its_project_and_they_are_nowhere_else(sealing: Attempts) -> None:
+    id = sealing.start(("python", "-c", READS_KEYS), project="vision", order={})
+    assert sealing.pid_in(id, "seen") == 1
+    for name in (supervisor.CLAIM, supervisor.CHILD):
+        process = Path("/proc", str(sealing.read(id, name)["pid"]))
+        seen = (process / "environ").read_bytes() + (process / "cmdline").read_bytes()
+        assert not [form for form in (KEY, KEY.hex().encode()) if form in seen]
+    (sealing.work(id) / "go").touch()
+    assert sealing.end(id).code == 0
+    order = sealing.read(id, "order.json")
+    assert (order["blobs"], order["sealed"]) == ("folder:///none/vision", True)
+    assert order["cache"].endswith("cache/vision")
+    for path in sealing.runs.rglob("*"):
+        assert path.is_dir() or KEY.hex().encode() not in path.read_bytes()
+
+
+def test_a_program_of_a_user_is_handed_no_keys(sealing: Attempts) -> None:
+    id = sealing.start("env; ls -l /proc/self/fd", project="vision")
+    sealing.end(id)
+    output = sealing.log(id).data
+    assert KEYS_VARIABLE.encode() not in output
+    assert b"memfd" not in output
+
+
+def test_keys_come_out_of_the_descriptor_as_they_went_in() -> None:
+    keys = KeySet(of="project p", newest=None, keys={"1d": KEY, "2d": bytes(32)})
+    with handed_keys(keys) as handed:
+        assert read_keys({name: str(number) for name, number in handed.items()}) == keys
+        (descriptor,) = handed.values()
+        with pytest.raises(PermissionError):
+            os.write(descriptor, b"{}")
+    with handed_keys(None) as handed:
+        assert handed == {}
+    assert read_keys({}) is None
+
+
+HALL_KEY = "of-the-hall-84"
+
+
+def test_a_secret_of_the_halls_own_reaches_only_the_attempt_that_is_to_have_it(tmp_path: Path) -> None:
+    secrets = FolderSecrets(tmp_path / "secrets")
+    # A project that calls one of its own the same gets and replaces its own, and no other.
+    secrets.put("vision", "signing-key", b"of the project")
+    attempts = Attempts(tmp_path, secrets=secrets, hall_secrets={"signing-key": lambda: HALL_KEY})
+    tells = "from modelhall.core.secrets import read_secrets; print(read_secrets().get('signing-key'))"
+    told = {}
+    for run, fields in {
+        "hall": {"hall_secrets": ("signing-key",)}, "user": {"secrets": ("signing-key",)}, "none": {},
+    }.items():  # fmt: skip
+        id = attempts.start(("python", "-c", tells), run=run, project="vision", **fields)
+        assert attempts.end(id).code == 0
+        told[run] = attempts.log(id).data.decode().strip()
+    attempts.close()
+    assert told == {"hall": HALL_KEY, "user": "of the project", "none": "None"}

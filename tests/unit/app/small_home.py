@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from modelhall.adapters.blobs import open_blobs
 from modelhall.adapters.book.sqlite import open_book
 from modelhall.adapters.store import open_store
+from modelhall.app.keys import Keys
 from modelhall.core.kinds import KINDS, AnyResource, Dataset, Document, Key, Model, Result, Run, Service
 from modelhall.core.kinds.dataset import DatasetVersion
 from modelhall.core.kinds.model import ModelVersion
@@ -45,7 +45,8 @@ class SmallHome:
         return self.settings.home
 
     def blob(self, digest: str) -> Path:
-        return self.home / "blobs" / digest[:2] / digest[2:4] / digest
+        """Where a sealed blob lies."""
+        return self.home / "blobs/default" / digest[:2] / digest[2:4] / f"{digest}.sealed"
 
     def damage(self, digest: str) -> None:
         """Flip one bit of a blob, and leave its size."""
@@ -59,18 +60,22 @@ async def small_home(folder: Path, **settings: Any) -> SmallHome:
     """A data set, a model trained on it, a service, its replica at work, and what each has left."""
     home = folder / "home"
     chosen = Settings(home=home, **settings)
-    for name in ("blobs", "usage", "cache/abc", "secrets/default"):
+    for name in ("blobs", "usage", "cache/abc"):
         (home / name).mkdir(parents=True)
-    blobs = open_blobs(chosen.blobs)
+    keys = Keys(chosen, lambda: AT)
+    blobs = keys.blobs("default")
     artifacts = {}
     for name in ("data", "model"):
         (folder / name).mkdir()
         (folder / name / "content").write_bytes(name.encode() * 20_000)
         artifacts[name] = blobs.put_folder(folder / name)
-    (home / "secrets/default/password").write_text(SECRET)
+    keys.secrets.put("default", "password", SECRET.encode())
     for name in ("token", "token.key", "tokens.json", "hall.json", "lock", "cache/abc/content"):
         (home / name).write_text(TOKEN)
-    toml = f'store = "postgresql://hall:{PASSWORD}@db/hall"\n# what electricity costs here\nprice_per_kwh = 0.25\n'
+    toml = (
+        f'store = "postgresql://hall:{PASSWORD}@db/hall"\nroot_key = "command:vault {PASSWORD}"\n'
+        "# what electricity costs here\nprice_per_kwh = 0.25\n"
+    )
     (home / "hall.toml").write_text(toml)
     (home / "usage/usage-00000000000000001.jsonl").write_text(json.dumps(vars(USED)) + '\n{"request": "r2')
     await _fill_store(chosen, artifacts)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import errno
 import gzip
 import hashlib
@@ -18,7 +19,7 @@ from pathlib import Path
 import pytest
 from small_home import AT, PAID, PASSWORD, SECRET, TOKEN, USED, SmallHome, new, small_home
 
-from modelhall.adapters.blobs.folder import FolderBlobs
+from modelhall.adapters.blobs import open_blobs
 from modelhall.adapters.book.sqlite import SqliteBook, open_book
 from modelhall.adapters.store import open_store
 from modelhall.adapters.store.memory import MemoryStore
@@ -26,7 +27,8 @@ from modelhall.app.keep import resources
 from modelhall.app.keep.archive import FORMAT
 from modelhall.app.keep.backup import Backup, back_up
 from modelhall.app.keep.restore import Restored, restore
-from modelhall.core.errors import Full, Gone, Rejected
+from modelhall.app.keys import Keys
+from modelhall.core.errors import Full, Gone, NotNow, Rejected
 from modelhall.core.kinds import KINDS, AnyResource, Dataset, Model
 from modelhall.core.ports.store import Delete, Put, Store
 from modelhall.settings import Settings
@@ -133,7 +135,9 @@ def test_a_backup_has_no_token_no_secret_no_password_and_nothing_of_a_process(
 ) -> None:
     backed_up(small, tmp_path / "b.tar")
     held = (tmp_path / "b.tar").read_bytes()
-    assert not [word for word in (SECRET, TOKEN, PASSWORD) if word.encode() in held]
+    root = (small.home / "keys/root.key").read_text().strip()
+    assert not [word for word in (SECRET, TOKEN, PASSWORD, root) if word.encode() in held]
+    assert bytes.fromhex(root) not in held
     assert (tmp_path / "b.tar").stat().st_mode & 0o077 == 0
     of_runs = {name for name in members(tmp_path / "b.tar") if name.startswith("runs/")}
     assert of_runs == {
@@ -256,9 +260,9 @@ def test_the_ledger_is_copied_whole_while_it_is_written_to(small: SmallHome, tmp
 
 def test_a_damaged_blob_is_named_and_all_the_rest_is_kept(small: SmallHome, tmp_path: Path) -> None:
     small.damage(small.model)
-    assert backed_up(small, tmp_path / "b.tar").damaged == (small.model,)
+    assert backed_up(small, tmp_path / "b.tar").damaged == (f"default/{small.model}",)
     done = restored(tmp_path / "b.tar", tmp_path / "new")
-    assert done.damaged == (small.model,)
+    assert (done.damaged, done.blobs) == ((f"default/{small.model}",), 3)
     assert not (tmp_path / "new" / small.blob(small.model).relative_to(small.home)).exists()
     assert (tmp_path / "new" / small.blob(small.data).relative_to(small.home)).exists()
 
@@ -266,16 +270,77 @@ def test_a_damaged_blob_is_named_and_all_the_rest_is_kept(small: SmallHome, tmp_
 def test_a_blob_that_cannot_be_read_is_a_damaged_one(
     small: SmallHome, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    opened = FolderBlobs.open
+    opened = Path.open
 
-    def broken_disk(blobs: FolderBlobs, digest: str) -> io.BufferedReader:
-        if digest == small.model:
+    def broken_disk(path: Path, *args: str, **more: str) -> object:
+        if path == small.blob(small.model):
             raise OSError(errno.EIO, "Input/output error")
-        return opened(blobs, digest)
+        return opened(path, *args, **more)  # type: ignore[call-overload]
 
-    monkeypatch.setattr(FolderBlobs, "open", broken_disk)
-    assert backed_up(small, tmp_path / "b.tar").damaged == (small.model,)
-    assert restored(tmp_path / "b.tar", tmp_path / "new").damaged == (small.model,)
+    monkeypatch.setattr(Path, "open", broken_disk)
+    done = backed_up(small, tmp_path / "b.tar")
+    assert done.damaged == (f"default/{small.model}",)
+    assert len(done.left_out) == 1
+    assert restored(tmp_path / "b.tar", tmp_path / "new").damaged == (f"default/{small.model}",)
+
+
+def test_a_restored_hall_says_which_root_key_it_needs_and_opens_with_it(
+    small: SmallHome, tmp_path: Path
+) -> None:
+    backed_up(small, tmp_path / "b.tar")
+    root = small.home / "keys/root.key"
+    done = restored(tmp_path / "b.tar", tmp_path / "new")
+    there = Settings(home=tmp_path / "new")
+    with pytest.raises(Rejected, match=f"root key {done.root_key}, and .*put it back"):
+        Keys(there, lambda: AT)
+    (tmp_path / "new/keys/root.key").write_bytes(root.read_bytes())
+    (tmp_path / "new/keys/root.key").chmod(0o600)
+    for artifact in (small.data, small.model):
+        Keys(there, lambda: AT).blobs("default").verify(artifact)
+
+
+def test_a_restore_checks_the_root_key_that_the_settings_name(small: SmallHome, tmp_path: Path) -> None:
+    backed_up(small, tmp_path / "b.tar")
+    source = f"file:{small.home}/keys/root.key"
+    done = restored(tmp_path / "b.tar", tmp_path / "new", root_key=source)
+    Keys(Settings(home=tmp_path / "new", root_key=source), lambda: AT).blobs("default").verify(small.model)
+    (tmp_path / "wrong").write_text("0" * 64)
+    (tmp_path / "wrong").chmod(0o600)
+    with pytest.raises(Rejected, match=f"wrapped by root key {done.root_key}"):
+        restored(tmp_path / "b.tar", tmp_path / "newer", root_key=f"file:{tmp_path}/wrong")
+    assert not (tmp_path / "newer").exists()
+
+
+def test_keys_are_not_rotated_while_they_are_backed_up_nor_the_other_way_round(
+    small: SmallHome, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    keys = Keys(small.settings, lambda: AT)
+    tried: list[str] = []
+
+    def rotate(what: str, done: int, total: int) -> None:
+        for name, change in (("root", keys.rotate_root), ("renew", lambda: keys.renew("default"))):
+            with contextlib.suppress(NotNow):
+                change()
+                tried.append(name)
+
+    asyncio.run(back_up(small.settings, tmp_path / "b.tar", now=lambda: NEW_AT, show=rotate))
+    assert tried == []
+    with keys.ring.standing(changing=True), pytest.raises(NotNow):
+        backed_up(small, tmp_path / "c.tar")
+    assert not (tmp_path / "c.tar").exists()
+
+
+def test_blobs_that_are_not_sealed_are_kept_as_they_are(small: SmallHome, tmp_path: Path) -> None:
+    (tmp_path / "older").mkdir()
+    (tmp_path / "older/file").write_bytes(b"from before")
+    for url in (small.settings.blobs, f"{small.settings.blobs}/plain"):
+        older = open_blobs(url).put_folder(tmp_path / "older")
+    backed_up(small, tmp_path / "b.tar")
+    assert {f"blobs/{older}", f"blobs/plain/{older}"} < members(tmp_path / "b.tar").keys()
+    done = restored(tmp_path / "b.tar", tmp_path / "new")
+    assert done.blobs == 8
+    for url in (f"folder://{tmp_path}/new/blobs", f"folder://{tmp_path}/new/blobs/plain"):
+        open_blobs(url).verify(older)
 
 
 def test_a_disk_without_room_for_a_backup_is_full_and_nothing_is_left_of_it(
@@ -405,7 +470,7 @@ def test_what_a_forged_list_would_let_in_is_refused_as_well(small: SmallHome, tm
     """Whoever changes a file can change its list too: then what it holds must be fit to be restored."""
     backed_up(small, tmp_path / "b.tar")
     held = members(tmp_path / "b.tar")
-    blob = f"blobs/{small.model}"
+    blob = f"blobs/default/{'0' * 64}"
     lines = held["resources.jsonl"].splitlines()
     strange = lines[0].replace(b'"name":"d"', b'"name":"../d"')
     for change, match in (
@@ -417,6 +482,8 @@ def test_what_a_forged_list_would_let_in_is_refused_as_well(small: SmallHome, tm
         ({"book.db": b"no book"}, "book"),
         ({"hall.toml": b'store = "sqlite:///tmp/evil.db"\n'}, "store"),
         ({"hall.toml": b'failpoints = "store.committed"\n'}, "failpoints"),
+        ({"hall.toml": b'root_key = "command:touch /tmp/evil"\n'}, "root_key"),
+        ({"keys/projects.json": b"{}"}, "makes no sense"),
     ):
         with pytest.raises(Rejected, match=match):
             restored(forged(tmp_path, held | change), tmp_path / "new")

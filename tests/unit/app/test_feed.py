@@ -14,13 +14,13 @@ from modelhall.app import feed as feeds
 from modelhall.app.feed import Feed, Filter, Watch
 from modelhall.app.history import Ring
 from modelhall.control.loop import new_resource
+from modelhall.core.access import ALL, Identity
 from modelhall.core.errors import Gone, NotNow
 from modelhall.core.hallfile import document_from_json
 from modelhall.core.kinds import Key
 from modelhall.core.ports.store import Delete, Put
-from modelhall.trust.tokens import Identity
 
-ME = Identity(name="first", project="default")
+ME = Identity(name="first", project="default", everywhere=ALL)
 ALL = Filter(identity=ME)
 DEADLINE_S = 10.0
 

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from small_home import AT, SmallHome, small_home
 
+from modelhall.adapters.blobs import open_blobs
 from modelhall.adapters.launcher.virtual import Script
 from modelhall.adapters.store import open_store
+from modelhall.app.keep.known import Artifact
 from modelhall.app.keep.repair import Outcome, compute_again
 from modelhall.app.keep.verify import Verified, verify
+from modelhall.app.keys import Keys
 from modelhall.core import digest
 from modelhall.core.errors import Rejected
 from modelhall.core.hallfile import parse
@@ -58,9 +62,9 @@ def test_a_damaged_blob_is_put_aside_and_named_by_all_that_need_it(small: SmallH
     found = verified(small)
     (damage,) = found.damage
     assert damage.needed_by == ("model m@0de10de1", "result k-0de10de1", "service s")
-    assert found.quarantined == (small.model,)
+    assert found.quarantined == (f"default/{small.model}",)
     assert not small.blob(small.model).exists()
-    assert (small.home / "blobs/quarantine" / small.model).exists()
+    assert (small.home / "blobs/default/quarantine" / f"{small.model}.sealed").exists()
 
 
 def test_what_cannot_be_computed_again_is_told_with_the_reason_and_not_found_as_a_result_any_more(
@@ -100,7 +104,53 @@ def test_a_damaged_blob_that_nobody_names_is_put_aside_all_the_same(small: Small
     small.blob(stray).write_bytes(b"changed")
     found = verified(small)
     assert [(one.artifact, one.needed_by) for one in found.damage] == [(stray, ())]
-    assert found.quarantined == (stray,)
+    assert found.quarantined == (f"default/{stray}",)
+
+
+def test_blobs_of_a_hall_that_did_not_seal_yet_are_told_of_and_checked_like_all_others(
+    small: SmallHome, tmp_path: Path
+) -> None:
+    shutil.rmtree(small.home / "blobs/default")
+    older = open_blobs(small.settings.blobs)
+    assert [older.put_folder(tmp_path / name) for name in ("data", "model")] == [small.data, small.model]
+    found = verified(small)
+    assert found.is_well
+    assert (found.blobs, found.unsealed) == (4, 4)
+    path = small.home / "blobs" / small.model[:2] / small.model[2:4] / small.model
+    path.chmod(0o644)
+    path.write_bytes(b"changed")
+    found = verified(small)
+    assert [(one.project, one.artifact) for one in found.damage] == [("default", small.model)]
+    assert found.quarantined == (small.model,)
+
+
+def test_what_another_project_has_is_not_there_for_this_one(small: SmallHome) -> None:
+    shutil.move(small.home / "blobs/default", small.home / "blobs/other")
+    problems = {
+        one.artifact: one.problem for one in verified(small, with_repair=False).damage if one.needed_by
+    }
+    assert problems.keys() == {small.data, small.model}
+    assert all("no blob" in problem for problem in problems.values())
+
+
+def test_a_project_whose_key_was_deleted_has_lost_everything_and_no_other_has(small: SmallHome) -> None:
+    keys = Keys(small.settings, lambda: AT)
+    (small.home.parent / "more").mkdir()
+    (small.home.parent / "more/file").write_bytes(b"of another project")
+    kept = keys.blobs("other").put_folder(small.home.parent / "more")
+    keys.delete("default")
+    found = verified(small, with_repair=False)
+    assert {one.project for one in found.damage} == {"default"}
+    assert {small.data, small.model} < {one.artifact for one in found.damage}
+    assert all("no key of its project" in one.problem for one in found.damage)
+    keys.blobs("other").verify(kept)
+
+
+def test_a_lost_root_key_is_told_of_and_nothing_is_put_aside_for_it(small: SmallHome) -> None:
+    (small.home / "keys/root.key").unlink()
+    with pytest.raises(Rejected, match="put it back"):
+        verified(small)
+    assert small.blob(small.model).exists()
 
 
 def test_whoever_names_what_is_not_there_is_told_of(small: SmallHome) -> None:
@@ -206,13 +256,14 @@ def declare(plant: Plant, text: str) -> None:
 
 
 def again(plant: Plant, *artifacts: str) -> list[Outcome]:
-    async def fingerprint(url: str) -> str:
+    async def fingerprint(url: str, project: str) -> str:
         if url not in plant.sources:
             raise Rejected(f"no file at {url}")
         return plant.sources[url]
 
-    outcomes = finish(compute_again(plant.store, artifacts, now=plant.clock.now(), fingerprint=fingerprint))
-    return [outcomes[artifact] for artifact in artifacts]
+    gone = [Artifact("default", artifact) for artifact in artifacts]
+    outcomes = finish(compute_again(plant.store, gone, now=plant.clock.now(), fingerprint=fingerprint))
+    return [outcomes[artifact] for artifact in gone]
 
 
 def artifact_of(plant: Plant, kind: str) -> str:

@@ -25,11 +25,11 @@ SERVICE = {"kind": "service", "name": "s", "model": "m"}
 RUN = {"kind": "run", "name": "r", "command": ["true"]}
 
 
-async def anything(url: str) -> str:
+async def anything(url: str, project: str) -> str:
     return "there"
 
 
-async def nothing(url: str) -> str:
+async def nothing(url: str, project: str) -> str:
     raise Rejected(f"nothing found at {url}", field="source")
 
 

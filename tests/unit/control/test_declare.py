@@ -21,7 +21,7 @@ MODEL = Model(name="digits", task="image-classification", data="digits", network
 SERVICE = Service(name="digits", model="digits")
 
 
-async def fingerprint(url: str) -> str:
+async def fingerprint(url: str, project: str) -> str:
     if url == "missing.csv":
         raise Rejected(f"no file at {url}")
     return url

@@ -24,7 +24,7 @@ RUN = Run(name="r", command=("work",))
 KEY = Key("run", "default", "r")
 
 
-async def fingerprint(url: str) -> str:
+async def fingerprint(url: str, project: str) -> str:
     return url
 
 

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from modelhall.core import hallfile
 from modelhall.core.errors import Rejected
 from modelhall.core.hallfile import MAX_BYTES, anchored, document_from_json, parse
 
@@ -92,6 +93,9 @@ def test_a_file_that_declares_nothing_is_no_mistake(text: str) -> None:
         pytest.param(DATASET + "\tlabels: x\n", 4, None, "not YAML", id="tab"),
         pytest.param(DATASET + "labels: *nobody\n", 4, None, "not YAML", id="alias of nothing"),
         pytest.param(DATASET + "labels: &a {x: *a}\n", 4, None, "levels", id="alias of itself"),
+        pytest.param(MODEL + f"train: {{seed: 0x{'f' * 17}}}\n", 6, "train.seed", "64 bits", id="65 bits"),
+        pytest.param(MODEL + f"train: {{seed: {'9' * 400}}}\n", 6, "train.seed", "finite", id="400 digits"),
+        pytest.param(DATASET + f"labels: {'{a: ' * 60}\n", 4, None, "levels", id="deep maps"),
         pytest.param(DATASET + "str: 1\n", 4, "str", "no field 'str'", id="field named like a type"),
         pytest.param(DATASET + "a[b]: 1\n", 4, "a[b]", "no field 'a[b]'", id="field with brackets"),
         pytest.param(DATASET + "²: 1\n", 4, "²", "no field '²'", id="digit that is no number"),
@@ -127,9 +131,17 @@ def test_aliases_that_explode_are_refused_in_a_moment() -> None:
 
 
 def test_nesting_without_end_and_files_without_end_are_refused() -> None:
-    assert "recursion" in rejected("[" * 700).message
+    assert "levels" in rejected("[" * 700).message
     assert "levels" in rejected("[" * 60 + "]" * 60).message
     assert str(MAX_BYTES) in rejected("#" * (MAX_BYTES + 1)).message
+
+
+def test_more_values_than_any_file_needs_are_refused_before_they_are_built(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(hallfile, "MAX_NODES", 1000)
+    # The end of it is no YAML, and is never come to.
+    assert "at most 1000 values" in rejected("[" + "a," * 1001 + "}").message
 
 
 def test_blame_finds_the_line_of_a_field_or_of_what_is_around_it() -> None:

@@ -76,7 +76,7 @@ def test_the_scheme_of_a_url_names_the_plug_in() -> None:
 
 
 def check(step: str, **options: object) -> None:
-    plugins.check_options("step", step, "apply", options, field="prepare.0")
+    plugins.check_options("step", step, plugins.STEP, options, field="prepare.0")
 
 
 def test_options_that_fit_are_taken() -> None:
@@ -106,7 +106,7 @@ def test_an_option_without_a_default_is_required() -> None:
     required = [
         (name, parameters)
         for name in plugins.names("step")
-        if (parameters := plugins._parameters(plugins._path("step", name, None), "apply"))
+        if (parameters := plugins._parameters(plugins._path("step", name, None), plugins.STEP))
         and any(parameter.required for parameter in parameters.values())
     ]
     for name, parameters in required:
@@ -120,9 +120,15 @@ def test_a_plug_in_without_its_function_is_our_fault() -> None:
         plugins.check_options("step", "clean", "fly", {}, field="x")
 
 
+def test_a_function_is_given_those_options_that_it_takes() -> None:
+    options = {"seed": 3, "stratify": "label"}
+    assert plugins.options_for("step", "split", "mark", options) == {"stratify": "label"}
+    assert plugins.options_for("step", "split", "decide", options) == options
+
+
 @pytest.mark.parametrize("sort", ["step", "network"])
 def test_the_options_of_every_plug_in_can_be_read(sort: str) -> None:
-    function = {"step": "apply", "network": "build"}[sort]
+    function = {"step": plugins.STEP, "network": ("build",)}[sort]
     for name in plugins.names(sort):
         with pytest.raises(Rejected):
             plugins.check_options(sort, name, function, {"no_such_option": 1}, field=sort)

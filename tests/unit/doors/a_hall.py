@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 import httpx
+import pytest
 from fastapi import FastAPI
 
+from modelhall.app import hall as halls
 from modelhall.app.hall import Hall
 from modelhall.doors.api import create
 from modelhall.settings import Settings
@@ -26,7 +29,7 @@ def ask(home: Path, play: Callable[[httpx.AsyncClient, Hall], Awaitable[None]]) 
             headers = {"authorization": f"Bearer {hall.token}"}
             transport = httpx.ASGITransport(api)
             async with httpx.AsyncClient(
-                transport=transport, base_url="http://hall", headers=headers
+                transport=transport, base_url="http://localhost", headers=headers
             ) as client:
                 await play(client, hall)
 
@@ -34,14 +37,30 @@ def ask(home: Path, play: Callable[[httpx.AsyncClient, Hall], Awaitable[None]]) 
 
 
 @asynccontextmanager
-async def a_hall(home: Path) -> AsyncIterator[tuple[Hall, FastAPI]]:
-    hall = Hall(Settings(home=home))
-    following = asyncio.create_task(hall.feed.run())
+async def a_hall(home: Path, **settings: Any) -> AsyncIterator[tuple[Hall, FastAPI]]:
+    hall = Hall(Settings(home=home, **settings))
+    following = [asyncio.create_task(part) for part in (hall.feed.run(), hall.follower.follow())]
+    await hall.follower.catch_up()
     try:
         yield hall, create(hall)
     finally:
-        following.cancel()
+        for task in following:
+            task.cancel()
         await hall.close()
+
+
+class Ahead:
+    """The real time, and as much later as a test says; given to a hall that is made while it is in place."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.by_s = 0.0
+        monkeypatch.setattr(halls, "SystemClock", lambda: self)
+
+    def now(self) -> float:
+        return time.time() + self.by_s
+
+    def monotonic(self) -> float:
+        return time.monotonic() + self.by_s
 
 
 class Listener:
@@ -53,7 +72,7 @@ class Listener:
         self.is_over = False
         self._news = asyncio.Event()
         self._left = asyncio.Event()
-        named = {"authorization": f"Bearer {token}", **headers}
+        named = {"host": "localhost", "authorization": f"Bearer {token}", **headers}
         scope = {
             "type": "http", "method": "GET", "path": "/api/v1/watch", "raw_path": b"/api/v1/watch",
             "query_string": query.encode(), "root_path": "", "http_version": "1.1", "scheme": "http",

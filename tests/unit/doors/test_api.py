@@ -171,7 +171,7 @@ def test_a_secret_goes_in_and_its_value_never_comes_out(
 def test_a_secret_belongs_to_a_project_that_is_there(tmp_path: Path) -> None:
     async def play(client: httpx.AsyncClient, hall: Hall) -> None:
         assert (await client.put("/api/v1/secrets/nobody/token", content=b"x")).status_code == 404
-        assert (await client.put("/api/v1/secrets/default/No%20Name", content=b"x")).status_code == 400
+        assert (await client.put("/api/v1/secrets/default/No_Name", content=b"x")).status_code == 400
         await client.post("/api/v1/apply", json=projects("team"))
         assert (await client.put("/api/v1/secrets/team/token", content=b"x")).status_code == 204
         assert (await client.get("/api/v1/secrets/default")).json() == {"names": []}

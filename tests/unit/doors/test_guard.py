@@ -11,9 +11,10 @@ import httpx
 import pytest
 from fastapi import FastAPI, Request
 
+from modelhall.core.access import Identity
 from modelhall.core.errors import Denied
 from modelhall.doors.api import answers, guard
-from modelhall.trust.tokens import Identity
+from modelhall.trust.sessions import Proofs
 
 TOKEN = "mh_" + "a" * 43
 
@@ -37,7 +38,7 @@ def ask(method: str = "POST", path: str = "/echo", **more: Any) -> httpx.Respons
         return "ok"
 
     answers.install(api)
-    guard.install(api, authenticate)
+    guard.install(api, authenticate, Proofs(b"k" * 32))
 
     async def send() -> httpx.Response:
         transport = httpx.ASGITransport(api)

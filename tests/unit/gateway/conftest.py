@@ -11,10 +11,11 @@ import pytest
 from stand_ins import Answer, Caller, Clock, StandIn, authenticate, request, service
 
 from modelhall.adapters.store.memory import MemoryStore
+from modelhall.core import follower
 from modelhall.core.kinds import Key
 from modelhall.core.ports.book import Usage
 from modelhall.core.ports.store import Delete, Put
-from modelhall.gateway import checks, routes
+from modelhall.gateway import checks
 from modelhall.gateway.caller import Limits
 from modelhall.gateway.gateway import Gateway
 from modelhall.gateway.reader import Sizes
@@ -22,7 +23,8 @@ from modelhall.gateway.server import Server
 
 LIMITS = Limits(
     sizes=Sizes(head_bytes=4096, headers=20, body_bytes=100_000),
-    idle_s=0.6, head_s=0.3, body_s=0.3, write_s=0.5, linger_s=0.5, check_s=0.05,
+    idle_s=0.6, head_s=0.3, body_s=0.3, write_s=0.5, linger_s=0.5, check_s=0.05, body_bytes_s=10_000,
+    held_bytes=300_000,
 )  # fmt: skip
 
 
@@ -99,13 +101,13 @@ class Hall:
         return (await self.ask("/metrics", b"", method="GET")).body.decode()
 
     async def _heard(self, revision: int) -> None:
-        while self.gateway.routes.revision < revision:
+        while self.gateway.follower.revision < revision:
             await asyncio.sleep(0.005)
 
 
 @pytest.fixture
 async def hall(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Hall]:
-    monkeypatch.setattr(routes, "LOOK_S", 0.02)
+    monkeypatch.setattr(follower, "LOOK_S", 0.02)
     monkeypatch.setattr(checks, "CHECK_EVERY_S", 0.1)
     monkeypatch.setattr(checks, "CHECK_TIMEOUT_S", 0.5)
     hall = Hall()

@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from modelhall.core.access import VERBS_OF, Identity
 from modelhall.core.errors import Denied
 from modelhall.core.kinds.service import Replica, Service, ServiceResource, ServiceStatus
 
@@ -21,14 +22,17 @@ class Clock:
     monotonic = staticmethod(time.monotonic)
 
 
-class Identity(NamedTuple):
-    project: str
-
-
 def authenticate(header: bytes | None) -> Identity:
     if header not in TOKENS:
         raise Denied("show a token", status=401)
-    return Identity(TOKENS[header])
+    project = TOKENS[header]
+    everywhere = frozenset({"operate"} if project == "default" else ())
+    return Identity(
+        name=f"token {project}/x",
+        project=project,
+        grants={project: VERBS_OF["editor"]},
+        everywhere=everywhere,
+    )
 
 
 class Seen(NamedTuple):

@@ -9,6 +9,7 @@ from stand_ins import eventually, service, silently, well
 
 from modelhall.adapters.store.memory import MemoryStore
 from modelhall.core.errors import NotNow
+from modelhall.core.follower import Follower
 from modelhall.core.ports.store import Put
 from modelhall.gateway.routes import Routes
 
@@ -104,8 +105,8 @@ async def test_what_there_was_before_the_gateway_is_found_and_followed():
     store = MemoryStore()
     for name in ("a", "b"):
         await store.commit([Put(resource=service(name=name))])
-    routes = Routes(store)
-    following = asyncio.ensure_future(routes.follow())
+    routes = Routes()
+    following = asyncio.ensure_future(Follower(store, routes).follow())
     await eventually(lambda: routes.loaded)
     assert [route.key.name for route in routes] == ["a", "b"]
     await store.commit([Put(resource=service(name="c"))])

@@ -14,12 +14,25 @@ INFER = "POST /v2/models/digits/infer HTTP/1.1"
 
 
 async def test_an_answer_comes_back_as_the_replica_gave_it(hall):
-    body = b'{"outputs": [1, 2]}'
+    body = b'{"error": "no input", "more": [1, 2]}'
     await hall.serving(answering("400 Bad Request", body, "content-type: application/json", "x-more: y"))
     answer = await hall.ask()
     assert (answer.status, answer.body) == (400, body)
     assert answer.headers["content-type"] == "application/json"
     assert answer.headers["x-more"] == "y"
+
+
+@pytest.mark.parametrize(
+    ("said", "told"),
+    [(b"Invalid HTTP request", "Invalid HTTP request"), (b"", "Bad Request"), (b'{"error": NaN}', '{"error": NaN}'),
+     (b'{"detail": "no"}', '{"detail": "no"}'), (b"\xff", "\ufffd"), (b"x" * 5000, "x" * 1000)],
+    ids=["text", "nothing", "broken json", "another shape", "no text", "long"],
+)  # fmt: skip
+async def test_what_a_replica_refuses_in_words_of_its_own_comes_in_the_shape_of_all_errors(hall, said, told):
+    await hall.serving(answering("400 Bad Request", said, "content-type: text/html", "x-more: y"))
+    answer = await hall.ask()
+    assert (answer.status, answer.error) == (400, told)
+    assert (answer.headers["content-type"], answer.headers["x-more"]) == ("application/json", "y")
 
 
 async def test_the_replica_learns_the_request_and_not_whose_it_is(hall):

@@ -39,6 +39,24 @@ async def test_half_a_body_and_then_silence_is_refused_and_reaches_no_replica(ha
     assert replica.seen == []
 
 
+async def test_a_body_that_drips_in_does_not_hold_a_connection_for_ever(hall):
+    (replica,) = await hall.serving(well)
+    caller = await hall.caller()
+    data = request(body=b"x" * 1000)
+
+    async def drip():
+        caller.send(data[:-1000])
+        for byte in data[-1000:]:
+            caller.send(bytes([byte]))
+            await asyncio.sleep(0.02)  # far more often than silence is forgiven
+
+    dripping = asyncio.ensure_future(drip())
+    answer = await caller.answer()
+    dripping.cancel()
+    assert (answer.status, replica.seen) == (408, [])
+    assert "bytes a second" in answer.error
+
+
 async def test_a_connection_with_nothing_to_do_is_closed_without_a_word(hall):
     caller = await hall.caller()
     caller.send(request("/v2", b"", method="GET"))

@@ -60,7 +60,7 @@ def test_outputs_can_be_chosen() -> None:
         (body(datatype="FP32", data=[1, True]), "true is not FP32"),
         (
             b'{"inputs":[{"name":"text","datatype":"FP32","shape":[1],"data":[1e400]}]}',
-            "Infinity is not FP32",
+            "too large to compute with",
         ),
         (body(shape=[3]), "2 values do not fill"),
         (body(shape=[-2]), "a shape is a list of sizes"),
@@ -70,7 +70,7 @@ def test_outputs_can_be_chosen() -> None:
         (body(data=["a", 2]), "2 is not BYTES"),
         (body(data=["a", None]), "null is not BYTES"),
         (body(data="ab"), "data must be a list"),
-        (b'{"inputs":[{"name":"text","datatype":"BYTES","shape":[1],"data":["\\ud800"]}]}', "surrogate"),
+        (b'{"inputs":[{"name":"text","datatype":"BYTES","shape":[1],"data":["\\ud800"]}]}', "hex escape"),
         (json.dumps({"id": 7, "inputs": [GOOD]}).encode(), "an id is a string"),
         (json.dumps({"inputs": [GOOD], "outputs": [{"name": "labl"}]}).encode(), "did you mean 'label'"),
         (json.dumps({"inputs": [GOOD], "outputs": 7}).encode(), "list"),
@@ -82,6 +82,69 @@ def test_a_malformed_request_is_rejected_with_what_is_wrong(bad: bytes, says: st
         read_request(bad, TAKES, GIVES)
     assert says in raised.value.message
     assert raised.value.status == 400
+
+
+NUMBERS = (Tensor(name="x", datatype="FP32", shape=(-1, 2)), Tensor(name="n", datatype="UINT8", shape=(-1,)))
+
+
+def numbers(x: str = "[1, 2]", n: str = "[3]") -> bytes:
+    """Two inputs, as text, since no writer of JSON would write what some of these are."""
+    parts = [
+        f'{{"name": "{name}", "datatype": "{kind}", "shape": {shape}, "data": {data}}}'
+        for name, kind, shape, data in (("x", "FP32", "[1, 2]", x), ("n", "UINT8", "[1]", n))
+    ]
+    return f'{{"inputs": [{", ".join(parts)}]}}'.encode()
+
+
+def test_numbers_are_read() -> None:
+    assert list(read_request(numbers("[[0.5, -3.4e38]]", "[255]"), NUMBERS, GIVES).inputs["x"].data) == [
+        0.5,
+        -3.4e38,
+    ]
+
+
+@pytest.mark.parametrize(
+    ("bad", "says"),
+    [
+        (numbers("[NaN, 1]"), "not JSON"),
+        (numbers("[1, Infinity]"), "not JSON"),
+        (numbers("[1, 1e400]"), "too large to compute with"),
+        (numbers("[1, 1e39]"), "1e+39 is more than FP32 holds"),
+        (numbers("[1, null]"), "null is not FP32"),
+        (numbers(n="[256]"), "256 is more than UINT8 holds"),
+        (numbers(n="[-1]"), "-1 is more than UINT8 holds"),
+        (numbers(n="[1.0]"), "1.0 is not UINT8"),
+        (numbers(n="[99999999999999999999]"), "64 bits"),
+        (numbers(x="[1, 2]", n="[3, 4]"), "do not fill the shape"),
+        (numbers("[[1], 2]"), "nested here and not there"),
+        (numbers("[" * 40 + "1, 2" + "]" * 40, n="[" * 70 + "]" * 70), "more than 64 levels"),
+        (numbers("[]"), "0 values do not fill"),
+    ],
+)
+def test_numbers_that_a_tensor_cannot_hold_are_rejected(bad: bytes, says: str) -> None:
+    with pytest.raises(Rejected) as raised:
+        read_request(bad, NUMBERS, GIVES)
+    assert says in raised.value.message
+
+
+@pytest.mark.parametrize(
+    "shape", ["[9223372036854775807, 9223372036854775807]", "[1, -2]", "[-1, -2]", "[1e3]",
+              "[" + "1," * 40 + "2]", "[]",
+              "{}", "7", "null", "[[1, 2]]", '["1", "2"]', "[1099511627776, 2]"],
+)  # fmt: skip
+def test_a_shape_that_no_data_has_is_rejected_without_room_being_made_for_it(shape: str) -> None:
+    body = numbers().replace(b"[1, 2]", shape.encode(), 1)
+    with pytest.raises(Rejected) as raised:
+        read_request(body, NUMBERS, GIVES)
+    assert len(raised.value.message) < 200
+
+
+def test_a_name_or_a_value_that_is_enormous_is_not_told_back() -> None:
+    for bad in (body(name="x" * 10**6), body(datatype="x" * 10**6), body(data=["a", ["x" * 10**6]]),
+                body(shape=[1] * 10**6)):  # fmt: skip
+        with pytest.raises(Rejected) as raised:
+            read_request(bad, TAKES, GIVES)
+        assert len(raised.value.message) < 1000
 
 
 def test_inputs_of_different_length_are_rejected() -> None:

@@ -11,7 +11,7 @@ import pytest
 
 from modelhall.core.kinds.base import Frozen
 from modelhall.core.program import Order, Reporter, unpacked
-from modelhall.stages import prepare
+from modelhall.stages import _data, prepare
 
 Orders = Callable[..., Order]
 
@@ -20,7 +20,7 @@ Orders = Callable[..., Order]
 def order(tmp_path: Path) -> Orders:
     """Makes an order; two with the same `run` share their state, as attempts of one run do."""
 
-    def make(what: Frozen | dict[str, Any], run: str = "r1", attempt: int = 1) -> Order:
+    def make(what: Frozen | dict[str, Any], run: str = "r1", attempt: int = 1, threads: int = 1) -> Order:
         places = {
             "work": tmp_path / run / str(attempt),
             "state": tmp_path / run / "state",
@@ -30,7 +30,12 @@ def order(tmp_path: Path) -> Orders:
             place.mkdir(parents=True, exist_ok=True)
         given = what if isinstance(what, dict) else what.model_dump(mode="json")
         return Order(
-            run=run, attempt=attempt, what=given, blobs=f"folder://{tmp_path}/blobs", threads=1, **places
+            run=run,
+            attempt=attempt,
+            what=given,
+            blobs=f"folder://{tmp_path}/blobs",
+            threads=threads,
+            **places,
         )
 
     return make
@@ -40,10 +45,12 @@ def order(tmp_path: Path) -> Orders:
 def prepared(order: Orders) -> Callable[..., tuple[dict[str, Any], dict[str, pl.DataFrame]]]:
     """Runs prepare; its output and the rows of each split."""
 
-    def run(**what: Any) -> tuple[dict[str, Any], dict[str, pl.DataFrame]]:
-        made = order({"format": {}, "prepare": [], "max_damaged": 0.01, **what}, run="prepare")
+    def run(
+        threads: int = 1, attempt: int = 1, **what: Any
+    ) -> tuple[dict[str, Any], dict[str, pl.DataFrame]]:
+        made = order({"format": {}, "prepare": [], "max_damaged": 0.01, **what}, "prepare", attempt, threads)
         output = dict(prepare.carry_out(made, Reporter(made.work)))
-        folder = unpacked(made, output["artifact"])
-        return output, {split: pl.read_parquet(folder / f"{split}.parquet") for split in output["rows"]}
+        with unpacked(made, output["artifact"]) as folder:
+            return output, {split: _data.read(folder, split) for split in output["rows"]}
 
     return run

@@ -17,7 +17,7 @@ from modelhall.core.errors import Failed, Rejected
 from modelhall.core.kinds.model import Network, Train
 from modelhall.core.orders import EvaluateOrder, TrainOrder
 from modelhall.core.program import Order, Reporter, open_blobs, unpacked
-from modelhall.stages import evaluate, train
+from modelhall.stages import _data, evaluate, train
 from modelhall.stages.train.batches import batches
 from modelhall.stages.train.optimizers import learning_rate
 
@@ -45,7 +45,7 @@ def store(order: Orders, tmp_path: Path) -> Callable[[dict[str, pl.DataFrame]], 
         for path in folder.iterdir():
             path.unlink()
         for name, frame in splits.items():
-            frame.write_parquet(folder / f"{name}.parquet")
+            frame.write_parquet(folder / _data.name(name, 0, 1))
         return open_blobs(order({})).put_folder(folder)
 
     return put
@@ -210,11 +210,13 @@ def test_a_split_that_is_not_there_cannot_be_measured(
 def test_artifacts_are_safetensors_and_json_that_transformers_reads(order: Orders, data: str) -> None:
     transformers = pytest.importorskip("transformers")
     made = order(an_order(data))
-    folder = unpacked(made, run(made)["artifact"])
-    assert {path.suffix for path in folder.iterdir()} == {".json", ".safetensors"}
-    tokenizer = transformers.AutoTokenizer.from_pretrained(folder)
-    network = transformers.AutoModelForSequenceClassification.from_pretrained(folder)
-    logits = network(**tokenizer(["it was lovely", "it was awful"], return_tensors="pt", padding=True)).logits
+    with unpacked(made, run(made)["artifact"]) as folder:
+        assert {path.suffix for path in folder.iterdir()} == {".json", ".safetensors"}
+        tokenizer = transformers.AutoTokenizer.from_pretrained(folder)
+        network = transformers.AutoModelForSequenceClassification.from_pretrained(folder)
+        logits = network(
+            **tokenizer(["it was lovely", "it was awful"], return_tensors="pt", padding=True)
+        ).logits
     assert [network.config.id2label[number] for number in logits.argmax(-1).tolist()] == ["1", "0"]
 
 

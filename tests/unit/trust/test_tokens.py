@@ -1,35 +1,18 @@
-"""Tokens: who gets in, and what is left lying about."""
+"""Tokens: what they look like, and what is left lying about. Who somebody is: see test_directory.py."""
 
 from __future__ import annotations
 
-import json
 import os
 import stat
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from modelhall.core.errors import Broken, Denied, Rejected
-from modelhall.trust.tokens import (
-    Identity,
-    TokenRecord,
-    authenticator,
-    authenticator_of,
-    digest_of,
-    first_token,
-    new_token,
-    read_token,
-)
+from modelhall.trust.tokens import digest_of, first_token, new_token, read_key, read_token, token_in
 
-KEY = b"k" * 32
 TOKEN = "mh_" + "Ab3-_xYz" * 5 + "Q9k"
 """Always the same, so that the cases below have the same names in every worker."""
-AUTHENTICATE = authenticator(
-    KEY, [TokenRecord(name="alice", project="research", digest=digest_of(TOKEN, KEY))]
-)
 
 
 def test_a_token_is_256_bits_behind_its_prefix_and_never_the_same() -> None:
@@ -40,8 +23,8 @@ def test_a_token_is_256_bits_behind_its_prefix_and_never_the_same() -> None:
 
 
 @pytest.mark.parametrize("header", [f"Bearer {TOKEN}", f"bearer {TOKEN}".encode(), f"BEARER  {TOKEN} "])
-def test_whoever_sends_a_token_is_who_it_was_made_for(header: str | bytes) -> None:
-    assert AUTHENTICATE(header) == Identity(name="alice", project="research")
+def test_a_token_is_read_however_the_scheme_is_written(header: str | bytes) -> None:
+    assert token_in(header) == TOKEN.encode()
 
 
 @pytest.mark.parametrize(
@@ -50,59 +33,29 @@ def test_whoever_sends_a_token_is_who_it_was_made_for(header: str | bytes) -> No
         None,
         "",
         b"",
-        "Bearer",
-        "Bearer ",
         TOKEN,
         f"Basic {TOKEN}",
-        f"Bearer {TOKEN[:-1]}",
-        f"Bearer {TOKEN}x",
-        f"Bearer {TOKEN.upper()}",
-        f"Bearer mh_{'z' * 43}",
-        f"Bearer {TOKEN} {TOKEN}",
-        f"Bearer {digest_of(TOKEN, KEY)}",
         f"Bearer\t{TOKEN}",
-        f"Bearer {TOKEN}\x00",
-        "Bearer \udcff",
-        b"Bearer \xff\xfe",
         "Bearer " + "x" * 100_000,
     ],
 )
-def test_everybody_else_is_denied(header: str | bytes | None) -> None:
+def test_what_is_no_bearer_token_is_denied_and_nothing_of_it_repeated(header: str | bytes | None) -> None:
     with pytest.raises(Denied) as denied:
-        AUTHENTICATE(header)
+        token_in(header)
     assert denied.value.status == 401
+    assert TOKEN[5:] not in f"{denied.value} {denied.value!r}"
 
 
-@given(header=st.one_of(st.text(), st.binary(), st.binary().map(lambda tail: b"Bearer " + tail)))
-def test_whatever_is_sent_it_is_denied_and_not_an_error(header: str | bytes) -> None:
-    with pytest.raises(Denied):
-        AUTHENTICATE(header)
+def test_what_is_kept_of_a_token_is_of_no_use_without_the_key() -> None:
+    kept = digest_of(TOKEN.encode(), b"k" * 32)
+    assert TOKEN.encode() not in kept
+    assert kept != digest_of(TOKEN.encode(), b"o" * 32)
 
 
-def test_a_denial_repeats_nothing_of_what_was_sent() -> None:
-    for header in (f"Basic {TOKEN}", f"Bearer {TOKEN}x", TOKEN):
-        with pytest.raises(Denied) as denied:
-            AUTHENTICATE(header)
-        assert TOKEN[5:] not in f"{denied.value} {denied.value!r}"
-
-
-def test_no_representation_shows_a_token_or_its_digest() -> None:
-    record = TokenRecord(name="alice", digest=digest_of(TOKEN, KEY))
-    shown = f"{record!r} {record} {AUTHENTICATE!r} {AUTHENTICATE(f'Bearer {TOKEN}')!r}"
-    assert TOKEN not in shown
-    assert record.digest not in shown
-
-
-def test_a_token_of_one_hall_is_not_known_to_another() -> None:
-    other = authenticator(b"o" * 32, [TokenRecord(name="alice", digest=digest_of(TOKEN, KEY))])
-    with pytest.raises(Denied):
-        other(f"Bearer {TOKEN}")
-
-
-def test_the_first_start_makes_a_token_that_opens_the_hall(tmp_path: Path) -> None:
+def test_the_first_start_makes_a_token_and_a_key(tmp_path: Path) -> None:
     token = first_token(tmp_path)
     assert read_token(tmp_path) == token
-    assert authenticator_of(tmp_path)(f"Bearer {token}") == Identity(name="first", project="default")
+    assert len(read_key(tmp_path)) == 32
 
 
 def test_later_starts_keep_the_token(tmp_path: Path) -> None:
@@ -116,45 +69,28 @@ def test_only_the_owner_can_read_what_is_kept_whatever_the_umask(tmp_path: Path)
     finally:
         os.umask(before)
     modes = {path.name: stat.S_IMODE(path.stat().st_mode) for path in tmp_path.iterdir()}
-    assert modes == {"token": 0o600, "token.key": 0o600, "tokens.json": 0o600}
+    assert modes == {"token": 0o600, "token.key": 0o600}
 
 
-def test_the_records_hold_no_token(tmp_path: Path) -> None:
-    token = first_token(tmp_path)
-    records = (tmp_path / "tokens.json").read_text()
-    assert token.removeprefix("mh_") not in records
-    assert [record["name"] for record in json.loads(records)] == ["first"]
-
-
-def test_removing_the_token_file_makes_a_new_token_and_ends_the_old(tmp_path: Path) -> None:
-    old = first_token(tmp_path)
+def test_removing_the_token_file_makes_a_new_token_under_the_same_key(tmp_path: Path) -> None:
+    old, key = first_token(tmp_path), read_key(tmp_path)
     (tmp_path / "token").unlink()
-    new = first_token(tmp_path)
-    authenticate = authenticator_of(tmp_path)
-    assert authenticate(f"Bearer {new}").name == "first"
-    with pytest.raises(Denied):
-        authenticate(f"Bearer {old}")
+    assert first_token(tmp_path) != old
+    assert read_key(tmp_path) == key
 
 
-@pytest.mark.parametrize("kept", [(), ("token.key",), ("token.key", "token")])
-def test_a_first_start_that_was_killed_is_finished_by_the_next(tmp_path: Path, kept: tuple[str, ...]) -> None:
+def test_a_first_start_that_was_killed_after_the_key_is_finished_by_the_next(tmp_path: Path) -> None:
     first_token(tmp_path)
-    for path in tmp_path.iterdir():
-        if path.name not in kept:
-            path.unlink()
-    token = first_token(tmp_path)
-    assert authenticator_of(tmp_path)(f"Bearer {token}").name == "first"
+    (tmp_path / "token").unlink()
+    assert first_token(tmp_path) == read_token(tmp_path)
 
 
-@pytest.mark.parametrize("start", [first_token, authenticator_of])
-@pytest.mark.parametrize("file", ["token.key", "tokens.json"])
-def test_a_file_that_others_could_read_is_refused(
-    tmp_path: Path, file: str, start: Callable[[Path], object]
-) -> None:
+@pytest.mark.parametrize("file", ["token.key", "token"])
+def test_a_file_that_others_could_read_is_refused(tmp_path: Path, file: str) -> None:
     first_token(tmp_path)
     (tmp_path / file).chmod(0o644)
     with pytest.raises(Rejected, match="0644"):
-        start(tmp_path)
+        first_token(tmp_path)
 
 
 def test_a_link_in_the_place_of_a_file_is_not_followed(tmp_path: Path) -> None:
@@ -177,19 +113,12 @@ def test_a_damaged_token_file_lets_nobody_in_and_is_named(tmp_path: Path, conten
 def test_a_damaged_key_is_named(tmp_path: Path) -> None:
     first_token(tmp_path)
     (tmp_path / "token.key").write_bytes(b"")
-    for start in (first_token, authenticator_of):
+    for start in (first_token, read_key):
         with pytest.raises(Broken, match=r"token\.key"):
             start(tmp_path)
-
-
-def test_damaged_records_are_named(tmp_path: Path) -> None:
-    first_token(tmp_path)
-    (tmp_path / "tokens.json").write_text("[{")
-    with pytest.raises(Broken, match=r"tokens\.json"):
-        authenticator_of(tmp_path)
 
 
 def test_before_the_first_start_there_is_no_token(tmp_path: Path) -> None:
     assert read_token(tmp_path) is None
     with pytest.raises(Broken, match=r"token\.key"):
-        authenticator_of(tmp_path)
+        read_key(tmp_path)

@@ -27,6 +27,7 @@ from typing import Any
 import psutil
 
 from modelhall.adapters.launcher import supervisor
+from modelhall.adapters.launcher._handover import Handover
 from modelhall.adapters.launcher.supervision import log
 from modelhall.adapters.launcher.supervision.claim import claim
 from modelhall.adapters.launcher.supervision.epoch import Fence
@@ -38,7 +39,8 @@ from modelhall.core.errors import Full, NotNow, Rejected
 from modelhall.core.kinds.base import Problem
 from modelhall.core.ports.launcher import AttemptId, Launch, LogPart, NodeReport, Observation
 from modelhall.core.ports.secrets import Secrets
-from modelhall.core.secrets import sealed
+from modelhall.core.ports.source import SourceRules
+from modelhall.core.sealing import KeysOf
 
 NODE = "local"
 SLOWEST_START_S = 20.0
@@ -58,19 +60,28 @@ class ProcessLauncher:
         cache: Path,
         environment: Mapping[str, str],
         secrets: Secrets | None = None,
+        hall_secrets: Mapping[str, Callable[[], str]] | None = None,
+        keys: KeysOf | None = None,
+        hidden: Path | None = None,
+        sources: SourceRules | None = None,
         supervision: Supervision | None = None,
         failpoints: str = "",
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
-        """`environment` is all that programs see of this process's own; `blobs` is the URL they are given.
+        """`environment` is all that programs see of this process's own; stages are given the URL of their project's
+        blobs, below `blobs`, and a folder of its own below `cache`.
 
-        `failpoints` are armed in the supervisors it starts.
+        What programs are handed comes from `secrets`, `hall_secrets` and `keys` (see `handover`). `failpoints` are
+        armed in the supervisors it starts. Programs cannot reach into the folder `hidden`, the runs if none is
+        given, but for what is theirs.
         """
         self._runs = runs.absolute()
         self._blobs = blobs
         self._cache = cache
+        self._hidden = hidden or self._runs
         self._environment = dict(environment)
-        self._secrets = secrets
+        self._handover = Handover(secrets=secrets, hall_secrets=hall_secrets or {}, keys=keys)
+        self._sources = (sources or SourceRules()).model_dump(mode="json")
         self._supervision = supervision or Supervision()
         self._failpoints = failpoints
         self._monotonic = monotonic
@@ -137,23 +148,31 @@ class ProcessLauncher:
         if launch.order is not None:
             files.write_json(folder / "order.json", self._order(launch, folder))
         (folder / "tmp").mkdir()
-        handed = sealed(self._values(launch)) if launch.secrets else None
-        try:
+        with self._handover.of(launch) as handed:
             told = instructions(
                 launch,
                 folder,
                 environment=self._environment,
                 supervision=self._supervision,
                 group=self._groups.of(_group_name(folder)),
-                secrets_fd=handed,
+                handed=handed,
+                hidden=self._hidden,
+                open_within=self._open_to(launch, folder),
             )
             files.write_json(folder / supervisor.LAUNCH, told)
             failpoints.reach("launcher.launch-written")
-            self._spawn(folder, () if handed is None else (handed,))
-        finally:
-            if handed is not None:
-                os.close(handed)
+            self._spawn(folder, tuple(handed.values()))
         failpoints.reach("launcher.supervisor-spawned")
+
+    def _open_to(self, launch: Launch, folder: Path) -> list[Path]:
+        """What the program may reach of the hall's home: its own folders; if it is a stage, its project's part of the
+        cache, too, and blobs, which are sealed."""
+        own = [folder, folder.parent / "state"]
+        if launch.order is None:
+            return own
+        cache = self._cache / launch.project
+        cache.mkdir(parents=True, exist_ok=True, mode=0o700)
+        return [*own, cache, Path(self._blobs.partition("://")[2])]
 
     def _spawn(self, folder: Path, handed: tuple[int, ...]) -> None:
         self._supervisors = [process for process in self._supervisors if process.poll() is None]
@@ -179,26 +198,14 @@ class ProcessLauncher:
             "run": launch.run,
             "attempt": launch.id.number,
             "what": dict(launch.order or {}),
-            "blobs": self._blobs,
+            "blobs": f"{self._blobs}/{launch.project}",
+            "sealed": self._handover.keys(launch) is not None,
             "work": str(folder),
             "state": str(folder.parent / "state"),
-            "cache": str(self._cache),
+            "cache": str(self._cache / launch.project),
             "threads": launch.threads,
+            "sources": self._sources,
         }
-
-    def _values(self, launch: Launch) -> dict[str, str]:
-        """The secrets the attempt asks for; raises Rejected when there is not each of them."""
-        if self._secrets is None:
-            raise Rejected("this hall keeps no secrets, and the run asks for some", field="secrets")
-        found = {name: self._secrets.get(launch.project, name) for name in launch.secrets}
-        missing = [name for name, value in found.items() if value is None]
-        if missing:
-            there = ", ".join(self._secrets.names(launch.project)) or "none"
-            raise Rejected(
-                f"project {launch.project!r} has no secret {', '.join(missing)}; it has: {there}",
-                field="secrets",
-            )
-        return {name: value.decode() for name, value in found.items() if value is not None}
 
     def _observe(self, id: AttemptId) -> Observation:
         sent_at = self._sent_at.get(id)

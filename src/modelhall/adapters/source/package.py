@@ -9,32 +9,24 @@ import importlib.util
 from pathlib import Path
 
 from modelhall.adapters.source import path as local
-from modelhall.core import digest
 from modelhall.core.errors import Rejected
-from modelhall.core.ports.source import Found
+from modelhall.core.ports.source import Access, Found
 
 
-def find(url: str) -> list[Found]:
+def find(url: str, access: Access) -> list[Found]:
     """The files at the inner path, named by URLs, so that lineage is the same on every machine."""
     package, folder, inner = _locate(url)
-    try:
-        files = local.find(str(folder / inner))
-    except Rejected:
-        raise Rejected(f"package {package!r} has nothing at {inner!r}", field="source") from None
-    found = []
-    for file in files:
-        if not file.path.resolve().is_relative_to(folder.resolve()):
-            raise Rejected(f"{url} leads out of the package {package!r}", field="source")
-        found.append(
-            Found(path=file.path, name=f"package://{package}/{file.path.relative_to(folder).as_posix()}")
-        )
-    return found
+    files = local.files_in(folder, inner)
+    if not files:
+        raise Rejected(f"package {package!r} has nothing at {inner!r}", field="source")
+    return [
+        Found(path=file, name=f"package://{package}/{file.relative_to(folder).as_posix()}") for file in files
+    ]
 
 
-def fingerprint(url: str) -> str:
+def fingerprint(url: str, access: Access) -> str:
     """The digest of names, sizes and times of change; no content is read."""
-    stats = [(file.name, file.path.stat()) for file in find(url)]
-    return digest.of_json([[name, stat.st_size, stat.st_mtime_ns] for name, stat in stats])
+    return local.fingerprint_of(find(url, access))
 
 
 def _locate(url: str) -> tuple[str, Path, str]:

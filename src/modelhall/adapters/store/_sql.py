@@ -80,10 +80,13 @@ def find(
     return " ".join(sql[part] for part, is_asked in parts.items() if is_asked), values
 
 
-def events(sql: Mapping[str, str], key: Key | None, limit: int) -> tuple[str, dict[str, Any]]:
+def events(
+    sql: Mapping[str, str], key: Key | None, project: str | None, limit: int
+) -> tuple[str, dict[str, Any]]:
     """The statement that finds the newest events, and the values for it."""
-    parts = ["events", *(["events of one"] if key else []), "events in order"]
-    return " ".join(sql[part] for part in parts), {**(key._asdict() if key else {}), "limit": limit}
+    which = "events of one" if key else "events of a project" if project is not None else "events of all"
+    values = {**(key._asdict() if key else {"project": project}), "limit": limit}
+    return " ".join(sql[part] for part in ("events", which, "events in order")), values
 
 
 def change_of(row: tuple[Any, ...]) -> Change:

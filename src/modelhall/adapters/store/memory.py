@@ -91,9 +91,12 @@ class MemoryStore:
                     await self._news.wait()
         return self._revision > after
 
-    async def events(self, key: Key | None = None, limit: int = 100) -> list[Event]:
+    async def events(
+        self, key: Key | None = None, limit: int = 100, *, project: str | None = None
+    ) -> list[Event]:
         newest_first = reversed(self._events)
-        return [event for event in newest_first if key in (None, event.key)][:limit]
+        of_key = [event for event in newest_first if key in (None, event.key)]
+        return [event for event in of_key if project in (None, event.key.project)][:limit]
 
     async def counts(self) -> dict[tuple[str, str], int]:
         return dict(Counter((key.kind, r.status.state) for key, r in self._resources.items()))

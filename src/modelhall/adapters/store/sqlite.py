@@ -152,8 +152,10 @@ class SqliteStore:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(news.wait(), min(left_s, self._poll_s))
 
-    async def events(self, key: Key | None = None, limit: int = 100) -> list[Event]:
-        return _sql.events_of(await self._read(*_sql.events(SQL, key, limit)))
+    async def events(
+        self, key: Key | None = None, limit: int = 100, *, project: str | None = None
+    ) -> list[Event]:
+        return _sql.events_of(await self._read(*_sql.events(SQL, key, project, limit)))
 
     async def counts(self) -> dict[tuple[str, str], int]:
         return {(kind, state): count for kind, state, count in await self._read(SQL["counts"], {})}

@@ -4,6 +4,7 @@
     resources.py  a store as JSON lines, the same whichever store it was
     attempts.py   the folders of runs, without what belongs to their processes
     known.py      every resource at once, and the artifacts each of them names
+    signatures.py whether model versions are still what was signed
 
 Works from a process of its own, while the hall is up and while it is not. What is decided about damage is left to
 the control loop: here it is only told what is no longer there. The command line is left to `doors/cli/keep.py`.

@@ -1,8 +1,12 @@
 """A backup as a file: a tar, gzipped or not, that is whole or seen not to be.
 
     format.json      the first member: the format, so that a newer one is refused before anything is done with it
-    resources.jsonl  events.jsonl  book.db  hall.toml  usage/…  runs/…  blobs/DIGEST
+    resources.jsonl  events.jsonl  book.db  hall.toml  usage/…  runs/…
+    blobs/PROJECT/…  contents as they lie there: sealed, with their wrapped keys beside them, or not
+    keys/…           the projects' keys, wrapped by the root key, which is never in it
     manifest.json    the last one: size and SHA-256 of every member, so that a file cut off is seen to be
+
+Format 1 had no keys; its blobs were of no project, and not sealed.
 
 Written by `writer.py`, read by `reader.py`.
 """
@@ -18,16 +22,20 @@ from pydantic import Field
 
 from modelhall.core.kinds.base import Frozen
 
-FORMAT = 1
+FORMAT = 2
 FIRST, LAST = "format.json", "manifest.json"
 RESOURCES, EVENTS, BOOK, SETTINGS = "resources.jsonl", "events.jsonl", "book.db", "hall.toml"
 USAGE, RUNS, BLOBS = "usage/", "runs/", "blobs/"
+KEYS = "keys/projects.json"
 NAMES = (
     re.compile(r"resources\.jsonl|events\.jsonl|book\.db|hall\.toml"),
     re.compile(r"usage/usage-\d{1,30}\.jsonl"),
-    re.compile(r"blobs/[0-9a-f]{64}"),
+    re.compile(r"blobs/([a-z][a-z0-9-]{0,62}/)?[0-9a-f]{64}(\.sealed|\.key)?"),
+    re.compile(re.escape(KEYS)),
     re.compile(r"runs/[0-9A-Za-z-]{1,64}/(state|\d{1,9})/.+", re.DOTALL),
 )
+PRIVATE = ("store", "root_key", "root_key_before")
+"""Settings that no backup has: they may hold a password, or run a program."""
 LONGEST_NAME = 2048
 CHUNK_BYTES = 1 << 20
 
@@ -49,7 +57,8 @@ class Manifest(Frozen, extra="ignore"):
     """The store's, when everything in `resources.jsonl` was so."""
     members: dict[str, Member]
     damaged: tuple[str, ...] = ()
-    """Blobs whose content had no longer their digest: they are in the file as they were found."""
+    """Blobs that could not be read or had no longer their digest: they are in the file as they were found. Each is
+    PROJECT/DIGEST, or a DIGEST alone when it is of no project."""
     left_out: tuple[str, ...] = ()
     """Files of runs that are not, or not wholly, in it."""
 

@@ -2,7 +2,8 @@
 
 What is copied later may be newer than what was copied before, so that everything is there that anything names: first
 the book and what is not in it yet of the usage, then the store at one revision, then the runs, and the blobs last.
-Tokens, keys and secrets are not in it, and neither is the URL of the store, which may hold a password.
+Blobs stay sealed, and projects' keys wrapped. The root key, tokens and secrets are not in it, and neither is the URL
+of the store, which may hold a password, or what tells where the root key comes from.
 """
 
 from __future__ import annotations
@@ -17,19 +18,19 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import BinaryIO
 
-from modelhall.adapters.blobs import open_blobs
 from modelhall.adapters.book.sqlite import open_book
 from modelhall.adapters.store import open_store
 from modelhall.app.keep import Show, attempts, resources, unseen
-from modelhall.app.keep.archive import BOOK, EVENTS, RESOURCES, SETTINGS, USAGE
+from modelhall.app.keep.archive import BLOBS, BOOK, EVENTS, KEYS, PRIVATE, RESOURCES, SETTINGS, USAGE
 from modelhall.app.keep.writer import Writer, room
+from modelhall.app.keys import blobs_by_project, open_ring
 from modelhall.core.errors import Broken, NotFound, Rejected
 from modelhall.core.kinds.base import Frozen
 from modelhall.core.ports.blobs import Blobs
 from modelhall.ledger.journal import PATTERN
 from modelhall.settings import Settings
 
-STORE_LINE = re.compile(r"^[ \t]*[\"']?store[\"']?[ \t]*=.*$\n?", re.MULTILINE)
+PRIVATE_LINE = re.compile(rf"^[ \t]*[\"']?({'|'.join(PRIVATE)})[\"']?[ \t]*=.*$\n?", re.MULTILINE)
 
 
 class Backup(Frozen):
@@ -44,7 +45,7 @@ class Backup(Frozen):
     blobs: int
     blobs_bytes: int
     damaged: tuple[str, ...]
-    """Blobs that no longer have their digest."""
+    """Blobs that cannot be read or no longer have their digest."""
     left_out: tuple[str, ...]
     """Files that are not, or not wholly, in it."""
 
@@ -84,7 +85,7 @@ async def back_up(
             attempts.add_run(writer, home / "runs" / uid, at=made_at)
         for name, journal in sorted(journals.items()):
             writer.add_bytes(f"{USAGE}{name}", _whole_lines(journal))
-        blobs, blobs_bytes = _add_blobs(writer, open_blobs(settings.blobs), show)
+        blobs, blobs_bytes = _add_sealed(writer, settings, now, show)
         manifest = writer.finish(made_at=made_at, revision=cut.revision)
     return Backup(
         file=str(file),
@@ -126,37 +127,58 @@ def _add_file(writer: Writer, name: str, path: Path) -> None:
 
 
 def _add_settings(writer: Writer, home: Path) -> None:
-    """Add `hall.toml` without the URL of the store."""
+    """Add `hall.toml` without what is private in it."""
     try:
-        text = STORE_LINE.sub("", (home / SETTINGS).read_text(encoding="utf-8"))
+        text = PRIVATE_LINE.sub("", (home / SETTINGS).read_text(encoding="utf-8"))
     except FileNotFoundError:
         return
-    if "store" in tomllib.loads(text):
-        writer.leave_out(SETTINGS, "it says `store` in a way that cannot be taken out")
+    if left := tomllib.loads(text).keys() & set(PRIVATE):
+        writer.leave_out(SETTINGS, f"it says `{min(left)}` in a way that cannot be taken out")
     else:
         writer.add_bytes(SETTINGS, text.encode())
 
 
-def _add_blobs(writer: Writer, blobs: Blobs, show: Show) -> tuple[int, int]:
-    """Add every blob; return how many there were, and their size."""
-    found = list(blobs.all())
-    total = sum(blob.size_bytes for blob in found)
+def _add_sealed(writer: Writer, settings: Settings, now: Callable[[], float], show: Show) -> tuple[int, int]:
+    """Add every blob, and the wrapped keys to all of them; return how many blobs there were, and their size. Keys
+    are not forgotten meanwhile. Raises Rejected when the root key is not to be had, NotNow while keys are rotated."""
+    ring = open_ring(settings, now, make=False)
+    with ring.standing():
+        found = _add_blobs(writer, blobs_by_project(settings, ring), show)
+        _add_file(writer, KEYS, settings.home / KEYS)
+    return found
+
+
+def _add_blobs(writer: Writer, by_project: dict[str, Blobs], show: Show) -> tuple[int, int]:
+    found = [(project, blob) for project, blobs in by_project.items() for blob in blobs.all()]
+    total = sum(blob.size_bytes for _, blob in found)
     done = count = 0
-    for blob in found:
+    for project, blob in found:
         show("blobs", done, total)
         # One that was put aside meanwhile was damaged; whoever did that knows.
-        with contextlib.suppress(NotFound, Broken), _opened(blobs, blob.digest) as file:
-            writer.add_blob(blob.digest, file, blob.size_bytes)
+        with contextlib.suppress(NotFound):
+            _add_blob(writer, by_project[project], project, blob.digest)
             count += 1
         done += blob.size_bytes
     show("blobs", total, total)
     return count, total
 
 
-def _opened(blobs: Blobs, digest: str) -> BinaryIO:
-    """One blob; empty when it cannot be opened, which makes it a damaged one."""
+def _add_blob(writer: Writer, blobs: Blobs, project: str, digest: str) -> None:
+    """Add what makes up one blob, as it lies there, and say so if it is damaged."""
+    folder = f"{project}/" if project else ""
     try:
-        return blobs.open(digest)
+        blobs.verify(digest)
+    except Broken:
+        writer.tell_damaged(f"{folder}{digest}")
+    for kept in blobs.kept(digest):
+        with _opened(blobs, kept.name) as file:
+            writer.add(f"{BLOBS}{folder}{kept.name}", file, kept.size_bytes)
+
+
+def _opened(blobs: Blobs, name: str) -> BinaryIO:
+    """One object; empty when it cannot be opened, which makes it a damaged one."""
+    try:
+        return blobs.open_kept(name)
     except OSError:
         return io.BytesIO()
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from modelhall.app.keep.resources import all_of
 from modelhall.core.kinds import KINDS, AnyResource, Key
@@ -12,21 +13,31 @@ from modelhall.core.names import split_reference
 from modelhall.core.ports.store import Store
 
 
+class Artifact(NamedTuple):
+    """What something that was computed is called: two projects that compute the same have one each."""
+
+    project: str
+    digest: str
+
+
 @dataclass
 class Known:
     """Every resource, and which artifacts each of them names."""
 
     resources: dict[Key, AnyResource] = field(default_factory=dict)
-    artifacts: dict[str, list[str]] = field(default_factory=dict)
+    artifacts: dict[Artifact, list[str]] = field(default_factory=dict)
     """Artifact → who names it, in words."""
 
     def of_kind(self, kind: str) -> Iterator[AnyResource]:
         return (resource for key, resource in self.resources.items() if key.kind == kind)
 
-    def results_with(self, artifact: str) -> list[AnyResource]:
+    def results_with(self, artifact: Artifact) -> list[AnyResource]:
         """The results that are this artifact."""
         return [
-            found for found in self.of_kind("result") if found.document.output.get("artifact") == artifact
+            found
+            for found in self.of_kind("result")
+            if found.key.project == artifact.project
+            and artifact.digest in (found.document.output.get(name) for name in ("artifact", "signature"))
         ]
 
     def runs_computing(self, project: str, name: str) -> list[AnyResource]:
@@ -46,8 +57,8 @@ async def look(store: Store) -> Known:
         async for resource in all_of(store, kind):
             known.resources[resource.key] = resource
     for resource in known.resources.values():
-        for artifact, who in _artifacts_of(resource, known):
-            known.artifacts.setdefault(artifact, []).append(who)
+        for digest, who in _artifacts_of(resource, known):
+            known.artifacts.setdefault(Artifact(resource.key.project, digest), []).append(who)
     return known
 
 
@@ -57,6 +68,10 @@ def _artifacts_of(resource: AnyResource, known: Known) -> Iterator[tuple[str, st
     if key.kind in ("dataset", "model"):
         for version in resource.status.versions:
             yield version.artifact, f"{key}@{version.id[:8]}"
+    if key.kind == "model":
+        for version in resource.status.versions:
+            if version.signature is not None:
+                yield version.signature.artifact, f"the signature of {key}@{version.id[:8]}"
     if key.kind == "result" and isinstance(artifact := resource.document.output.get("artifact"), str):
         yield artifact, f"result {key.name[:10]}"
     if key.kind == "service":

@@ -7,14 +7,13 @@ done for what is declared now and whose inputs can be had; of the rest it is sai
 
 from __future__ import annotations
 
-import asyncio
 import json
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from modelhall.adapters.source import source_for
-from modelhall.app.keep.known import Known, look
+from modelhall.app.keep.known import Artifact, Known, look
+from modelhall.app.sources import fingerprint_by
 from modelhall.control import datasets, models
 from modelhall.control.view import View
 from modelhall.core.errors import Conflict
@@ -23,6 +22,7 @@ from modelhall.core.kinds.dataset import DatasetVersion
 from modelhall.core.kinds.model import ModelVersion
 from modelhall.core.kinds.result import result_name
 from modelhall.core.kinds.run import DONE
+from modelhall.core.ports.source import SourceRules
 from modelhall.core.ports.store import Delete, Event, Put, Store, Write
 from modelhall.core.references import DATASET_SCHEME
 
@@ -43,31 +43,34 @@ class Outcome(NamedTuple):
 class _Plan:
     """What has to be written, and what is then to be said."""
 
-    outcomes: dict[str, Outcome] = field(default_factory=dict)
-    inputs: dict[str, set[str]] = field(default_factory=dict)
+    outcomes: dict[Artifact, Outcome] = field(default_factory=dict)
+    inputs: dict[Artifact, set[Artifact]] = field(default_factory=dict)
     """Artifact → those it is computed from again."""
     results: dict[Key, AnyResource] = field(default_factory=dict)
     """To be forgotten."""
     runs: dict[Key, AnyResource] = field(default_factory=dict)
     """To be forgotten."""
     again: dict[Key, set[str]] = field(default_factory=dict)
-    """Data sets and models that are to look again → their artifacts that are not there."""
+    """Data sets and models that are to look again → the digests of their artifacts that are not there."""
 
-    def tell(self, artifact: str, outcome: Outcome) -> None:
+    def tell(self, artifact: Artifact, outcome: Outcome) -> None:
         """An artifact may be of several versions: what is computed again for one is there for all."""
         before = self.outcomes.get(artifact)
         if before is None or before.told == UNNEEDED or outcome.mended:
             self.outcomes[artifact] = outcome
 
 
-async def fingerprint(url: str) -> str:
-    """A word that changes with the content of a source; raises Rejected when there is none."""
-    return await asyncio.to_thread(lambda: source_for(url).fingerprint(url))
+WITHOUT_SECRETS = fingerprint_by(SourceRules(), secrets=None)
+"""What needs a secret, or a network that only a hall's settings allow, is left to the hall itself."""
 
 
 async def compute_again(
-    store: Store, artifacts: Collection[str], *, now: float, fingerprint: datasets.Fingerprint = fingerprint
-) -> dict[str, Outcome]:
+    store: Store,
+    artifacts: Collection[Artifact],
+    *,
+    now: float,
+    fingerprint: datasets.Fingerprint = WITHOUT_SECRETS,
+) -> dict[Artifact, Outcome]:
     """Have the loop compute again those of `artifacts` that it can; return what becomes of each that something
     names. Raises Conflict when others are always quicker."""
     for _ in range(TRIES):
@@ -83,7 +86,7 @@ async def compute_again(
 
 
 async def _plan(
-    store: Store, known: Known, artifacts: Collection[str], fingerprint: datasets.Fingerprint
+    store: Store, known: Known, artifacts: Collection[Artifact], fingerprint: datasets.Fingerprint
 ) -> _Plan:
     plan = _Plan()
     view = View(store)
@@ -97,14 +100,19 @@ async def _plan(
         plan.runs[run.key] = run
     for dataset in known.of_kind("dataset"):
         for version in dataset.status.versions:
-            if version.artifact in artifacts:
+            artifact = Artifact(dataset.key.project, version.artifact)
+            if artifact in artifacts:
                 facts = await datasets.observe(dataset, view, fingerprint)
-                plan.tell(version.artifact, _dataset(dataset, version, facts, known, plan))
+                plan.tell(artifact, _dataset(dataset, version, facts, known, plan))
     for model in known.of_kind("model"):
         for version in model.status.versions:
-            if version.artifact in artifacts:
+            artifact = Artifact(model.key.project, version.artifact)
+            if artifact in artifacts:
                 seen = await models.observe(model, view)
-                plan.tell(version.artifact, _model(model, version, seen, known, plan))
+                plan.tell(artifact, _model(model, version, seen, known, plan))
+            signature = version.signature and Artifact(model.key.project, version.signature.artifact)
+            if signature and signature in artifacts:
+                plan.tell(signature, _signature(model, signature, artifact, plan))
     _give_up_what_lacks_inputs(plan)
     return plan
 
@@ -117,15 +125,18 @@ def _dataset(
         reason = facts.problem.message if facts.problem else facts.waits
         return Outcome(False, f"cannot be prepared again: {reason}")
     name = result_name(facts.prepare.key)
-    led_to_it = {result.key.name for result in known.results_with(version.artifact)}
+    artifact = Artifact(dataset.key.project, version.artifact)
+    led_to_it = {result.key.name for result in known.results_with(artifact)}
     is_current = version.id == dataset.status.version
     if name not in led_to_it and (led_to_it or not is_current):
         return Outcome(False, "cannot be prepared again: its source or its steps have changed since")
     plan.again.setdefault(dataset.key, set()).add(version.artifact)
     _forget_runs(plan, known, Key("result", dataset.key.project, name))
     sources = [facts.order.source] if isinstance(facts.order.source, str) else facts.order.source.values()
-    plan.inputs[version.artifact] = {
-        url.rpartition("@")[2] for url in sources if url.startswith(DATASET_SCHEME)
+    plan.inputs[artifact] = {
+        Artifact(artifact.project, url.rpartition("@")[2])
+        for url in sources
+        if url.startswith(DATASET_SCHEME)
     }
     return Outcome(True, "is prepared again")
 
@@ -143,8 +154,15 @@ def _model(
         )
     plan.again.setdefault(model.key, set()).add(version.artifact)
     _forget_runs(plan, known, Key("result", model.key.project, result_name(facts.train.key)))
-    plan.inputs[version.artifact] = {facts.data.artifact}
+    project = model.key.project
+    plan.inputs[Artifact(project, version.artifact)] = {Artifact(project, facts.data.artifact)}
     return Outcome(True, "is trained again")
+
+
+def _signature(model: AnyResource, signature: Artifact, of: Artifact, plan: _Plan) -> Outcome:
+    plan.again.setdefault(model.key, set()).add(signature.digest)
+    plan.inputs[signature] = {of}
+    return Outcome(True, "is signed again")
 
 
 def _forget_runs(plan: _Plan, known: Known, result: Key) -> None:
@@ -154,13 +172,13 @@ def _forget_runs(plan: _Plan, known: Known, result: Key) -> None:
             plan.runs[run.key] = run
 
 
-def _failed_for(artifacts: Collection[str], known: Known) -> Iterator[AnyResource]:
+def _failed_for(artifacts: Collection[Artifact], known: Known) -> Iterator[AnyResource]:
     """The runs that failed while they needed one of `artifacts`: they would be in the way when it is there again."""
     for run in known.of_kind("run"):
         stage = run.document.stage
         if stage is not None and run.status.state == "failed":
             order = json.dumps(stage.order)
-            if any(artifact in order for artifact in artifacts):
+            if any(project == run.key.project and digest in order for project, digest in artifacts):
                 yield run
 
 
@@ -192,5 +210,14 @@ def _writes(plan: _Plan, known: Known, now: float) -> Iterator[Write]:
             # replaced by the loop as it is, and until then its services go on with it.
             left = tuple(version for version in resource.status.versions if version.artifact not in gone)
             changes["versions"] = left
+        else:
+            changes["versions"] = tuple(_without_signature(v, gone) for v in resource.status.versions)
         yield Put(resource=resource.with_status(**changes).model_copy(update={"updated_at": now}))
         yield Event(at=now, key=key, name=f"{key.kind}.damaged", message=REASON)
+
+
+def _without_signature(version: ModelVersion, gone: Collection[str]) -> ModelVersion:
+    """The version, to be signed again if its signature is gone."""
+    if version.signature is None or version.signature.artifact not in gone:
+        return version
+    return version.model_copy(update={"signature": None})

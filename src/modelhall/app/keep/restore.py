@@ -19,18 +19,19 @@ from modelhall.adapters.blobs import open_blobs
 from modelhall.adapters.book.sqlite import open_book
 from modelhall.adapters.store import open_store
 from modelhall.app.keep import Show, resources, unseen
-from modelhall.app.keep.archive import BLOBS, BOOK, EVENTS, RESOURCES, SETTINGS, Manifest
+from modelhall.app.keep.archive import BLOBS, BOOK, EVENTS, KEYS, PRIVATE, RESOURCES, SETTINGS, Manifest
 from modelhall.app.keep.reader import Content, Reader
+from modelhall.app.keys import open_ring
 from modelhall.core import files
-from modelhall.core.errors import Broken, Full, Rejected
+from modelhall.core.errors import Broken, Full, NotFound, Rejected
 from modelhall.core.failpoints import reach
 from modelhall.core.kinds import KINDS
 from modelhall.core.kinds.base import Frozen
-from modelhall.core.ports.blobs import Blobs
 from modelhall.core.ports.store import Store
 from modelhall.settings import Settings
+from modelhall.trust.wrapped_keys import read_wrapped
 
-NOT_RESTORED = {"home", "store", "environment", "failpoints"}
+NOT_RESTORED = {"home", "environment", "failpoints", *PRIVATE}
 """Settings that no backup has."""
 SPARE_BYTES = 64 << 20
 """What is left free on the disk."""
@@ -48,6 +49,8 @@ class Restored(Frozen):
     blobs: int
     damaged: tuple[str, ...]
     """Blobs that were damaged already when they were backed up, and are not there now."""
+    root_key: str | None
+    """Id of the root key that this hall needs; None when nothing in it is sealed."""
 
 
 async def restore(settings: Settings, file: Path, *, show: Show = unseen) -> Restored:
@@ -59,9 +62,10 @@ async def restore(settings: Settings, file: Path, *, show: Show = unseen) -> Res
     with _workplace(home) as folder:
         there = settings.model_copy(update={"home": folder})
         await _check_store(there)
-        manifest, damaged, blobs = _unpack(reader, folder, open_blobs(there.blobs), show)
+        manifest, blobs = _unpack(reader, folder, there.blobs, show)
         _check_settings(folder / SETTINGS)
         await _check_book(folder)
+        root = _check_keys(there)
         reach("restore.unpacked")
         counts = await _fill(there, folder, manifest)
         reach("restore.filled")
@@ -76,7 +80,8 @@ async def restore(settings: Settings, file: Path, *, show: Show = unseen) -> Res
         made_at=manifest.made_at,
         resources=counts,
         blobs=blobs,
-        damaged=damaged,
+        damaged=manifest.damaged,
+        root_key=root,
     )
 
 
@@ -132,9 +137,9 @@ async def _check_store(settings: Settings) -> None:
         await store.close()
 
 
-def _unpack(reader: Reader, folder: Path, blobs: Blobs, show: Show) -> tuple[Manifest, tuple[str, ...], int]:
-    """Put every member in its place; return the manifest, the blobs that are damaged, and how many are not."""
-    changed = []
+def _unpack(reader: Reader, folder: Path, blobs: str, show: Show) -> tuple[Manifest, int]:
+    """Put every member in its place; return the manifest, and how many blobs are whole."""
+    changed = set()
     count = done = 0
     for content in reader.members(folder):
         show("unpacked", done, max(reader.size_bytes, done))
@@ -144,19 +149,48 @@ def _unpack(reader: Reader, folder: Path, blobs: Blobs, show: Show) -> tuple[Man
         if not content.name.startswith(BLOBS):
             _write(folder / content.name, content)
             continue
-        digest = content.name.removeprefix(BLOBS)
-        count += 1
-        # What was damaged lies under the digest it has now, where nobody asks for it.
-        if blobs.put(content.chunks()) != digest:
-            changed.append(digest)
-            count -= 1
+        name = content.name.removeprefix(BLOBS)
+        _put_blob(blobs, name, content)
+        count += not name.endswith(".key")
+        # What a sealed one holds is seen when it is opened; the list says already that it is what was written.
+        if "." not in name and content.facts().sha256 != name.rpartition("/")[2]:
+            changed.add(name)
     manifest = reader.manifest
     assert manifest is not None, "the reader has checked that there is one"
-    if unexpected := set(changed) - set(manifest.damaged):
+    if unexpected := changed - set(manifest.damaged):
         raise Rejected(f"blob {min(unexpected)} in the backup does not have its digest")
     if not (folder / RESOURCES).exists() or not (folder / EVENTS).exists():
         raise Rejected(f"the backup has no {RESOURCES} or no {EVENTS}")
-    return manifest, tuple(changed), count
+    for name in manifest.damaged:
+        _quarantine(blobs, name)
+    return manifest, count - len(manifest.damaged)
+
+
+def _put_blob(url: str, name: str, content: Content) -> None:
+    """Put one object of a blob where it was: PROJECT/NAME, or NAME alone when it is of no project."""
+    project, _, own = name.rpartition("/")
+    open_blobs(f"{url}/{project}".rstrip("/")).put_kept(own, content.chunks())
+
+
+def _quarantine(url: str, name: str) -> None:
+    project, _, digest = name.rpartition("/")
+    try:
+        open_blobs(f"{url}/{project}".rstrip("/")).quarantine(digest)
+    except NotFound:
+        raise Rejected(f"the backup says that blob {name} is damaged, and does not have it") from None
+
+
+def _check_keys(settings: Settings) -> str | None:
+    """The id of the root key that wrapped the keys of the backup; if the settings name one, it has to be that."""
+    if not (settings.home / KEYS).exists():
+        return None
+    try:
+        found = read_wrapped(settings.home / KEYS)
+        if settings.root_key:
+            open_ring(settings, lambda: 0.0, make=False)
+    except Broken:
+        raise Rejected(f"{KEYS} in the backup makes no sense") from None
+    return found.root
 
 
 def _write(path: Path, content: Content) -> None:

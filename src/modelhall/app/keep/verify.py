@@ -6,31 +6,29 @@ it can be had again is left to `repair.py`.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from modelhall.adapters.blobs import open_blobs
 from modelhall.adapters.book.sqlite import open_book
 from modelhall.adapters.store import open_store
-from modelhall.app.keep import Show, repair, unseen
-from modelhall.app.keep.known import Known, look
-from modelhall.core.errors import Broken, NotFound, Rejected
+from modelhall.app.keep import Show, repair, signatures, unseen
+from modelhall.app.keep.known import Artifact, Known, look
+from modelhall.app.keep.shelves import Shelves
+from modelhall.app.keys import blobs_by_project, open_ring
+from modelhall.core.errors import Rejected
 from modelhall.core.kinds import Key
 from modelhall.core.kinds.base import DEFAULT_PROJECT, Frozen
 from modelhall.core.kinds.run import ACTIVE
-from modelhall.core.ports.blobs import Blobs
 from modelhall.core.references import references
 from modelhall.ledger.journal import PATTERN
 from modelhall.settings import Settings
-
-THREADS = 4
 
 
 class Damage(Frozen):
     """One artifact that is not whole, or one blob that nobody names and that is damaged."""
 
+    project: str
+    """Empty for a blob from before blobs were kept apart by project."""
     artifact: str
     problem: str
     needed_by: tuple[str, ...]
@@ -46,18 +44,22 @@ class Verified(Frozen):
 
     blobs: int
     size_bytes: int
+    unsealed: int
+    """Blobs that lie there as they are, in a hall that seals: from before it did."""
     resources: int
     damage: tuple[Damage, ...]
     quarantined: tuple[str, ...]
-    """Blobs that were put aside."""
+    """Blobs that were put aside, as PROJECT/DIGEST."""
     dangling: tuple[str, ...]
     """What names something that is not there, a sentence each."""
+    signatures: tuple[str, ...]
+    """Model versions that are not what was signed, a sentence each."""
     book: tuple[str, ...]
     """What is wrong with the ledger, a sentence each."""
 
     @property
     def is_well(self) -> bool:
-        return not (self.damage or self.dangling or self.book)
+        return not (self.damage or self.dangling or self.signatures or self.book)
 
 
 async def verify(
@@ -67,96 +69,59 @@ async def verify(
     Raises Rejected when there is no hall."""
     if not (settings.home / "blobs").is_dir():
         raise Rejected(f"there is no hall in {settings.home}; --home chooses another")
-    store, blobs = open_store(settings.store_url, writable=with_repair), open_blobs(settings.blobs)
+    ring = open_ring(settings, lambda: now, make=False)
+    store = open_store(settings.store_url, writable=with_repair)
     try:
         # The store first: everything it names now was in the blobs before.
         known = await look(store)
-        bad, count, size_bytes = _check_blobs(blobs, show)
+        blobs = blobs_by_project(settings, ring)
+        shelves = Shelves(blobs, show)
         dangling = list(_dangling(known))
-        damage = list(_damage(known, bad, blobs))
-        quarantined = _put_aside(blobs, bad) if with_repair else ()
+        damage = list(_damage(known, shelves))
+        forged = tuple(signatures.problems(known, blobs, settings.home))
+        quarantined = shelves.put_aside() if with_repair else ()
         if with_repair and damage:
-            outcomes = await repair.compute_again(store, {one.artifact for one in damage}, now=now)
-            damage = [one.model_copy(update=_told(outcomes.get(one.artifact))) for one in damage]
+            artifacts = {Artifact(one.project, one.artifact) for one in damage}
+            outcomes = await repair.compute_again(store, artifacts, now=now)
+            damage = [
+                one.model_copy(update=_told(outcomes.get(Artifact(one.project, one.artifact))))
+                for one in damage
+            ]
         book = await _problems_of_the_book(settings.home)
     finally:
         await store.close()
     return Verified(
-        blobs=count,
-        size_bytes=size_bytes,
+        blobs=shelves.count,
+        size_bytes=shelves.size_bytes,
+        unsealed=shelves.unsealed if settings.seal else 0,
         resources=len(known.resources),
         damage=tuple(damage),
         quarantined=quarantined,
         dangling=tuple(dangling),
+        signatures=forged,
         book=tuple(book),
     )
 
 
-def _check_blobs(blobs: Blobs, show: Show) -> tuple[dict[str, str], int, int]:
-    """Read every blob; return those that are damaged and why, how many there are, and their size."""
-    found = list(blobs.all())
-    total = sum(blob.size_bytes for blob in found)
-    bad: dict[str, str] = {}
-    done = 0
-    with ThreadPoolExecutor(min(THREADS, os.cpu_count() or 1)) as threads:
-        problems = threads.map(lambda blob: _problem(blobs, blob.digest), found)
-        for blob, problem in zip(found, problems, strict=True):
-            done += blob.size_bytes
-            show("blobs", done, total)
-            if problem:
-                bad[blob.digest] = problem
-    return bad, len(found), total
-
-
-def _problem(blobs: Blobs, digest: str) -> str:
-    try:
-        blobs.verify(digest)
-    except Broken as error:
-        return error.message
-    except NotFound:
-        return ""  # put aside by somebody else since it was listed
-    return ""
-
-
-def _damage(known: Known, bad: dict[str, str], blobs: Blobs) -> Iterator[Damage]:
+def _damage(known: Known, shelves: Shelves) -> Iterator[Damage]:
     """Every artifact that is not whole, and every damaged blob that belongs to none."""
-    explained = set()
+    explained: set[Artifact] = set()
     for artifact, needed_by in sorted(known.artifacts.items()):
-        parts, problem = _parts(blobs, artifact, bad)
-        broken = [part for part in parts if part in bad]
-        explained |= {*broken}
-        if problem or broken:
-            yield Damage(
-                artifact=artifact,
-                problem=problem or bad[broken[0]],
-                needed_by=tuple(sorted(set(needed_by))),
-            )
-    for digest in sorted(bad.keys() - explained):
-        yield Damage(artifact=digest, problem=bad[digest], needed_by=())
+        problem, broken = shelves.problem_of(artifact)
+        explained |= broken
+        if problem:
+            yield _of(artifact, problem, needed_by)
+    for blob in sorted(shelves.bad.keys() - explained):
+        yield _of(blob, shelves.bad[blob], ())
 
 
-def _parts(blobs: Blobs, artifact: str, bad: dict[str, str]) -> tuple[list[str], str]:
-    """The blobs an artifact is made of, and why it is not whole if one of them is not there."""
-    if artifact in bad:
-        return [artifact], ""
-    try:
-        parts = blobs.files_of(artifact)
-        for part in parts:
-            if part not in bad:
-                blobs.open(part).close()
-    except (NotFound, Broken) as error:
-        return [artifact], error.message
-    return [artifact, *parts], ""
-
-
-def _put_aside(blobs: Blobs, bad: Iterable[str]) -> tuple[str, ...]:
-    put_aside = []
-    for digest in sorted(bad):
-        # Looked at again: it may have been put anew since, and what is whole stays.
-        if _problem(blobs, digest):
-            blobs.quarantine(digest)
-            put_aside.append(digest)
-    return tuple(put_aside)
+def _of(artifact: Artifact, problem: str, needed_by: Iterable[str]) -> Damage:
+    return Damage(
+        project=artifact.project,
+        artifact=artifact.digest,
+        problem=problem,
+        needed_by=tuple(sorted(set(needed_by))),
+    )
 
 
 def _told(outcome: tuple[bool, str] | None) -> dict[str, object]:

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
 
-from modelhall.app.keep.archive import BLOBS, CHUNK_BYTES, FIRST, FORMAT, LAST, Exactly, Manifest, Member
+from modelhall.app.keep.archive import CHUNK_BYTES, FIRST, FORMAT, LAST, Exactly, Manifest, Member
 from modelhall.core import files
 from modelhall.core.errors import Full, Rejected
 from modelhall.version import __version__
@@ -78,12 +78,9 @@ class Writer:
     def add_bytes(self, name: str, data: bytes) -> None:
         self.add(name, io.BytesIO(data), len(data))
 
-    def add_blob(self, digest: str, file: IO[bytes], size_bytes: int) -> bool:
-        """Add one blob; False when it is damaged, which the manifest then says."""
-        is_whole = self.add(f"{BLOBS}{digest}", file, size_bytes) == digest
-        if not is_whole:
-            self._damaged.append(digest)
-        return is_whole
+    def tell_damaged(self, blob: str) -> None:
+        """Have the manifest say that a blob was damaged already."""
+        self._damaged.append(blob)
 
     def leave_out(self, name: str, reason: str) -> None:
         self._left_out.append(f"{name!r} ({reason})")

@@ -13,6 +13,8 @@ from modelhall.core.kinds.project import Project, ProjectResource, ProjectStatus
 from modelhall.core.kinds.result import Result, ResultResource
 from modelhall.core.kinds.run import DONE, Run, RunResource, RunStatus
 from modelhall.core.kinds.service import Service, ServiceResource, ServiceStatus
+from modelhall.core.kinds.token import Token, TokenResource, TokenStatus
+from modelhall.core.kinds.user import User, UserResource, UserStatus
 from modelhall.core.names import did_you_mean
 
 
@@ -28,6 +30,8 @@ AnyResource = Resource[Any, Any]
 
 KINDS: dict[str, Kind] = {
     "project": Kind(Project, ProjectStatus, ProjectResource, True),
+    "user": Kind(User, UserStatus, UserResource, True),
+    "token": Kind(Token, TokenStatus, TokenResource, False),
     "dataset": Kind(Dataset, DatasetStatus, DatasetResource, True),
     "model": Kind(Model, ModelStatus, ModelResource, True),
     "service": Kind(Service, ServiceStatus, ServiceResource, True),
@@ -60,6 +64,6 @@ def rests(resource: AnyResource) -> bool:
 
 __all__ = [
     "KINDS", "AnyResource", "Dataset", "Document", "Key", "Kind", "Model", "Node", "Problem", "Project",
-    "Resource", "Resources", "Result", "Run", "Service", "Status", "kind_named",
+    "Resource", "Resources", "Result", "Run", "Service", "Status", "Token", "User", "kind_named",
     "resource_from_json", "rests",
 ]  # fmt: skip

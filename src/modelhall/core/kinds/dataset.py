@@ -13,13 +13,41 @@ Split = Literal["train", "validation", "test"]
 
 
 class Format(Frozen):
-    """How the source is to be read; what is not said is found out from the file's name."""
+    """How the source is to be read; what is not said is found out from the names and the content of its files."""
 
-    type: str | None = Field(default=None, description="csv, tsv, jsonl, parquet or images.")
+    type: str | None = Field(
+        default=None,
+        description="csv, tsv, json, jsonl, parquet, arrow, txt, documents, images, audio or npz.",
+    )
+    encoding: str | None = Field(default=None, description="Of text, such as gb18030; found out if not said.")
     header: bool = Field(
         default=True, description="Whether the first line of a csv or tsv names the columns."
     )
     columns: tuple[str, ...] | None = Field(default=None, description="Column names, in file order.")
+    types: dict[str, Literal["int", "float", "str", "bool"]] = Field(
+        default_factory=dict, description="Types of columns, instead of those the values tell."
+    )
+    separator: str | None = Field(
+        default=None,
+        min_length=1,
+        max_length=1,
+        description="Between the fields of a csv; a comma if not said.",
+    )
+    quote: str | None = Field(
+        default=None, max_length=1, description="Around fields of a csv; empty if it has no such character."
+    )
+    trim: bool = Field(
+        default=False, description="Whether blanks around the fields of a csv or tsv are dropped."
+    )
+    rows: Literal["line", "paragraph", "file"] = Field(default="line", description="What a row of a txt is.")
+    names: str | None = Field(
+        default=None,
+        description="What the parts of a picture's or a sound's file name are, such as `{label}_{speaker}`.",
+    )
+    members: str | None = Field(
+        default=None, description="Which files of a folder or an archive are meant, such as `*.csv`."
+    )
+    query: str | None = Field(default=None, description="What is asked of a database, in SQL; it reads only.")
 
 
 class Step(Frozen):

@@ -58,6 +58,15 @@ class Model(Document):
     resources: Resources = Field(default_factory=Resources)
 
 
+class Signature(Frozen):
+    """Proof that a version is what this hall made."""
+
+    artifact: str
+    """Digest of the folder that holds it."""
+    key: str
+    """Id of the key it was made with: the SHA-256 of the public key in PEM."""
+
+
 class ModelVersion(Frozen):
     """One trained and measured state of a model; `id` is the digest of what it was made from."""
 
@@ -75,10 +84,12 @@ class ModelVersion(Frozen):
     train_run: str
     evaluate_run: str
     created_at: float
+    signature: Signature | None = None
+    """None until it is signed: what is refused never is, nor anything in a hall that does not sign."""
 
 
 class ModelStatus(Status):
-    """States: new, waiting, training, evaluating, ready, refused, failed."""
+    """States: new, waiting, training, evaluating, signing, ready, refused, failed."""
 
     version: str | None = None
     """The version this document declares, accepted or not; the newest accepted one is what services follow."""

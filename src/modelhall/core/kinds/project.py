@@ -6,7 +6,9 @@ from typing import Literal
 
 from pydantic import Field
 
+from modelhall.core.access import Role
 from modelhall.core.kinds.base import Document, Frozen, Resource, Status
+from modelhall.core.names import Name
 
 
 class Quota(Frozen):
@@ -18,6 +20,7 @@ class Quota(Frozen):
 class Project(Document):
     kind: Literal["project"] = "project"
     description: str = ""
+    members: dict[Name, Role] = Field(default_factory=dict, description="User → viewer, editor or admin.")
     quota: Quota = Field(default_factory=Quota)
 
 

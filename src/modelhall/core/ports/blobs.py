@@ -1,4 +1,4 @@
-"""Where artifacts live: bytes under their own digest, and folders of them."""
+"""Where a project's artifacts live: bytes under their own digest, and folders of them."""
 
 from __future__ import annotations
 
@@ -8,16 +8,26 @@ from typing import BinaryIO, NamedTuple, Protocol
 
 
 class Blob(NamedTuple):
-    """One content as it lies there; whether it has its digest still is what `verify` finds out."""
+    """One content as it lies there; whether it can be read and has its digest still is what `verify` finds out."""
 
     digest: str
+    size_bytes: int
+    """What it takes where it lies."""
+    sealed: bool
+
+
+class Kept(NamedTuple):
+    """One object as it lies there: a content, sealed or not, or the wrapped key of a sealed one."""
+
+    name: str
     size_bytes: int
 
 
 class Blobs(Protocol):
-    """Content-addressed storage. A digest is the SHA-256 of the content, in hex.
+    """Content-addressed storage of one project. A digest is the SHA-256 of the content, in hex.
 
-    A folder is stored as its files and a list of them; the list's digest is the folder's.
+    A folder is stored as its files and a list of them; the list's digest is the folder's. What is stored is sealed
+    when the project's keys say so; that makes no difference to its digest.
     Synchronous: stages and replicas use it, never the loop. What writes raises Full when there is no room.
     """
 
@@ -26,26 +36,24 @@ class Blobs(Protocol):
         ...
 
     def get_folder(self, digest: str, into: Path) -> None:
-        """Make `into` hold the folder's files, read-only. Raises Broken when a file's content does not match
-        its digest or was put aside for that, NotFound when it is not there."""
+        """Make the folder `into`, which is not there yet, of the folder's files, read-only. Raises Broken when one
+        cannot be read as it was stored, or was put aside for that, and NotFound when it is not there; then there is
+        no `into`."""
         ...
 
     def size_bytes(self, digest: str) -> int:
         """The size of all files of a folder."""
         ...
 
-    # For those who keep the whole of it: backup, restore, verify.
+    # For those who keep the whole of it: backup, restore, verify, rotation of keys.
 
     def all(self) -> Iterator[Blob]:
         """Everything that is stored, in no order that means anything; what comes meanwhile may be left out."""
         ...
 
-    def put(self, content: Iterable[bytes]) -> str:
-        """Store one content, durably; return its digest."""
-        ...
-
-    def open(self, digest: str) -> BinaryIO:
-        """One content as it lies there, unchecked. Raises NotFound."""
+    def read(self, digest: str) -> Iterator[bytes]:
+        """One content, piece by piece. Raises NotFound, and at the latest at its end Broken when it cannot be read or
+        does not have its digest."""
         ...
 
     def files_of(self, digest: str) -> list[str]:
@@ -53,9 +61,26 @@ class Blobs(Protocol):
         ...
 
     def verify(self, digest: str) -> None:
-        """Read one content. Raises Broken when it cannot be read or does not match its digest, NotFound."""
+        """Read one content. Raises as `read` does."""
         ...
 
     def quarantine(self, digest: str) -> None:
         """Put one content aside, durably: it is not there any more, and may be put again. Raises NotFound."""
+        ...
+
+    def kept(self, digest: str) -> list[Kept]:
+        """The objects that make up one content, in the order in which they are to be put elsewhere."""
+        ...
+
+    def open_kept(self, name: str) -> BinaryIO:
+        """One object as it lies there. Raises NotFound."""
+        ...
+
+    def put_kept(self, name: str, data: Iterable[bytes]) -> None:
+        """Put one object there as it is, durably."""
+        ...
+
+    def rewrap(self) -> int:
+        """Have every wrapped key be wrapped by the newest of the project's keys, each of them durably and at once;
+        return how many were not. No content is written. What is damaged stays as it is."""
         ...

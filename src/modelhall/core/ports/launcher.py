@@ -35,6 +35,8 @@ class Launch:
     project: str = "default"
     secrets: tuple[str, ...] = ()
     """Names of secrets of the project, whose values the program is handed by descriptor."""
+    hall_secrets: tuple[str, ...] = ()
+    """Names of secrets of the hall's own, handed over the same way."""
     epoch: int = 0
     """The term of the control plane that asks."""
 

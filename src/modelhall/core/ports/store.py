@@ -137,8 +137,10 @@ class Store(Protocol):
         """Come back as soon as there is a change after revision `after`, or in time; whether there is one."""
         ...
 
-    async def events(self, key: Key | None = None, limit: int = 100) -> list[Event]:
-        """The newest events, newest first; of one resource if `key` is given."""
+    async def events(
+        self, key: Key | None = None, limit: int = 100, *, project: str | None = None
+    ) -> list[Event]:
+        """The newest events, newest first; of one resource if `key` is given, of one project if `project` is."""
         ...
 
     async def counts(self) -> dict[tuple[str, str], int]:

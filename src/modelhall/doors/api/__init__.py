@@ -6,10 +6,30 @@ reaches any route, so a new route is closed until somebody opens it on purpose.
 
 from __future__ import annotations
 
-from fastapi import FastAPI
+from fastapi import Depends, FastAPI
 
 from modelhall.app.hall import Hall
-from modelhall.doors.api import answers, guard, pages, resources, secrets, watch, work
+from modelhall.doors.api import (
+    answers,
+    asking,
+    audit,
+    audited,
+    bodies,
+    description,
+    gate,
+    guard,
+    heads,
+    keys,
+    pages,
+    people,
+    permissions,
+    resources,
+    secrets,
+    sessions,
+    single_sign_on,
+    watch,
+    work,
+)
 from modelhall.version import __version__
 
 
@@ -21,11 +41,23 @@ def create(hall: Hall) -> FastAPI:
         openapi_url="/api/openapi.json",
         docs_url=None,
         redoc_url=None,
+        redirect_slashes=False,
+        responses=answers.DOCUMENTED,
+        dependencies=[
+            Depends(asking.once_each),
+            Depends(permissions.check),
+            Depends(sessions.keep_alive),
+        ],
     )
     api.state.hall = hall
     answers.install(api)
-    guard.install(api, hall.authenticate)
+    description.install(api)
+    audited.install(api, hall.auditing)
+    bodies.install(api)
+    guard.install(api, hall.directory.authenticate, hall.signing_in.proofs)
+    gate.install(api, hall.guarding.gate)
+    heads.install(api)
     # `/{kinds}` answers for any word, so what has a name of its own comes first.
-    for part in (work, watch, secrets, pages, resources):
+    for part in (work, watch, sessions, single_sign_on, secrets, audit, keys, people, pages, resources):
         api.include_router(part.router)
     return api

@@ -3,16 +3,28 @@
 from __future__ import annotations
 
 import re
-from typing import Annotated
+from collections.abc import Sequence
+from typing import Annotated, Any, get_args, get_origin
 
-from fastapi import Depends, Header, Query, Request
+from fastapi import Depends, Header, Path, Query, Request
+from fastapi.dependencies.models import Dependant
+from pydantic import Field
 
 from modelhall.app.hall import Hall
-from modelhall.control.idempotency import Once
+from modelhall.control.idempotency import Once, Written
+from modelhall.core import names
 from modelhall.core.errors import Rejected
-from modelhall.core.kinds import KINDS, Key, kind_named
+from modelhall.core.kinds import KINDS, AnyResource, Key, kind_named
 
 KEY_SHAPE = re.compile(r"[!-~]{1,128}")
+
+
+def once_each(request: Request) -> None:
+    """Refuse a parameter that stands twice where one value is taken: of two, one reader takes the first."""
+    given = [name for name, _ in request.query_params.multi_items()]
+    for name in given:
+        if given.count(name) > 1 and name not in _repeatable(request.scope["route"].dependant):
+            raise Rejected(f"the parameter {name!r} stands twice; give it once", field=name)
 
 
 def the_hall(request: Request) -> Hall:
@@ -47,9 +59,19 @@ async def once_of(
     return Once.of(idempotency_key, caller=request.state.identity.name, request=asked)
 
 
+def on_record(request: Request) -> Written:
+    """Takes down which revisions were made, for the audit log."""
+
+    def written(stored: Sequence[AnyResource]) -> None:
+        request.state.revisions = {resource.key.path: resource.revision for resource in stored}
+
+    return written
+
+
 def labels_of(
     label: Annotated[
-        list[str] | None, Query(description="key=value; may be given several times, and all must be there.")
+        list[Annotated[str, Field(json_schema_extra={"pattern": "^[^=]+=.*$"})]] | None,
+        Query(description="key=value; may be given several times, and all must be there."),
     ] = None,
 ) -> dict[str, str]:
     """The labels asked for; raises Rejected for what is no key=value."""
@@ -62,9 +84,22 @@ def labels_of(
     return found
 
 
+def _repeatable(dependant: Dependant) -> set[str]:
+    """The names of the parameters that are lists."""
+    own = {field.alias for field in dependant.query_params if _is_list(field.field_info.annotation)}
+    return own.union(*map(_repeatable, dependant.dependencies))
+
+
+def _is_list(annotation: Any) -> bool:
+    return any(get_origin(kind) is list for kind in (annotation, *get_args(annotation)))
+
+
 TheHall = Annotated[Hall, Depends(the_hall)]
 OnceOnly = Annotated[Once | None, Depends(once_of)]
+OnRecord = Annotated[Written, Depends(on_record)]
 Labels = Annotated[dict[str, str], Depends(labels_of)]
+Word = Annotated[str, Path(json_schema_extra={"pattern": f"^{names.PATTERN}$"})]
+"""A name in a path, as the API describes it; whoever is asked for it checks it."""
 Project = Annotated[str, Query(description="The project to look in.")]
 
 

@@ -1,39 +1,41 @@
-"""Who may come in: every request shows a token, except for the paths in `OPEN`."""
+"""Who may come in: every request shows a token or a session's cookie, except for what is open to everybody."""
 
 from __future__ import annotations
 
 import base64
 import binascii
-from collections.abc import Awaitable, Callable, MutableMapping
-from typing import Any
+from collections.abc import Callable, Mapping
 
 from fastapi import FastAPI
-from starlette.exceptions import HTTPException
 
+from modelhall.core.access import Identity
 from modelhall.core.errors import Denied, HallError, Rejected
 from modelhall.doors.api.answers import error_response
-from modelhall.trust.tokens import Authenticator
+from modelhall.doors.api.asgi import App, Message, Receive, Scope, Send
+from modelhall.doors.api.cookies import forget_session
+from modelhall.doors.api.permissions import FOR_EVERYBODY
+from modelhall.trust.sessions import COOKIE, Proofs, is_session, session_in
 
-OPEN = ("/api/v1/health", "/api/v1/ready")
+UNAUTHORIZED = 401
 LARGEST_BODY_BYTES = 8 * 2**20
 TOO_LARGE = f"a body may have {LARGEST_BODY_BYTES} bytes"
 
-Scope = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
-Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+Authenticate = Callable[[bytes | None], Identity]
+"""The value of the Authorization header → who that is; raises Denied and NotNow."""
 
 
-def install(api: FastAPI, authenticate: Authenticator) -> None:
+def install(api: FastAPI, authenticate: Authenticate, proofs: Proofs) -> None:
     """Put the guard before every route, known or not."""
-    api.add_middleware(_Guard, authenticate=authenticate)
+    api.add_middleware(_Guard, authenticate=authenticate, proofs=proofs)
 
 
 class _Guard:
     """Plain ASGI, so that it stands before routing and sees what is not HTTP too."""
 
-    def __init__(self, app: Any, authenticate: Authenticator) -> None:
+    def __init__(self, app: App, authenticate: Authenticate, proofs: Proofs) -> None:
         self._app = app
         self._authenticate = authenticate
+        self._proofs = proofs
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
@@ -42,7 +44,10 @@ class _Guard:
         try:
             self._check(scope)
         except HallError as error:
-            await error_response(error, challenge=scope.get("path") == "/")(scope, receive, send)
+            answer = error_response(error, challenge=scope.get("path") == "/")
+            if error.status == UNAUTHORIZED:
+                forget_session(answer, scope)  # it is over; shown again and again it would pass for guessing
+            await answer(scope, receive, send)
             return
         await self._app(scope, _limited(receive), send)
 
@@ -53,23 +58,44 @@ class _Guard:
         size = headers.get(b"content-length", b"0")
         if not size.isdigit() or int(size) > LARGEST_BODY_BYTES:
             raise Rejected(TOO_LARGE, status=413)
-        if scope["path"] not in OPEN:
-            scope.setdefault("state", {})["identity"] = self._authenticate(
-                _bearer(headers.get(b"authorization"))
-            )
+        if (scope["method"], scope["path"]) not in FOR_EVERYBODY:
+            state = scope.setdefault("state", {})
+            session = session_in(headers)
+            identify = self._by_token(headers) if session is None else self._by_session(session, headers)
+            state["identity"] = identify()
+            # For answers that go on for long: who it is then.
+            state["identify"] = identify
+            if session is not None:
+                self._proofs.check(session, scope["method"], headers)
+
+    def _by_token(self, headers: Mapping[bytes, bytes]) -> Callable[[], Identity]:
+        shown = _bearer(headers.get(b"authorization"))
+        return lambda: self._authenticate(shown)
+
+    def _by_session(self, session: bytes, headers: Mapping[bytes, bytes]) -> Callable[[], Identity]:
+        """Raises Rejected when a token is shown as well: who it is then would depend on who looks."""
+        if b"authorization" in headers:
+            raise Rejected(f"show a token or the cookie {COOKIE}, not both")
+
+        def identify() -> Identity:
+            who = self._authenticate(b"Bearer " + session)
+            if not is_session(who):
+                raise Denied(f"the cookie {COOKIE} holds no session; sign in", status=UNAUTHORIZED)
+            return who
+
+        return identify
 
 
 def _limited(receive: Receive) -> Receive:
     """Counts what comes, since a body sent in chunks does not tell its size beforehand."""
     received = 0
 
-    async def counted() -> MutableMapping[str, Any]:
+    async def counted() -> Message:
         nonlocal received
         message = await receive()
         received += len(message.get("body", b""))
         if received > LARGEST_BODY_BYTES:
-            # Not Rejected: FastAPI takes any other error while it reads a body for a broken body.
-            raise HTTPException(413, TOO_LARGE)
+            raise Rejected(TOO_LARGE, status=413)
         return message
 
     return counted

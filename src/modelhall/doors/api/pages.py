@@ -7,7 +7,9 @@ from html import escape
 from fastapi import APIRouter
 from fastapi.responses import HTMLResponse, PlainTextResponse
 
+from modelhall.app import sight
 from modelhall.doors.api.asking import TheHall
+from modelhall.doors.api.permissions import Who
 
 router = APIRouter(include_in_schema=False)
 
@@ -26,11 +28,11 @@ table {{ border-collapse: collapse; width: 100% }} td {{ border-top: 1px solid #
 
 
 @router.get("/")
-async def page(hall: TheHall) -> HTMLResponse:
+async def page(hall: TheHall, who: Who) -> HTMLResponse:
     """What there is, on one plain page."""
     rows = []
     for kind in ("dataset", "model", "service", "run", "node"):
-        for resource in await hall.store.find(kind, limit=ROWS):
+        for resource in await sight.find(hall.store, who, kind, None, limit=ROWS):
             cells = (kind, resource.key.name, resource.status.state, resource.status.reason)
             rows.append("<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in cells) + "</tr>")
     policy = {"Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'"}

@@ -4,14 +4,19 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, Query, Request
 
+from modelhall.app import sight
 from modelhall.control.declare import Outcome, Refusal
 from modelhall.core import hallfile
-from modelhall.core.errors import NotFound, Rejected
+from modelhall.core.errors import NotFound, NotYours, Rejected
 from modelhall.core.kinds import KINDS, Key
 from modelhall.core.kinds.base import DEFAULT_PROJECT, Frozen
-from modelhall.doors.api.asking import Labels, OnceOnly, Project, TheHall, key_of, kind_of
+from modelhall.doors.api.asking import Labels, OnceOnly, OnRecord, Project, TheHall, key_of, kind_of
+from modelhall.doors.api.gate import note_refused
+from modelhall.doors.api.permissions import Who
+from modelhall.trust.issuing import check_declared
+from modelhall.trust.permissions import check_change, check_look
 
 router = APIRouter(prefix="/api/v1")
 
@@ -43,15 +48,23 @@ class Page(Frozen):
 
 
 @router.post("/apply")
-async def apply(application: Application, hall: TheHall, once: OnceOnly) -> Done:
+async def apply(
+    application: Application, hall: TheHall, once: OnceOnly, who: Who, written: OnRecord, request: Request
+) -> Done:
     """Declare documents, all or none."""
     documents = []
     for place, data in enumerate(application.documents):
         try:
-            documents.append(hallfile.document_from_json(data))
+            document = hallfile.document_from_json(data)
+            check_change(who, document.key)
+            check_declared(who, document)
         except Rejected as error:
+            if isinstance(error, NotYours):
+                note_refused(hall.guarding.gate, request, error)
             raise Refusal(place, error) from None
-    return Done(outcomes=await hall.apply(documents, dry_run=application.dry_run, once=once))
+        documents.append(document)
+    outcomes = await hall.apply(documents, dry_run=application.dry_run, once=once, written=written)
+    return Done(outcomes=outcomes)
 
 
 @router.get("/schema")
@@ -63,16 +76,21 @@ async def schemas() -> dict[str, Any]:
 @router.get("/events")
 async def events(
     hall: TheHall,
+    who: Who,
     kind: str | None = None,
     name: str | None = None,
-    project: Project = DEFAULT_PROJECT,
+    project: Annotated[str | None, Query(description="All that you may see if not given.")] = None,
     limit: Annotated[int, Query(ge=1, le=10_000)] = 200,
 ) -> list[dict[str, Any]]:
     """Why things happened, oldest first; of one resource if kind and name are given."""
     if (kind is None) != (name is None):
         raise Rejected("give both kind and name, or neither", field="kind")
-    key = key_of(kind, name, project) if kind and name else None
-    found = await hall.store.events(key, limit)
+    if kind and name:
+        key = key_of(kind, name, project or DEFAULT_PROJECT)
+        check_look(who, key)
+        found = await hall.store.events(key, limit)
+    else:
+        found = await sight.events(hall.store, who, project, limit)
     return [
         {
             "at": e.at,
@@ -90,18 +108,24 @@ async def events(
 async def every(
     kinds: str,
     hall: TheHall,
+    who: Who,
     labels: Labels,
     project: str | None = None,
     alive: Annotated[
         bool, Query(description="Leave out what is over, such as runs that have ended.")
     ] = False,
     limit: Annotated[int, Query(ge=1, le=LONGEST_PAGE)] = PAGE,
-    after: Annotated[str | None, Query(description="project/name: those that follow it.")] = None,
+    after: Annotated[
+        str | None,
+        Query(description="project/name: those that follow it.", json_schema_extra={"pattern": "^[^/]*/.*$"}),
+    ] = None,
 ) -> Page:
-    """Resources of a kind, of one project or of all, a page at a time."""
+    """Resources of a kind, of one project or of all that you may see, a page at a time."""
     kind = kind_of(kinds)
     revision = await hall.store.revision()
-    found = await hall.store.find(
+    found = await sight.find(
+        hall.store,
+        who,
         kind,
         project,
         labels=labels,
@@ -129,10 +153,15 @@ async def one(kinds: str, name: str, hall: TheHall, project: Project = DEFAULT_P
 
 @router.delete("/{kinds}/{name}")
 async def remove(
-    kinds: str, name: str, hall: TheHall, once: OnceOnly, project: Project = DEFAULT_PROJECT
+    kinds: str,
+    name: str,
+    hall: TheHall,
+    once: OnceOnly,
+    written: OnRecord,
+    project: Project = DEFAULT_PROJECT,
 ) -> Done:
     """Have a resource removed, and what was made for it."""
-    return Done(outcomes=await hall.delete(key_of(kinds, name, project), once=once))
+    return Done(outcomes=await hall.delete(key_of(kinds, name, project), once=once, written=written))
 
 
 def _place(kind: str, after: str | None) -> Key | None:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Awaitable, Callable, MutableMapping
-from typing import Annotated, Any
+import re
+from collections.abc import Awaitable, Callable
+from typing import Annotated
 
 from fastapi import APIRouter, Header, Query, Request
 from fastapi.responses import Response
@@ -13,6 +14,7 @@ from fastapi.responses import Response
 from modelhall.app.feed import Filter, Watch
 from modelhall.core.errors import HallError, NotNow, Rejected
 from modelhall.doors.api.answers import error_body
+from modelhall.doors.api.asgi import Receive, Scope, Send
 from modelhall.doors.api.asking import Labels, TheHall, kind_of
 
 router = APIRouter(prefix="/api/v1")
@@ -20,10 +22,7 @@ router = APIRouter(prefix="/api/v1")
 RECONNECT_S = 1.0
 """After how long a browser comes back by itself when the stream has ended."""
 NEWEST = 2**63 - 1
-
-Message = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[Message]]
-Send = Callable[[Message], Awaitable[None]]
+_REVISION = re.compile("[0-9]{1,19}")
 
 SCHEMA = {
     200: {
@@ -67,7 +66,17 @@ async def watch(
         name=name,
         labels=frozenset(labels.items()),
     )
-    return Stream(await hall.feed.watch(wanted, _revision(last_event_id) if last_event_id else after))
+    found = await hall.feed.watch(wanted, _revision(last_event_id) if last_event_id else after)
+
+    async def is_same() -> bool:
+        # A right that was taken away before something happened must be known to be gone before that is told.
+        await hall.follower.reach(found.at)
+        return bool(request.state.identify() == wanted.identity)
+
+    return Stream(found, is_same)
+
+
+MayGoOn = Callable[[], Awaitable[bool]]
 
 
 class Stream(Response):
@@ -79,24 +88,27 @@ class Stream(Response):
 
     media_type = "text/event-stream"
 
-    def __init__(self, watch: Watch) -> None:
+    def __init__(self, watch: Watch, may_go_on: MayGoOn) -> None:
+        """`may_go_on` says whether whoever watches may still do what he might when he came; it may raise
+        HallError."""
         super().__init__(headers={"cache-control": "no-store"})
         del self.headers["content-length"]
         self._watch = watch
+        self._may_go_on = may_go_on
 
-    async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
         with self._watch as watch:
             leaving = asyncio.create_task(_end_when_gone(watch, receive))
             try:
-                await _tell(watch, send)
+                await _tell(watch, send, self._may_go_on)
             finally:
                 leaving.cancel()
 
 
-async def _tell(watch: Watch, send: Send) -> None:
+async def _tell(watch: Watch, send: Send, may_go_on: MayGoOn) -> None:
     told = b"retry: %d\n\n" % int(RECONNECT_S * 1000) + watch.bookmark()
-    while told:
+    while told and await _is_true(may_go_on):
         await send({"type": "http.response.body", "body": told, "more_body": True})
         try:
             told = await watch.next()
@@ -110,6 +122,14 @@ async def _tell(watch: Watch, send: Send) -> None:
     await send({"type": "http.response.body", "body": b""})
 
 
+async def _is_true(may_go_on: MayGoOn) -> bool:
+    """Whoever cannot be checked is told nothing: he comes back, and goes on after the last event he had."""
+    try:
+        return await may_go_on()
+    except HallError:
+        return False
+
+
 async def _end_when_gone(watch: Watch, receive: Receive) -> None:
     while (await receive())["type"] != "http.disconnect":
         pass
@@ -117,6 +137,6 @@ async def _end_when_gone(watch: Watch, receive: Receive) -> None:
 
 
 def _revision(text: str) -> int:
-    if not text.isdecimal() or int(text[:20]) > NEWEST:
+    if not _REVISION.fullmatch(text) or int(text) > NEWEST:
         raise Rejected(f"an event's id is a revision, not {text[:40]!r}", field="Last-Event-ID")
     return int(text)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, get_args
 
 from fastapi import APIRouter, Query
 from fastapi.responses import Response
@@ -11,17 +11,24 @@ from modelhall.core.errors import NotFound, NotNow
 from modelhall.core.kinds import Key
 from modelhall.core.kinds.base import DEFAULT_PROJECT
 from modelhall.core.kinds.dataset import Split
+from modelhall.core.ports.book import By
 from modelhall.core.ports.launcher import AttemptId
-from modelhall.doors.api.asking import OnceOnly, Project, TheHall
+from modelhall.doors.api.asking import OnceOnly, OnRecord, Project, TheHall
+from modelhall.doors.api.permissions import Who
 from modelhall.doors.api.resources import Done
+from modelhall.trust.permissions import check, check_operator
 
 router = APIRouter(prefix="/api/v1")
 
+Grouping = Annotated[str, Query(json_schema_extra={"enum": list(get_args(By))})]
+
 
 @router.post("/runs/{name}/cancel")
-async def cancel(name: str, hall: TheHall, once: OnceOnly, project: Project = DEFAULT_PROJECT) -> Done:
+async def cancel(
+    name: str, hall: TheHall, once: OnceOnly, written: OnRecord, project: Project = DEFAULT_PROJECT
+) -> Done:
     """Have a run stop and not be started again."""
-    return Done(outcomes=await hall.cancel(Key("run", project, name), once=once))
+    return Done(outcomes=await hall.cancel(Key("run", project, name), once=once, written=written))
 
 
 @router.get("/runs/{name}/log")
@@ -57,21 +64,24 @@ async def rows(
 
 
 @router.get("/bill")
-async def bill(hall: TheHall, by: str = "service", project: str | None = None) -> dict[str, Any]:
-    """What was used, and what it cost, up to now."""
-    return await hall.bill(by, project)
+async def bill(
+    hall: TheHall, who: Who, by: Grouping = "service", project: str | None = None
+) -> dict[str, Any]:
+    """What was used, and what it cost, up to now: of a project, or of the whole hall for its operators."""
+    check_operator(who) if project is None else check(who, "see", project)
+    return await hall.accounts.bill(by, project)
 
 
 @router.get("/trace/{request}")
-async def trace(request: str, hall: TheHall) -> dict[str, Any]:
+async def trace(request: str, hall: TheHall, who: Who) -> dict[str, Any]:
     """From an answer back to its data."""
-    return await hall.trace(request)
+    return await hall.accounts.trace(request, lambda project: who.may("see", project))
 
 
 @router.get("/status")
-async def status(hall: TheHall) -> dict[str, Any]:
-    """What the hall is doing."""
-    return await hall.status()
+async def status(hall: TheHall, who: Who) -> dict[str, Any]:
+    """What the hall is doing, as far as you may see it."""
+    return await hall.status(who)
 
 
 @router.get("/health")

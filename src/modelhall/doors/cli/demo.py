@@ -223,7 +223,7 @@ async def _load(hall: Hall, body: bytes) -> Load:
     load = Load()
     asking: set[asyncio.Task[None]] = set()
     async with httpx.AsyncClient(
-        base_url=hall.gateway or "", headers=hall.headers, timeout=30, trust_env=False
+        base_url=hall.gateway or "", headers=hall.headers, timeout=30, trust_env=False, verify=hall.tls
     ) as http:
         breaking = asyncio.create_task(asyncio.to_thread(_kill_one, hall))
         started, calm_at = time.monotonic(), float("inf")

@@ -28,6 +28,9 @@ def add_to(cli: typer.Typer) -> None:
 def up(
     port: Port = None,
     gateway_port: GatewayPort = None,
+    host: Annotated[
+        str | None, typer.Option(help="The address both listen on; elsewhere than on loopback with TLS only.")
+    ] = None,
     standby: Annotated[
         bool, typer.Option("--standby", help="Take over when the hall that is up in this home is gone.")
     ] = False,
@@ -39,7 +42,7 @@ def up(
 
     from modelhall.doors import serve
 
-    chosen = settings.load(home=home, port=port, gateway_port=gateway_port)
+    chosen = settings.load(home=home, port=port, gateway_port=gateway_port, host=host)
     logging.basicConfig(format="%(asctime)s %(levelname)s %(message)s", level=logging.INFO)
     uvloop.run(serve.up(chosen, _announce_standby if standby else _announce, standby=standby))
 

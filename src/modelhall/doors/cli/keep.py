@@ -40,7 +40,7 @@ def backup(
     output: Output = Form.table,
     home: Home = None,
 ) -> None:
-    """Copy the whole hall into one file, while it is up or not. Tokens, keys and secrets are not in it.
+    """Copy the whole hall into one file, while it is up or not. The root key, tokens and secrets are not in it.
 
     Exit code 1 when some of what was copied is damaged.
     """
@@ -85,12 +85,17 @@ def restore(
         ("resources", counts or "none"),
         ("blobs", str(done.blobs)),
         *(("NOT THERE", f"blob {digest}: `hall verify` has it computed again") for digest in done.damaged),
+        *((("root key", done.root_key),) if done.root_key else ()),
     ]
     show(output, done.model_dump(), ("", ""), rows)
     if output is Form.table:
         say(
             f"`hall up --home {done.home}` goes on with it; its token is a new one, and its secrets have to be set"
         )
+        if done.root_key and not chosen.root_key:
+            say(
+                f"it needs root key {done.root_key}: put it at {done.home}/keys/root.key, readable by its owner only"
+            )
         if chosen.store:
             say("its store is where MODELHALL_STORE says, at `hall up` as well")
     if done.damaged:
@@ -128,10 +133,12 @@ def _tell(found: Verified) -> None:
     ]
     if rows:
         show(Form.table, None, COLUMNS, rows)
-    for digest in found.quarantined:
-        say(f"blob {digest} was put aside into blobs/quarantine")
-    for sentence in (*found.dangling, *found.book):
+    for blob in found.quarantined:
+        say(f"blob {blob} was put aside, into `quarantine` beside the other blobs of its project")
+    for sentence in (*found.dangling, *found.signatures, *found.book):
         say(sentence)
+    if found.unsealed:
+        say(f"{found.unsealed} blobs are not sealed: they are from before this hall did that")
     verdict = "all is well"
     if not found.is_well:
         again = sum(one.mended for one in found.damage)

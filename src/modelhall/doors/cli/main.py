@@ -57,7 +57,21 @@ def _hall(version: bool = typer.Option(False, "--version", help="Show the versio
 house.add_to(cli)
 if sys.argv[1:2] != ["up"]:
     # Left out at the start of a hall, which is to be quick and needs none of it.
-    from modelhall.doors.cli import ask, cost, declare, demo, keep, look, secret, work
+    from modelhall.doors.cli import (
+        ask,
+        audit,
+        cost,
+        declare,
+        demo,
+        keep,
+        keys,
+        look,
+        people,
+        secret,
+        tls,
+        user,
+        work,
+    )
 
-    for group in (declare, look, work, secret, ask, cost, keep, demo):
+    for group in (declare, look, work, secret, ask, cost, keep, people, user, keys, audit, tls, demo):
         group.add_to(cli)

@@ -178,10 +178,34 @@ def _node(r: AnyResource) -> tuple[str, ...]:
     return r.key.name, coloured(r.status.state), cpus, show_bytes(r.status.memory_bytes), r.status.processor
 
 
+def _token(r: AnyResource) -> tuple[str, ...]:
+    document = r.document
+    who = (
+        f"user {document.user}" if document.user else "operator" if document.operator else document.role or ""
+    )
+    scopes = ", ".join(document.scopes) if document.scopes is not None else ""
+    until = _when(document.expires_at) if document.expires_at else ""
+    return (
+        r.key.name,
+        coloured(r.status.state),
+        "canary" if document.canary else who,
+        scopes,
+        until,
+        r.status.reason,
+    )
+
+
+def _user(r: AnyResource) -> tuple[str, ...]:
+    state = "suspended" if r.document.suspended else "active"
+    return r.key.name, coloured(state), r.document.email, "operator" if r.document.operator else ""
+
+
 _ROWS: dict[str, tuple[tuple[str, ...], Callable[[AnyResource], tuple[str, ...]]]] = {
     "dataset": (("name", "state", "version", "rows", "size", "reason"), _dataset),
     "model": (("name", "state", "version", "metrics", "size", "reason"), _model),
     "service": (("name", "state", "ready", "version", "balance", "reason"), _service),
     "run": (("name", "state", "attempt", "node", "done", "age", "reason"), _run),
+    "token": (("name", "state", "of", "scopes", "expires", "reason"), _token),
+    "user": (("name", "state", "e-mail", "is"), _user),
     "node": (("name", "state", "cpus used", "memory", "processor"), _node),
 }

@@ -14,6 +14,7 @@ from modelhall.core import plugins
 from modelhall.core.errors import Rejected
 from modelhall.core.orders import EvaluateOrder, EvaluateOutput
 from modelhall.core.program import Order, Reporter, unpacked
+from modelhall.stages import _data
 
 _BATCH = 256
 
@@ -24,18 +25,13 @@ def carry_out(order: Order, reporter: Reporter) -> Mapping[str, Any]:
     what = EvaluateOrder.model_validate(order.what)
     torch.set_num_threads(order.threads)
     measures = {name: plugins.load("metric", name, field=f"require.{name}").measure for name in what.metrics}
-    model, data = unpacked(order, what.model), unpacked(order, what.data)
-    if not (data / f"{what.split}.parquet").exists():
-        raise Rejected(
-            f"the data has no {what.split} split to measure on; add `- split: {{…}}` to its `prepare`, or a source "
-            f"for {what.split}",
-            field="data",
-        )
-    task = tasks.load(what.task, model)
-    examples = task.examples(what.split, pl.read_parquet(data / f"{what.split}.parquet"))
+    rows = _rows(order, what)
+    with unpacked(order, what.model) as folder:
+        task, network = tasks.load(what.task, folder), networks.load(folder)
+    examples = task.examples(what.split, rows)
     predictions = tasks.predict(
         task,
-        networks.load(model),
+        network,
         examples,
         batch=_BATCH,
         each=lambda done: reporter.progress(done, len(examples), "rows", message=what.split),
@@ -46,3 +42,14 @@ def carry_out(order: Order, reporter: Reporter) -> Mapping[str, Any]:
         metrics["loss"] = predictions.loss
     reporter.metrics(0, metrics)
     return EvaluateOutput(metrics=metrics, rows=len(examples)).model_dump(mode="json")
+
+
+def _rows(order: Order, what: EvaluateOrder) -> pl.DataFrame:
+    with unpacked(order, what.data) as folder:
+        if what.split not in _data.splits(folder):
+            raise Rejected(
+                f"the data has no {what.split} split to measure on; add `- split: {{…}}` to its `prepare`, or a "
+                f"source for {what.split}",
+                field="data",
+            )
+        return _data.read(folder, what.split)

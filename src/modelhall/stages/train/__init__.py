@@ -7,18 +7,18 @@ the result is good enough is decided by evaluate and the requirement.
 
 from __future__ import annotations
 
-import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import polars as pl
 import torch
 
 from modelhall import networks, tasks
-from modelhall.core.kinds.dataset import SPLITS
+from modelhall.core import files
 from modelhall.core.orders import TrainOrder, TrainOutput, key_of
-from modelhall.core.program import Order, Reporter, open_blobs, unpacked
+from modelhall.core.program import Order, Reporter, open_blobs, private_folder, unpacked
+from modelhall.stages import _data
+from modelhall.stages.train import requests
 from modelhall.stages.train.checkpoint import Checkpoints
 from modelhall.stages.train.loop import Training
 
@@ -31,8 +31,9 @@ def carry_out(order: Order, reporter: Reporter) -> Mapping[str, Any]:
     # Warned and not enforced: a few networks have no other way. (`use_deterministic_algorithms` does the same and
     # first imports the compiler, which takes seconds.)
     torch.set_deterministic_debug_mode("warn")
-    data = unpacked(order, what.data)
-    splits = {name: pl.read_parquet(path) for name in SPLITS if (path := data / f"{name}.parquet").exists()}
+    with unpacked(order, what.data) as data:
+        splits = {name: _data.read(data, name) for name in _data.splits(data)}
+        steps = _data.steps(data)
     task = tasks.fit(what.task, splits, what.columns, length=what.network.options.get("positions"))
     torch.manual_seed(what.train.seed)
     network = networks.build(what.network, task.shape)
@@ -46,13 +47,26 @@ def carry_out(order: Order, reporter: Reporter) -> Mapping[str, Any]:
     )
     training.run(Checkpoints(order.state, key_of("train", what)), reporter)
     blobs = open_blobs(order)
-    with tempfile.TemporaryDirectory(dir=order.work) as name:
-        networks.save(network, what.network, task.shape, Path(name))
-        task.save(Path(name))
-        artifact = blobs.put_folder(Path(name))
+    with private_folder(order) as folder:
+        networks.save(network, what.network, task.shape, folder)
+        task.save(folder)
+        _save_preparation(folder, what, task, steps)
+        artifact = blobs.put_folder(folder)
     return TrainOutput(
         artifact=artifact,
         size_bytes=blobs.size_bytes(artifact),
         parameters=sum(parameter.numel() for parameter in network.parameters()),
         steps=training.total_steps,
     ).model_dump(mode="json")
+
+
+def _save_preparation(
+    folder: Path, what: TrainOrder, task: tasks.Task, steps: Sequence[Mapping[str, Any]]
+) -> None:
+    """Leave beside the model what is to be done to requests, if anything is."""
+    placed = tasks.columns_of(what.task, what.columns)
+    told = requests.preparation(
+        steps, {part.name: placed[part.name] for part in task.inputs if part.name in placed}
+    )
+    if told is not None:
+        files.write_json(folder / requests.FILE, told)

@@ -7,16 +7,16 @@ and agree, so one torn by a power cut is passed over for the one before it.
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import load, save
+from safetensors.torch import load_file, save
 
-from modelhall.core import digest, files
+from modelhall.core import digest, files, stored_json, weights
+from modelhall.core.errors import HallError
 
 _KEPT = 2
 
@@ -63,12 +63,18 @@ class Checkpoints:
         return sorted(self._folder.glob("step-*.json"), reverse=True)
 
     def _read(self, path: Path) -> Checkpoint | None:
-        """None when it is torn, or of another order."""
+        """None when it is torn, or of another order, or no checkpoint at all."""
+        file = path.with_suffix(".safetensors")
         try:
-            told = json.loads(path.read_bytes())
-            data = path.with_suffix(".safetensors").read_bytes()
-        except (OSError, ValueError):
+            told = stored_json.read(path)
+            if (told.get("key"), told.get("digest")) != (self._key, _digest_of(file)):
+                return None
+            weights.read_header(file)
+        except (OSError, HallError):
             return None
-        if told["key"] != self._key or told["digest"] != hashlib.sha256(data).hexdigest():
-            return None
-        return Checkpoint(step=told["step"], tensors=load(data), facts=told["facts"])
+        return Checkpoint(step=told["step"], tensors=load_file(file), facts=told["facts"])
+
+
+def _digest_of(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

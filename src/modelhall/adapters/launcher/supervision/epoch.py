@@ -7,17 +7,13 @@ looks at anything; whatever an older one still means to start is refused, howeve
 from __future__ import annotations
 
 import contextlib
-import fcntl
-import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import IO
 
-from modelhall.core import files
-from modelhall.core.errors import Broken, NotNow, Stale
+from modelhall.core import file_lock, files
+from modelhall.core.errors import Broken, Stale
 
 LONGEST_WAIT_S = 5.0
-ASK_EVERY_S = 0.01
 
 
 class Fence:
@@ -40,8 +36,7 @@ class Fence:
         Raises Stale when `epoch` is behind it, NotNow when others hold the fence for too long.
         """
         self._runs.mkdir(parents=True, exist_ok=True)
-        with (self._runs / "epoch.lock").open("a") as lock:
-            self._take(lock)
+        with file_lock.held(self._runs / "epoch.lock", longest_wait_s=self._longest_wait_s):
             known = self._known()
             if epoch < known:
                 raise Stale(
@@ -49,21 +44,6 @@ class Fence:
                     "it must not start anything and should end"
                 )
             yield known
-
-    def _take(self, lock: IO[str]) -> None:
-        """Take the lock; it goes with the file's closing, and so with the process, however that ends."""
-        deadline = time.monotonic() + self._longest_wait_s
-        while True:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                return
-            except BlockingIOError:
-                if time.monotonic() > deadline:
-                    raise NotNow(
-                        f"{lock.name} has been held for {self._longest_wait_s:g} s; `lsof` tells by whom",
-                        delay_s=1,
-                    ) from None
-            time.sleep(ASK_EVERY_S)
 
     def _known(self) -> int:
         path = self._runs / "epoch"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -33,7 +33,9 @@ def instructions(
     environment: Mapping[str, str],
     supervision: Supervision,
     group: Group | None,
-    secrets_fd: int | None,
+    handed: Mapping[str, int],
+    hidden: Path,
+    open_within: Sequence[Path],
 ) -> dict[str, Any]:
     """All its supervisor must know of the attempt in `folder`."""
     own = {"MODELHALL_RUN": launch.run, MARK: str(folder), "TMPDIR": str(folder / "tmp")}
@@ -46,8 +48,10 @@ def instructions(
         "timeout_grace_s": supervision.timeout_grace_s,
         "segment_bytes": supervision.segment_bytes,
         "group": group.as_json() if group else None,
-        # The number alone; the supervisor inherits what it stands for.
-        "secrets_fd": secrets_fd,
+        # The numbers alone, by variable; the supervisor inherits what they stand for.
+        "handed": dict(handed),
+        "hidden": str(hidden),
+        "open_within": [str(path) for path in open_within],
     }
 
 

@@ -10,8 +10,8 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
+from modelhall.adapters.launcher.supervision.confinement import Confinement
 from modelhall.adapters.launcher.supervision.limits import Limits
-from modelhall.core import secrets
 
 PR_SET_PDEATHSIG, PR_SET_CHILD_SUBREAPER = 1, 36
 
@@ -23,12 +23,14 @@ def adopt_orphans() -> None:
 
 
 def start(launch: dict[str, Any], folder: Path, output: int, limits: Limits) -> subprocess.Popen[bytes]:
-    """Start the program under its limits, writing to `output`, and holding its secrets, which this process lets go.
+    """Start the program under its limits, writing to `output`, and holding what it is handed, which this process
+    lets go.
 
     Raises OSError, ValueError or SubprocessError.
     """
-    handed: int | None = launch["secrets_fd"]
-    environment = launch["env"] | ({secrets.VARIABLE: str(handed)} if handed is not None else {})
+    handed: dict[str, int] = launch["handed"]
+    confinement = _confinement(launch)
+    environment = launch["env"] | {variable: str(descriptor) for variable, descriptor in handed.items()}
     supervisor = os.getpid()
     try:
         return subprocess.Popen(
@@ -39,18 +41,27 @@ def start(launch: dict[str, Any], folder: Path, output: int, limits: Limits) -> 
             stdout=output,
             stderr=output,
             start_new_session=True,
-            pass_fds=() if handed is None else (handed,),
-            preexec_fn=lambda: _before_program(supervisor, limits),
+            pass_fds=tuple(handed.values()),
+            preexec_fn=lambda: _before_program(supervisor, limits, confinement),
         )
     finally:
-        if handed is not None:
-            os.close(handed)
+        confinement.close()
+        for descriptor in handed.values():
+            os.close(descriptor)
 
 
-def _before_program(supervisor: int, limits: Limits) -> None:
-    """In the new process: end with the supervisor, and come under the limits."""
+def _confinement(launch: dict[str, Any]) -> Confinement:
+    try:
+        return Confinement(Path(launch["hidden"]), map(Path, launch["open_within"]))
+    except OSError as error:
+        raise subprocess.SubprocessError(f"the program cannot be confined: {error}") from error
+
+
+def _before_program(supervisor: int, limits: Limits, confinement: Confinement) -> None:
+    """In the new process: end with the supervisor, come under the limits, and keep out of what is the hall's."""
     with contextlib.suppress(OSError, AttributeError):
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != supervisor:
         os.kill(os.getpid(), signal.SIGKILL)  # it ended before it could be bound to
     limits.apply()
+    confinement.apply()

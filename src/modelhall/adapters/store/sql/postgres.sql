@@ -64,6 +64,10 @@ SELECT value FROM counter WHERE name = %(name)s
 SELECT at, kind, project, name, event, message FROM event
 -- name: events of one
 WHERE kind = %(kind)s AND project = %(project)s AND name = %(name)s
+-- name: events of a project
+WHERE project = %(project)s
+-- name: events of all
+WHERE true
 -- name: events in order
 ORDER BY id DESC LIMIT %(limit)s
 

@@ -38,6 +38,10 @@ SELECT value FROM counter WHERE name = :name
 SELECT at, kind, project, name, event, message FROM event
 -- name: events of one
 WHERE kind = :kind AND project = :project AND name = :name
+-- name: events of a project
+WHERE project = :project
+-- name: events of all
+WHERE true
 -- name: events in order
 ORDER BY id DESC LIMIT :limit
 

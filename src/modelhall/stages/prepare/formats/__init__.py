@@ -1,109 +1,115 @@
 """How source files become rows: one file a format, with one function
 
-    read(files: list[Source], *, options…) -> polars.DataFrame
+    read(files: Sequence[Part], *, options…) -> Table
 
-whose options are among those of the `format` field: `header` and `columns`. A file that cannot be read is
-Rejected by its name, and where there are lines, by its line. Damage inside a row is the stage's affair.
+whose options are among the fields of `format`. A table has one schema for all files and reads their rows as a
+stream, in as much memory as a few batches take. A file that cannot be read is Rejected by its name and, where there
+are lines, by its line. How files are found is left to the sources, damage inside a row (a picture that cannot be
+unpacked) to the stage.
 """
 
 from __future__ import annotations
 
-import gzip
-import hashlib
-import zlib
-from collections.abc import Sequence
-from dataclasses import dataclass
+import tempfile
+from collections.abc import Generator, Iterator, Mapping, Sequence
+from contextlib import closing
 from pathlib import Path
+from typing import cast
 
 import polars as pl
 
 from modelhall.core import plugins
 from modelhall.core.errors import Rejected
-from modelhall.core.kinds.dataset import Format, SourceFile
+from modelhall.core.kinds.dataset import Format
+from modelhall.stages.prepare.formats import _archive
+from modelhall.stages.prepare.formats._source import Part, Source
+from modelhall.stages.prepare.formats._table import Table
+
+__all__ = ["BATCH_BYTES", "BATCH_ROWS", "Source", "batches", "batches_by_split"]
+
+BATCH_ROWS = 65_536
+BATCH_BYTES = 64 * 2**20
 
 _SUFFIXES = {
-    ".csv": "csv", ".tsv": "tsv", ".tab": "tsv", ".jsonl": "jsonl", ".ndjson": "jsonl", ".parquet": "parquet",
+    ".csv": "csv", ".tsv": "tsv", ".tab": "tsv", ".json": "json", ".jsonl": "jsonl", ".ndjson": "jsonl",
+    ".parquet": "parquet", ".arrow": "arrow", ".feather": "arrow", ".ipc": "arrow", ".npz": "npz", ".txt": "txt",
+    ".md": "documents", ".markdown": "documents", ".html": "documents", ".htm": "documents",
     ".png": "images", ".jpg": "images", ".jpeg": "images", ".gif": "images", ".bmp": "images", ".webp": "images",
+    ".wav": "audio", ".flac": "audio",
 }  # fmt: skip
 """What a file's name tells about its format."""
 
 
-@dataclass(frozen=True)
-class Source:
-    """One source file in memory: its name in lineage, where it lies, and its content as stored."""
-
-    name: str
-    path: Path
-    stored: bytes
-
-    @property
-    def lineage(self) -> SourceFile:
-        return SourceFile(
-            path=self.name, digest=hashlib.sha256(self.stored).hexdigest(), size_bytes=len(self.stored)
-        )
-
-    @property
-    def content(self) -> bytes:
-        """The content, unpacked if the name ends in .gz."""
-        if not self.name.endswith(".gz"):
-            return self.stored
-        try:
-            return gzip.decompress(self.stored)
-        except (OSError, EOFError, zlib.error) as error:
-            raise Rejected(f"{self.name} cannot be unpacked: {error}", field="source") from None
-
-    @property
-    def text(self) -> bytes:
-        """The unpacked content, known to be UTF-8, without a byte order mark."""
-        content = self.content.removeprefix(b"\xef\xbb\xbf")
-        try:
-            content.decode()
-        except UnicodeDecodeError as error:
-            line = content.count(b"\n", 0, error.start) + 1
-            raise Rejected(
-                f"{self.name} line {line}: byte 0x{content[error.start]:02x} is not UTF-8; convert the file first, "
-                "such as `iconv -f gb18030 -t utf-8`",
-                field="source",
-            ) from None
-        return content
+def batches(sources: Sequence[Source], form: Format) -> Iterator[pl.DataFrame]:
+    """All rows of `sources`, in order, in batches of one schema; raises Rejected when there is no row."""
+    for _, batch in batches_by_split({"all": sources}, form):
+        yield batch
 
 
-def read(files: Sequence[Source], form: Format) -> pl.DataFrame:
-    """All rows of `files`, in order, by the format said or the one their names tell."""
-    name = form.type or _guess([file.name for file in files])
-    options = form.model_dump(mode="json", exclude={"type"}, exclude_defaults=True)
+def batches_by_split(
+    splits: Mapping[str, Sequence[Source]], form: Format
+) -> Iterator[tuple[str, pl.DataFrame]]:
+    """The same for the sources of several splits, one after the other: a column has one type in all of them."""
+    sources = [source for of_split in splits.values() for source in of_split]
+    checks = [source.begin() for source in sources]
+    # Archives are unpacked here; the launcher removes what a killed attempt leaves.
+    with tempfile.TemporaryDirectory(prefix="unpacked-") as folder:
+        parts = {
+            split: _archive.parts(of_split, form.members, Path(folder) / split)
+            for split, of_split in splits.items()
+        }
+        table = _table(list(parts.values()), form)
+        for split, files in parts.items():
+            rows = 0
+            with closing(_batched(frame for part in files for frame in table.frames(part))) as frames:
+                for batch in frames:
+                    rows += batch.height
+                    yield split, batch
+            if not rows:
+                raise Rejected(f"{files[0].name} holds no rows", field="source")
+    for check_unchanged in checks:
+        check_unchanged()
+
+
+def _table(splits: Sequence[Sequence[Part]], form: Format) -> Table:
+    files = [part for parts in splits for part in parts]
+    name = form.type or _guess(files)
+    options = form.model_dump(mode="json", exclude={"type", "members", "query"}, exclude_defaults=True)
     plugins.check_options("format", name, "read", options, field="format")
-    module = plugins.load("format", name, field="format.type")
-    frame: pl.DataFrame = module.read(list(files), **options)
-    if not frame.height:
-        raise Rejected(f"{files[0].name} holds no rows", field="source")
-    return frame
+    return cast(Table, plugins.load("format", name, field="format.type").read(files, **options))
 
 
-def stack(frames: Sequence[pl.DataFrame], names: Sequence[str]) -> pl.DataFrame:
-    """The frames below each other; raises Rejected when their columns differ."""
-    for frame, name in zip(frames, names, strict=True):
-        if frame.columns != frames[0].columns:
-            raise Rejected(
-                f"{name} has the columns {', '.join(frame.columns)}; {names[0]} has {', '.join(frames[0].columns)}",
-                field="source",
-            )
-    try:
-        return pl.concat(frames, how="vertical_relaxed", rechunk=True)
-    except pl.exceptions.PolarsError as error:
-        raise Rejected(
-            f"the types of the columns of {', '.join(names)} differ: {error}", field="source"
-        ) from None
+def _batched(frames: Iterator[pl.DataFrame]) -> Generator[pl.DataFrame, None, None]:
+    """The rows again in batches of BATCH_ROWS, or fewer where those would be more than about BATCH_BYTES."""
+    gathered: list[pl.DataFrame] = []
+    rows = size = 0
+    for frame in frames:
+        for piece in _slices(frame):
+            if gathered and (rows + piece.height > BATCH_ROWS or size >= BATCH_BYTES):
+                yield pl.concat(gathered)
+                gathered, rows, size = [], 0, 0
+            if piece.height:
+                gathered.append(piece)
+                rows += piece.height
+                size += int(piece.estimated_size())
+    if gathered:
+        yield pl.concat(gathered)
 
 
-def _guess(names: Sequence[str]) -> str:
+def _slices(frame: pl.DataFrame) -> Iterator[pl.DataFrame]:
+    """The rows in pieces of which none is larger than a batch may be."""
+    pieces = max(-(-frame.height // BATCH_ROWS), -(-int(frame.estimated_size()) // BATCH_BYTES), 1)
+    yield from frame.iter_slices(max(-(-frame.height // pieces), 1))
+
+
+def _guess(files: Sequence[Part]) -> str:
     """The one format all names tell."""
-    told = {_SUFFIXES.get(Path(name.removesuffix(".gz")).suffix.lower()) for name in names}
+    told = {_SUFFIXES.get(Path(part.bare_name).suffix.lower()) for part in files}
     if len(told) != 1 or None in told:
-        endings = sorted({Path(name).suffix or Path(name).name for name in names})
+        endings = sorted({Path(part.bare_name).suffix or part.bare_name for part in files})
         raise Rejected(
             f"the names of the files ({', '.join(endings[:5])}) do not tell one format; say which, such as "
-            "`format: {type: csv}`",
+            "`format: {type: csv}`, or choose among them, such as `format: {members: '*.csv'}`",
             field="format.type",
         )
     return str(told.pop())

@@ -1,43 +1,130 @@
-"""Preparation steps: one file each, with one function
+"""Preparation steps: one file each. Its functions say what it must see of the rows; they come in three forms.
 
-    apply(splits: Splits, *, options…) -> Done
+A step that needs no other row to change a row:
 
-Its keyword-only parameters are the step's options; annotate them with plain JSON types, which are checked before
-the hall starts anything. A step gets every split by name (`all` alone before the data is split) and returns
-them all; it works the same on the same rows anywhere, so randomness comes from a `seed` option. Options that
-cannot be met are Rejected with the option's name as `field`.
+    apply(rows, *, options…) -> Done
 
-A step that fits (means, vocabularies) fits on `splits["train"]`, refuses while there is only `all`, and would
-return what it fitted as JSON in a further field of `Done`; the stage keeps it in dataset.json under the step, and
-a second function `again(frame, fitted)` would do the same to rows of a request.
+A step that is fitted (means, vocabularies). `fit` sees the rows of the training split alone, shard by shard, and
+returns JSON, which is kept with the version; replicas give it to the same `apply`, with the rows of a request:
+
+    fit(train, *, options…) -> fitted
+    apply(rows, fitted, *, options…) -> Done
+
+A step that decides about rows by looking at all of them (duplicates, splits, order). `decide` sees every row's
+marks, column by column, and says what becomes of each row; requests go without such steps:
+
+    mark(rows, *, options…) -> marks
+    decide(marks, *, options…) -> Verdict
+
+`mark` may also stand beside `fit`, which then sees marks instead of rows: all that is slow belongs there, since
+shards are marked side by side. The options of a step are the keyword-only parameters of all its functions, and each
+gets those it names. Annotate them with plain JSON types, which are checked before the hall starts anything. A step
+works the same on the same rows anywhere and however they are cut into shards of their own: randomness comes from a
+`seed`. Options that cannot be met are Rejected with the option's name as `field`. A step that requests must not go
+through although it has `apply` says `REQUESTS = False`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
+import numpy as np
 import polars as pl
 
 from modelhall.core.errors import Rejected
 from modelhall.core.names import did_you_mean
 
-Splits = Mapping[str, pl.DataFrame]
-
 
 @dataclass(frozen=True, kw_only=True)
 class Done:
-    """The splits after a step, and the rows it dropped by the reason."""
+    """What `apply` made of some rows."""
 
-    splits: Splits
-    dropped: Mapping[str, pl.DataFrame] = field(default_factory=dict)
+    rows: pl.DataFrame
+    """Every row that came in, also those to be dropped: a request's are answered all the same."""
+    drop: Mapping[str, pl.Series] = field(default_factory=dict)
+    """By the reason, a Boolean for each row; the first reason that holds is the one counted."""
 
 
-def check_columns(splits: Splits, columns: list[str], option: str = "columns") -> None:
-    """Raise Rejected unless every split has all of `columns`."""
-    for split, frame in splits.items():
-        for column in columns:
-            if column not in frame.columns:
-                raise Rejected(
-                    f"no column {column!r} in {split}; {did_you_mean(column, frame.columns)}", field=option
-                )
+@dataclass(frozen=True, kw_only=True)
+class Verdict:
+    """What `decide` says of all rows, in the order they stand in."""
+
+    drop: Mapping[str, np.ndarray] = field(default_factory=dict)
+    """By the reason, a Boolean for each row."""
+    split: pl.Series | None = None
+    """The split each row goes to."""
+    take: Mapping[str, np.ndarray] | None = None
+    """For each split the numbers of the rows it is to hold, in their new order; a row may come several times."""
+
+
+class Marks:
+    """The marks of all rows, in order: shard after shard, and within a shard split after split. They lie on the disk;
+    a column is read when it is asked for."""
+
+    def __init__(self, parts: Iterable[tuple[str, pl.LazyFrame]]) -> None:
+        self._parts = tuple(parts)
+
+    def __iter__(self) -> Iterator[pl.DataFrame]:
+        return (part.collect() for _, part in self._parts)
+
+    def column(self, name: str) -> pl.Series:
+        """One column of every row's marks."""
+        return pl.concat([part.select(name).collect() for _, part in self._parts]).to_series()
+
+    def values(self, name: str, rows: np.ndarray) -> np.ndarray:
+        """What stands in one column of some rows, in their order; no more than a part is read at a time."""
+        order = np.argsort(rows, kind="stable")
+        found, start, taken = [], 0, 0
+        for _, part in self._parts:
+            height = part.select(pl.len()).collect().item()
+            last = int(np.searchsorted(rows[order], start + height))
+            if last > taken:
+                column = part.select(name).collect().to_series()
+                found.append(column[rows[order[taken:last]] - start].to_numpy())
+            start, taken = start + height, last
+        values = np.concatenate(found) if found else np.zeros(0)
+        back = np.empty_like(values)
+        back[order] = values
+        return back
+
+    @property
+    def names(self) -> list[str]:
+        """What the columns are called."""
+        return next((part.collect_schema().names() for _, part in self._parts), [])
+
+    @property
+    def splits(self) -> list[str]:
+        """The names of the splits there are; `all` alone before the rows are split."""
+        return list(dict.fromkeys(split for split, _ in self._parts))
+
+    def split_of_rows(self) -> np.ndarray:
+        """For each row the place of its split in `splits`."""
+        heights = [part.select(pl.len()).collect().item() for _, part in self._parts]
+        places = [self.splits.index(split) for split, _ in self._parts]
+        return np.repeat(np.array(places, np.int8), heights)
+
+
+def check_columns(rows: pl.DataFrame, columns: Sequence[str], option: str = "columns") -> None:
+    """Raise Rejected unless there are all of `columns`."""
+    for column in columns:
+        if column not in rows.columns:
+            raise Rejected(f"no column {column!r}; {did_you_mean(column, rows.columns)}", field=option)
+
+
+def text_columns(rows: pl.DataFrame, columns: Sequence[str] | None, option: str = "columns") -> list[str]:
+    """`columns`, or all that hold text; raises Rejected for one that does not."""
+    check_columns(rows, columns or [], option)
+    for column in columns or []:
+        if rows.schema[column] not in (pl.String, pl.Null):
+            raise Rejected(f"column {column!r} holds {rows.schema[column]}, not text", field=option)
+    return list(columns or [name for name, kind in rows.schema.items() if kind == pl.String])
+
+
+def number_columns(rows: pl.DataFrame, columns: Sequence[str], option: str = "columns") -> list[str]:
+    """`columns`; raises Rejected for one that does not hold numbers."""
+    check_columns(rows, columns, option)
+    for column in columns:
+        if not (rows.schema[column].is_numeric() or rows.schema[column] in (pl.Boolean, pl.Null)):
+            raise Rejected(f"column {column!r} holds {rows.schema[column]}, not numbers", field=option)
+    return list(columns)

@@ -1,6 +1,6 @@
 """Make pictures of columns of numbers, one column a pixel.
 
-- pixels: {columns: pixel_0_0..pixel_7_7, shape: [8, 8], white: 16}
+- pixels: {columns: pixel_0..pixel_3, shape: [2, 2], white: 16}
 """
 
 from __future__ import annotations
@@ -12,10 +12,10 @@ import polars as pl
 from PIL import Image
 
 from modelhall.core.errors import Rejected
-from modelhall.stages.prepare.steps import Done, Splits, check_columns
+from modelhall.stages.prepare.steps import Done, check_columns, number_columns
 
 
-def apply(splits: Splits, *, columns: str | list[str], shape: list[int], white: float = 255.0) -> Done:
+def apply(rows: pl.DataFrame, *, columns: str | list[str], shape: list[int], white: float = 255.0) -> Done:
     """Add `image`, a grey PNG of `shape` [height, width], and drop the columns it was made of.
 
     `columns` is a list, row by row, or `first..last` in the order of the data; 0 is black, `white` is white.
@@ -24,29 +24,22 @@ def apply(splits: Splits, *, columns: str | list[str], shape: list[int], white: 
         raise Rejected(f"a shape is [height, width], not {shape}", field="shape")
     if white <= 0:
         raise Rejected(f"white must be above 0, not {white:g}", field="white")
-    names = _columns(splits, columns)
+    names = _columns(rows, columns)
     if len(names) != shape[0] * shape[1]:
         raise Rejected(
             f"{len(names)} columns do not fill a picture of {shape[0]}×{shape[1]}", field="columns"
         )
-    return Done(splits={split: _draw(frame, names, shape, white) for split, frame in splits.items()})
+    return Done(rows=_draw(rows, names, shape, white))
 
 
-def _columns(splits: Splits, columns: str | list[str]) -> list[str]:
-    """The names meant, all of them numbers in every split."""
-    order = next(iter(splits.values())).columns
+def _columns(rows: pl.DataFrame, columns: str | list[str]) -> list[str]:
+    """The names meant, all of them of numbers."""
+    order = rows.columns
     first, dots, last = (columns if isinstance(columns, str) else "").partition("..")
     if isinstance(columns, str) and dots:
-        check_columns(splits, [first, last])
-        names = order[order.index(first) : order.index(last) + 1]
-    else:
-        names = [columns] if isinstance(columns, str) else columns
-    check_columns(splits, names)
-    for frame in splits.values():
-        for name in names:
-            if not frame.schema[name].is_numeric():
-                raise Rejected(f"column {name!r} holds {frame.schema[name]}, not numbers", field="columns")
-    return names
+        check_columns(rows, [first, last])
+        return number_columns(rows, order[order.index(first) : order.index(last) + 1])
+    return number_columns(rows, [columns] if isinstance(columns, str) else columns)
 
 
 def _draw(frame: pl.DataFrame, names: list[str], shape: list[int], white: float) -> pl.DataFrame:

@@ -1,0 +1,134 @@
+"""What every route takes to be asked: a table of all of them, and the check that goes by it.
+
+A route that is not in the table is refused to everybody. Where what is asked for depends on what stands in the body,
+as with `apply`, the route checks each part by itself, and says so here with `IN_ROUTE`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Annotated
+
+from fastapi import Depends, Request
+
+from modelhall.core.access import Identity, Verb
+from modelhall.core.errors import Denied
+from modelhall.core.kinds import Key
+from modelhall.core.kinds.base import DEFAULT_PROJECT
+from modelhall.doors.api.asking import kind_of
+from modelhall.trust import permissions
+
+Check = Callable[[Identity, Request], None]
+
+
+def who_asks(request: Request) -> Identity:
+    """Who the guard has found out that it is."""
+    identity = request.state.identity
+    assert isinstance(identity, Identity)
+    return identity
+
+
+Who = Annotated[Identity, Depends(who_asks)]
+
+
+def check(request: Request) -> None:
+    """Raise Denied or NotFound unless whoever asks may ask this; before anything is looked up."""
+    rule = RULES.get((request.method, request.scope["route"].path))
+    if rule is None:
+        raise Denied("nobody may ask this: it has no rule")
+    if rule is not OPEN:
+        rule(who_asks(request), request)
+
+
+def OPEN(identity: Identity, request: Request) -> None:
+    """For everybody, without a token."""
+
+
+def ANYBODY(identity: Identity, request: Request) -> None:
+    """For whoever has a token: it tells of nobody's resources."""
+
+
+def IN_ROUTE(identity: Identity, request: Request) -> None:
+    """The route itself leaves out, or refuses, what is not his."""
+
+
+def OPERATOR(identity: Identity, request: Request) -> None:
+    permissions.check_operator(identity)
+
+
+def in_query(verb: Verb) -> Check:
+    """Takes a verb in the project named by the query."""
+    return lambda identity, request: permissions.check(identity, verb, _project(request))
+
+
+def in_path(verb: Verb, part: str = "project") -> Check:
+    """Takes a verb in the project named by the path."""
+    return lambda identity, request: permissions.check(identity, verb, request.path_params[part])
+
+
+def look(identity: Identity, request: Request) -> None:
+    """Takes what it takes to look at the resource that the path names."""
+    permissions.check_look(identity, _key(request))
+
+
+def change(identity: Identity, request: Request) -> None:
+    """Takes what it takes to change it."""
+    permissions.check_change(identity, _key(request))
+
+
+RULES: dict[tuple[str, str], Check] = {
+    ("GET", "/api/v1/health"): OPEN,
+    ("GET", "/api/v1/ready"): OPEN,
+    ("POST", "/api/v1/session"): OPEN,
+    ("GET", "/api/v1/session/oidc/start"): OPEN,
+    ("GET", "/api/v1/session/oidc/callback"): OPEN,
+    ("GET", "/api/v1/session"): ANYBODY,
+    ("DELETE", "/api/v1/session"): ANYBODY,
+    ("GET", "/api/openapi.json"): ANYBODY,
+    ("GET", "/api/v1/schema"): ANYBODY,
+    ("GET", "/api/v1/whoami"): ANYBODY,
+    ("GET", "/"): IN_ROUTE,
+    ("GET", "/metrics"): OPERATOR,
+    ("GET", "/api/v1/status"): IN_ROUTE,
+    ("POST", "/api/v1/apply"): IN_ROUTE,
+    ("GET", "/api/v1/events"): IN_ROUTE,
+    ("GET", "/api/v1/watch"): IN_ROUTE,
+    ("GET", "/api/v1/{kinds}"): IN_ROUTE,
+    ("GET", "/api/v1/{kinds}/{name}"): look,
+    ("DELETE", "/api/v1/{kinds}/{name}"): change,
+    ("POST", "/api/v1/runs/{name}/cancel"): in_query("change"),
+    ("GET", "/api/v1/runs/{name}/log"): in_query("see"),
+    ("GET", "/api/v1/datasets/{name}/rows"): in_query("see"),
+    ("GET", "/api/v1/bill"): IN_ROUTE,
+    ("GET", "/api/v1/trace/{request}"): IN_ROUTE,
+    ("GET", "/api/v1/secrets/{project}"): in_path("change"),
+    ("GET", "/api/v1/secrets/{project}/{name}"): in_path("change"),
+    ("PUT", "/api/v1/secrets/{project}/{name}"): in_path("change"),
+    ("DELETE", "/api/v1/secrets/{project}/{name}"): in_path("change"),
+    ("POST", "/api/v1/tokens"): IN_ROUTE,
+    ("POST", "/api/v1/tokens/{name}/rotate"): in_query("manage"),
+    ("POST", "/api/v1/tokens/{name}/suspend"): in_query("manage"),
+    ("POST", "/api/v1/tokens/{name}/resume"): in_query("manage"),
+    ("DELETE", "/api/v1/tokens/{name}"): in_query("manage"),
+    ("PUT", "/api/v1/projects/{name}/members/{user}"): in_path("manage", "name"),
+    ("DELETE", "/api/v1/projects/{name}/members/{user}"): in_path("manage", "name"),
+    ("PUT", "/api/v1/users/{name}/password"): IN_ROUTE,
+    ("GET", "/api/v1/keys"): OPERATOR,
+    ("POST", "/api/v1/keys/root/rotate"): OPERATOR,
+    ("POST", "/api/v1/keys/projects/{project}/rotate"): OPERATOR,
+    ("DELETE", "/api/v1/keys/projects/{project}"): OPERATOR,
+    ("GET", "/api/v1/audit"): OPERATOR,
+    ("GET", "/api/v1/audit/head"): OPERATOR,
+    ("GET", "/api/v1/audit/verify"): OPERATOR,
+}
+
+FOR_EVERYBODY = frozenset(route for route, rule in RULES.items() if rule is OPEN)
+"""(method, path) of what the guard lets through without asking who it is. None of these paths has parts that vary."""
+
+
+def _project(request: Request) -> str:
+    return request.query_params.get("project", DEFAULT_PROJECT)
+
+
+def _key(request: Request) -> Key:
+    return Key(kind_of(request.path_params["kinds"]), _project(request), request.path_params["name"])

@@ -1,0 +1,135 @@
+"""Rows on the disk between two parts of a preparation: numbered shards, each there as a whole or not at all.
+
+Where one shard ends depends on the rows alone, so that neither the batches they are read in nor the number of
+workers can be seen in what comes out.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from modelhall.core import files
+from modelhall.core.kinds.dataset import SPLITS
+
+SHARD_ROWS = 65_536
+SHARD_BYTES = 32 * 2**20
+_ORDER = ("all", *SPLITS)
+
+
+class Shards:
+    """One folder of shards. A shard holds the rows of each split, its marks, and notes about them."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def numbers(self) -> list[int]:
+        """Those that are whole, in order."""
+        if not self._folder.is_dir():
+            return []
+        return sorted(int(path.name) for path in self._folder.iterdir() if path.name.isdigit())
+
+    def write(
+        self, number: int, rows: Mapping[str, pl.DataFrame], marks: Mapping[str, pl.DataFrame], notes: Any
+    ) -> None:
+        """Write one shard durably, all of it at once by a rename."""
+        unfinished = self.unfinished(number)
+        for sort, frames in (("rows", rows), ("marks", marks)):
+            for split, frame in frames.items():
+                _write(frame, unfinished / f"{sort}-{split}.arrow")
+        self.keep(number, notes)
+
+    def unfinished(self, number: int) -> Path:
+        """An empty folder for files of a shard that is not there yet."""
+        folder = self._folder / f".{number:06d}"
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True)
+        return folder
+
+    def keep(self, number: int, notes: Any) -> None:
+        """Make the unfinished folder the shard, durably."""
+        unfinished = self._folder / f".{number:06d}"
+        files.write_json(unfinished / "notes.json", notes)
+        os.rename(unfinished, self.path(number))
+        files.sync_folder(self._folder)
+
+    def splits(self, number: int) -> list[str]:
+        return [split for split in _ORDER if self._frames(number, "rows", split).exists()]
+
+    def rows(self, number: int, split: str) -> pl.DataFrame:
+        return pl.read_ipc(self._frames(number, "rows", split))
+
+    def height(self, number: int, split: str) -> int:
+        """How many rows of the split the shard has."""
+        return int(self.scan(number, "rows", split).select(pl.len()).collect().item())
+
+    def scan(self, number: int, sort: str, split: str) -> pl.LazyFrame:
+        return pl.scan_ipc(self._frames(number, sort, split))
+
+    def notes(self, number: int) -> Any:
+        return json.loads((self.path(number) / "notes.json").read_bytes())
+
+    def path(self, number: int) -> Path:
+        """The folder of a shard."""
+        return self._folder / f"{number:06d}"
+
+    def _frames(self, number: int, sort: str, split: str) -> Path:
+        return self.path(number) / f"{sort}-{split}.arrow"
+
+    def finish(self) -> None:
+        """Say that no shard is missing."""
+        self._folder.mkdir(parents=True, exist_ok=True)
+        files.write_json(self._folder / "finished.json", self.numbers())
+
+    def is_finished(self) -> bool:
+        return (self._folder / "finished.json").exists()
+
+    def remove(self) -> None:
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+
+def cut(batches: Iterable[pl.DataFrame]) -> Iterator[pl.DataFrame]:
+    """The rows of `batches`, cut anew: a shard ends where it is SHARD_ROWS long or SHARD_BYTES large."""
+    held: list[pl.DataFrame] = []
+    rows, size = 0, 0
+    for batch in batches:
+        while batch.height:
+            sizes = np.cumsum(_sizes(batch)) + size
+            take = min(SHARD_ROWS - rows, int(np.searchsorted(sizes, SHARD_BYTES)) + 1, batch.height)
+            held.append(batch.head(take))
+            rows, size = rows + take, int(sizes[take - 1])
+            batch = batch.slice(take)
+            if rows == SHARD_ROWS or size >= SHARD_BYTES:
+                yield pl.concat(held, rechunk=True)
+                held, rows, size = [], 0, 0
+    if held:
+        yield pl.concat(held, rechunk=True)
+
+
+def _sizes(rows: pl.DataFrame) -> np.ndarray:
+    """About how many bytes each row takes; a function of the row alone."""
+    found = np.full(rows.height, 8 * rows.width, np.int64)
+    for name, kind in rows.schema.items():
+        if kind == pl.String:
+            found += rows[name].str.len_bytes().fill_null(0).cast(pl.Int64).to_numpy()
+        elif kind == pl.Binary:
+            found += rows[name].bin.size().fill_null(0).cast(pl.Int64).to_numpy()
+        elif isinstance(kind, pl.List):
+            found += rows[name].list.len().fill_null(0).cast(pl.Int64).to_numpy() * 8
+    return found
+
+
+def _write(frame: pl.DataFrame, path: Path) -> None:
+    frame.write_ipc(path, compression="uncompressed")
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

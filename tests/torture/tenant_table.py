@@ -1,0 +1,235 @@
+"""What may be asked of a hall, and what each asking takes: written here a second time, and not read from the hall.
+
+`ASKS` has every route of the API at least once. In paths and bodies `{p}` stands for the project, `{w}` for the word
+that its resources' names begin with, and `{v}` for something that may be destroyed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, NamedTuple
+
+from tenants import HOME, IN_PROJECTS, NOWHERE, OTHER, Caller, document, word_of
+
+from modelhall.core.access import Verb
+
+Where = Literal["open", "anybody", "hall", "project", "unseen"]
+"""open: no token; anybody: any token; hall: verbs in all projects; project: verbs in it, and whoever has none is told
+that it is not there; unseen: the same, but whoever lacks the verb is told so too."""
+UNKNOWN, NOT_HIS, NOT_THERE = 401, 403, 404
+PLACES = (HOME, OTHER, NOWHERE)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ask:
+    method: str
+    path: str
+    """As the route has it."""
+    url: str
+    where: Where
+    needs: frozenset[Verb] = frozenset()
+    body: Mapping[str, Any] | str | None = None
+    victim: str = ""
+    """The kind of what it destroys."""
+    place: str = ""
+    """The only project it is about, if not all are asked for."""
+    status: tuple[int, ...] = (200, 201, 204)
+    """What whoever may do it is answered where there is such a thing."""
+
+    def __str__(self) -> str:
+        sent = self.body if isinstance(self.body, dict) else {}
+        kinds = [document["kind"] for document in sent.get("documents", ())]
+        return " ".join([self.method, self.url, *kinds])
+
+
+class Cell(NamedTuple):
+    ask: Ask
+    caller: Caller
+    project: str
+
+
+def cells(callers: Sequence[Caller], asks: Sequence[Ask], share: int) -> Iterator[Cell]:
+    """Every asking by one in `share` callers, and for every place."""
+    for number, ask in enumerate(asks):
+        for caller in callers[number % share :: share]:
+            places = PLACES if ask.where in ("project", "unseen") and not ask.place else (ask.place or HOME,)
+            yield from (Cell(ask, caller, place) for place in places)
+
+
+def expected(cell: Cell) -> int | None:
+    """The status that says no, or None if this caller may ask this."""
+    ask, caller, project = cell
+    if ask.where == "open":
+        return None
+    if not caller.known:
+        return UNKNOWN
+    if ask.where == "anybody":
+        return None
+    if ask.where == "hall":
+        return None if ask.needs <= caller.everywhere else NOT_HIS
+    may = caller.may(project)
+    if ask.needs <= may:
+        return None
+    return NOT_HIS if may and ask.where == "project" else NOT_THERE
+
+
+def may_know(cell: Cell) -> bool:
+    """Whether the other tenant's word may stand in the answer."""
+    everywhere = cell.caller.everywhere
+    if cell.ask.path.startswith(("/api/v1/audit", "/api/v1/keys")):
+        return "operate" in everywhere
+    if "user" in cell.ask.url or "node" in cell.ask.url:
+        return "operate" in everywhere
+    return bool(cell.ask.needs <= everywhere if cell.ask.needs else everywhere)
+
+
+def written(template: Any, project: str, victim: str) -> Any:
+    """A path or a body with its places filled in."""
+    if isinstance(template, str):
+        return template.replace("{p}", project).replace("{w}", word_of(project)).replace("{v}", victim)
+    if isinstance(template, dict):
+        return {name: written(value, project, victim) for name, value in template.items()}
+    if isinstance(template, list):
+        return [written(value, project, victim) for value in template]
+    return template
+
+
+def _ask(line: str, where: Where, *needs: Verb, url: str = "", **more: Any) -> Ask:
+    method, path = line.split(" ")
+    return Ask(method=method, path=path, url=url or path, where=where, needs=frozenset(needs), **more)
+
+
+LOOK: dict[str, Verb] = {
+    **dict.fromkeys((*IN_PROJECTS, "result", "project"), "see"), "token": "manage",
+    "user": "operate", "node": "operate",
+}  # fmt: skip
+REMOVE: dict[str, Verb] = {
+    **dict.fromkeys(IN_PROJECTS, "change"), "result": "change", "token": "manage",
+    "project": "operate", "user": "operate", "node": "operate",
+}  # fmt: skip
+KEPT_BY_THE_HALL = ("result", "token", "node")
+"""Kinds nobody declares, so that nobody may remove them by hand either (400)."""
+
+
+def _of_kinds() -> Iterator[Ask]:
+    lists, one = "/api/v1/{kinds}", "/api/v1/{kinds}/{name}"
+    for kind, verb in LOOK.items():
+        yield _ask(f"GET {lists}", "anybody", url=f"/api/v1/{kind}s")
+        if kind == "project":
+            # A project is in none; it is looked at by its own name.
+            yield _ask(f"GET {one}", "project", "see", url="/api/v1/projects/{p}")
+            yield _ask(f"GET {lists}", "anybody", url="/api/v1/projects?project={p}", place=OTHER)
+            continue
+        yield _ask(f"GET {lists}", "project", verb, url=f"/api/v1/{kind}s?project={{p}}")
+        found = (404,) if kind in ("user", "node") else (200,)
+        yield _ask(
+            f"GET {one}", "project", verb, url=f"/api/v1/{kind}/{{w}}-{kind}?project={{p}}", status=found
+        )
+    for kind, verb in REMOVE.items():
+        if kind == "token":
+            continue  # tokens have a route of their own; this one is asked in the singular, below
+        if kind in ("project", "user", "node"):
+            url = (
+                "/api/v1/projects/{p}" if kind == "project" else f"/api/v1/{kind}/{{w}}-{kind}?project={{p}}"
+            )
+            yield _ask(f"DELETE {one}", "project", verb, url=url, status=(400, 404, 409))
+            continue
+        victim = "" if kind in KEPT_BY_THE_HALL else kind
+        name, status = ("{v}", (200,)) if victim else (f"{{w}}-{kind}", (400,))
+        url = f"/api/v1/{kind}s/{name}?project={{p}}"
+        yield _ask(f"DELETE {one}", "project", verb, url=url, victim=victim, status=status)
+    yield _ask(f"DELETE {one}", "project", "manage", url="/api/v1/token/{w}-token?project={p}", status=(400,))
+    for kind in (*IN_PROJECTS, "project"):
+        sent = document(kind, HOME, "new") if kind == "project" else _template(kind)
+        sent = {**sent, "name": "{p}"} if kind == "project" else sent
+        yield _ask("POST /api/v1/apply", "project", "operate" if kind == "project" else "change",
+                   body={"documents": [sent], "dry_run": True})  # fmt: skip
+    yield _ask("POST /api/v1/apply", "project", "operate", place="default",
+               body={"documents": [{"kind": "user", "name": "new"}], "dry_run": True})  # fmt: skip
+
+
+def _template(kind: str) -> dict[str, Any]:
+    made = document(kind, HOME, "new")
+    named = {"model": {"data": "{w}-dataset"}, "service": {"model": "{w}-model"}}.get(kind, {})
+    return {**made, "project": "{p}", "labels": {}, **named}
+
+
+def _of_tokens() -> Iterator[Ask]:
+    viewer: tuple[Verb, ...] = ("manage", "see", "use")  # nobody gives away more than he has
+    of = "/api/v1/tokens/{name}"
+    new = {"name": "{v}", "project": "{p}"}
+    yield _ask("POST /api/v1/tokens", "project", *viewer, body={**new, "role": "viewer"})
+    yield _ask("POST /api/v1/tokens", "project", "see", "use", "change", "manage", "operate",
+               body={**new, "operator": True})  # fmt: skip
+    yield _ask("POST /api/v1/tokens", "project", "see", "use", "change", "manage", "operate",
+               body={**new, "user": "operator-user"}, place=OTHER)  # fmt: skip
+    url = "/api/v1/tokens/{v}/rotate?project={p}"
+    yield _ask(f"POST {of}/rotate", "project", *viewer, url=url, victim="token")
+    for verb in ("suspend", "resume"):
+        url = f"/api/v1/tokens/{{v}}/{verb}?project={{p}}"
+        yield _ask(f"POST {of}/{verb}", "project", "manage", url=url, victim="token")
+    yield _ask(f"DELETE {of}", "project", "manage", url="/api/v1/tokens/{v}?project={p}", victim="token")
+    member = "/api/v1/projects/{name}/members/{user}"
+    at = "/api/v1/projects/{p}/members/joining-user"
+    yield _ask(f"PUT {member}", "project", *viewer, url=at, body={"role": "viewer"}, victim="member")
+    yield _ask(f"DELETE {member}", "project", "manage", url=at, victim="member")
+
+
+def _of_sessions() -> Iterator[Ask]:
+    """What is asked without a session, or with a password that is none; the rest needs a browser's cookie."""
+    yield _ask("POST /api/v1/session", "open", body={}, status=(400,))
+    for end in ("start", "callback"):
+        yield _ask(f"GET /api/v1/session/oidc/{end}", "open", status=(400, 404))
+    yield _ask("GET /api/v1/session", "anybody")
+    yield _ask("DELETE /api/v1/session", "anybody", status=(404,))
+    yield _ask("PUT /api/v1/users/{name}/password", "hall", "operate", url="/api/v1/users/nobody/password",
+               body={"password": "long enough for anybody"}, status=(404,))  # fmt: skip
+
+
+def _of_the_rest() -> Iterator[Ask]:
+    for path in ("/api/v1/health", "/api/v1/ready"):
+        yield _ask(f"GET {path}", "open", status=(200, 503))
+    for path in (
+        "/api/openapi.json",
+        "/api/v1/schema",
+        "/api/v1/whoami",
+        "/",
+        "/api/v1/status",
+        "/api/v1/events",
+    ):
+        yield _ask(f"GET {path}", "anybody")
+    for path in ("/metrics", "/api/v1/keys", "/api/v1/bill"):
+        yield _ask(f"GET {path}", "hall", "operate")
+    for end in ("", "/head", "/verify"):
+        yield _ask(f"GET /api/v1/audit{end}", "hall", "operate")
+    yield _ask("POST /api/v1/keys/root/rotate", "hall", "operate")
+    for place in PLACES:
+        for method, end in (("POST", "/rotate"), ("DELETE", "")):
+            yield _ask(f"{method} /api/v1/keys/projects/{{project}}{end}", "hall", "operate",
+                       url=f"/api/v1/keys/projects/victim-{place}{end}", status=(404,))  # fmt: skip
+    yield _ask("GET /api/v1/events", "project", "see", url="/api/v1/events?project={p}")
+    for kind in IN_PROJECTS:
+        yield _ask("GET /api/v1/events", "project", "see",
+                   url=f"/api/v1/events?kind={kind}&name={{w}}-{kind}&project={{p}}")  # fmt: skip
+    yield _ask(
+        "GET /api/v1/events", "project", "manage", url="/api/v1/events?kind=token&name={w}-token&project={p}"
+    )
+    yield _ask("GET /api/v1/bill", "project", "see", url="/api/v1/bill?project={p}")
+    yield _ask("GET /api/v1/trace/{request}", "unseen", "see", url="/api/v1/trace/{w}-request")
+    yield _ask("GET /api/v1/runs/{name}/log", "project", "see", url="/api/v1/runs/{w}-run/log?project={p}")
+    yield _ask("GET /api/v1/datasets/{name}/rows", "project", "see",
+               url="/api/v1/datasets/{w}-dataset/rows?project={p}", status=(503,))  # fmt: skip
+    yield _ask("POST /api/v1/runs/{name}/cancel", "project", "change", victim="run",
+               url="/api/v1/runs/{v}/cancel?project={p}")  # fmt: skip
+    secrets = "/api/v1/secrets/{project}"
+    yield _ask(f"GET {secrets}", "project", "change", url="/api/v1/secrets/{p}")
+    yield _ask(f"GET {secrets}/{{name}}", "project", "change", url="/api/v1/secrets/{p}/{w}-secret")
+    one = "/api/v1/secrets/{p}/{v}"
+    yield _ask(f"PUT {secrets}/{{name}}", "project", "change", url=one, body="x", victim="secret")
+    yield _ask(f"DELETE {secrets}/{{name}}", "project", "change", url=one, victim="secret")
+
+
+ASKS = (*_of_kinds(), *_of_tokens(), *_of_sessions(), *_of_the_rest())
+STREAMS = {("GET", "/api/v1/watch")}
+"""Answered without end, and asked in a test of their own."""

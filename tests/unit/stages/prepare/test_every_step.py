@@ -1,0 +1,70 @@
+"""What holds of every step there is: the example in its file works."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+import yaml
+
+from modelhall.core import plugins
+from modelhall.core.kinds.dataset import Step
+
+Prepared = Callable[..., tuple[dict[str, Any], dict[str, pl.DataFrame]]]
+ROWS = 24
+
+
+@pytest.fixture
+def table(tmp_path: Path) -> Path:
+    """Rows with columns for every step: text, numbers, categories, pixels, tokens."""
+    rows = [
+        {
+            "id": number,
+            "text": f"<p>Review number {number} of hotel {number % 5}: write to guest{number}@example.org&nbsp;</p>",
+            "label": ("good", "bad")[number % 2],
+            "size": None if number == 7 else float(number * number % 17),
+            "tokens": list(range(number % 4 + 1)),
+            **{f"pixel_{place}": (number + place) % 17 for place in range(4)},
+        }
+        for number in range(ROWS)
+    ]
+    path = tmp_path / "rows.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return path
+
+
+def example(name: str) -> dict[str, Any]:
+    """The step as its file's docstring shows it."""
+    told = plugins.load("step", name).__doc__ or ""
+    (written,) = re.findall(rf"(?m)^- {name}: .*(?:\n  .*)*", told)
+    (step,) = yaml.safe_load(written)
+    return Step.model_validate(step).model_dump()
+
+
+@pytest.fixture
+def step(request: pytest.FixtureRequest, tmp_path: Path) -> dict[str, Any]:
+    found = example(request.param)
+    if request.param == "map":
+        file = tmp_path / "steps.py"
+        file.write_text(
+            "import polars as pl\ndef shout(rows):\n    return rows.with_columns(pl.col('text').str.to_uppercase())\n"
+        )
+        found["options"] |= {"file": str(file), "digest": hashlib.sha256(file.read_bytes()).hexdigest()}
+    return found
+
+
+@pytest.mark.parametrize("step", plugins.names("step"), indirect=True)
+def test_the_example_of_a_step_works_on_rows_that_fit(
+    prepared: Prepared, table: Path, step: dict[str, Any]
+) -> None:
+    output, splits = prepared(source=str(table), prepare=[step])
+    assert output["rows"]["train"] > 0
+    told = output["steps"][-1]
+    assert (told["name"], told["rows_in"]) == (step["name"], ROWS)
+    assert splits["train"].width > 0
