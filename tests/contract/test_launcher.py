@@ -544,7 +544,8 @@ REPORT = {
 
 def test_a_stage_finds_its_order_and_its_reports_and_result_are_read(processes: Processes) -> None:
     async def story() -> None:
-        does = "cp order.json seen; cp ../state/report report.json; touch here; while [ ! -e go ]; do sleep 0.01; done"
+        does = "cp order.json seen; cp ../state/report report.json; touch here; "
+        does += "while [ ! -e go ]; do sleep 0.01; done"
         does += """; echo '{"output": {"rows": 3}}' > result.json"""
         (processes.folder / "runs" / "r" / "state").mkdir(parents=True)
         files.write_json(processes.folder / "runs" / "r" / "state" / "report", REPORT)

@@ -13,7 +13,8 @@ import polars as pl
 import pytest
 import yaml
 
-from modelhall.core import plugins
+from modelhall.core import hallfile, plugins
+from modelhall.core.kinds import Dataset
 from modelhall.core.kinds.dataset import Step
 
 Prepared = Callable[..., tuple[dict[str, Any], dict[str, pl.DataFrame]]]
@@ -68,3 +69,15 @@ def test_the_example_of_a_step_works_on_rows_that_fit(
     told = output["steps"][-1]
     assert (told["name"], told["rows_in"]) == (step["name"], ROWS)
     assert splits["train"].width > 0
+
+
+def test_the_example_of_the_docs_page_makes_a_version(prepared: Prepared, table: Path) -> None:
+    page = Path(__file__).parents[4] / "docs" / "data.md"
+    (written,) = re.findall(r"(?s)```yaml\n(.*?)```", page.read_text())
+    (declared,) = hallfile.parse(written, str(page))
+    assert isinstance(declared.document, Dataset)
+    steps = [step.model_dump() for step in declared.document.prepare]
+    output, splits = prepared(source=str(table), prepare=steps)
+    assert set(splits) == {"train", "validation", "test"}
+    assert [step["name"] for step in output["steps"]] == [step["name"] for step in steps]
+    assert "[email]" in splits["train"]["text"][0]
