@@ -29,7 +29,8 @@ from modelhall.core.kinds.service import Replica, Service, ServiceResource, Serv
 from modelhall.core.ports.store import Put
 from modelhall.gateway.gateway import Gateway, serve
 from modelhall.gateway.journal import Journal
-from modelhall.trust.tokens import authenticator_of, first_token
+from modelhall.trust.directory import Directory
+from modelhall.trust.tokens import first_token
 
 CALLERS = 64
 SIZES = {"1k": 1_000, "17k": 17_000, "100k": 100_000}
@@ -182,7 +183,10 @@ async def be_gateway(folder: Path, addresses: list[str]) -> None:
     await store.commit([Put(resource=service)])
     clock = SystemClock()
     gateway = Gateway(
-        store=store, authenticate=authenticator_of(folder), spend=Journal(folder, clock).write, clock=clock
+        store=store,
+        authenticate=Directory.of(folder, clock.now).authenticate,
+        spend=Journal(folder, clock).write,
+        clock=clock,
     )
     await serve(
         gateway, "127.0.0.1", 0, new_id=lambda: secrets.token_hex(8),

@@ -65,7 +65,14 @@ def test_nothing_but_health_and_readiness_answers_without_the_token(
     asked += [("options", "/api/v1/apply"), ("get", "/api/v1/health/"), ("get", "/api/v1/health/../models")]
     for verb, path in asked:
         answer = stranger.request(verb, re.sub(r"{\w+}", "digits", path), headers=headers)
-        if path in ("/api/v1/health", "/api/v1/ready"):
+        if "/session" in path:
+            continue  # for those who have no token yet
+        if answer.status_code == 429:
+            # The same wrong token again and again is soon not even looked at.
+            assert_error(answer, who="time")
+        elif path in ("/api/v1/", "//", "/api/v1/health/", "/api/v1/health/../models"):
+            assert answer.status_code in (401, 404), (verb, path)
+        elif path in ("/api/v1/health", "/api/v1/ready"):
             assert (answer.status_code, answer.json()["status"]) in ((200, "ok"), (200, "ready"))
         else:
             assert answer.status_code == 401, (verb, path)
@@ -78,7 +85,7 @@ def test_the_gateway_answers_nothing_but_health_without_the_token(hall: RealHall
     with httpx.Client(base_url=hall.addresses["gateway"], trust_env=False) as stranger:
         for headers in ({}, {"authorization": "Bearer mh_" + "x" * 43}):
             assert stranger.get("/v2/health/live", headers=headers).status_code == 200
-            assert [stranger.get(path, headers=headers).status_code for path in paths] == [401] * len(paths)
+            assert {stranger.get(path, headers=headers).status_code for path in paths} <= {401, 429}
 
 
 def test_a_browser_may_give_the_token_as_its_password(stranger: httpx.Client, hall: RealHall) -> None:
@@ -383,7 +390,9 @@ def test_a_run_is_found_by_its_label_and_its_secret_is_kept(hall: RealHall) -> N
         return said(["secret", *words, "--home", str(hall.home)], stdin=stdin)
 
     assert secret("set", "word", stdin="very private\n").code == 0
-    assert (hall.home / "secrets/default/word").read_bytes() == b"very private"
+    kept = [path for path in (hall.home / "secrets").rglob("*") if path.is_file()]
+    assert kept
+    assert not any(b"very private" in path.read_bytes() for path in kept)
     listed = secret("list")
     assert "word" in listed.out
     assert "private" not in listed.out

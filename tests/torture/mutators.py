@@ -179,7 +179,9 @@ class Client:
         sort = self._rng.choices(("once", "fails", "long"), (5, 2, 2))[0]
         name = f"{sort}-{self.name}-{self._runs_made}"
         sleep_s = self._rng.uniform(0.5, 1.5) if sort == "long" else self._rng.uniform(0, 0.2)
-        command = ["python", "-I", "-S", str(WITNESS), str(self._lives.folder), f"{sleep_s:.3f}"]
+        told = self._lives.folder / "told"
+        told.mkdir(exist_ok=True)
+        command = ["python", "-I", "-S", str(WITNESS), str(told), f"{sleep_s:.3f}"]
         document = {
             "kind": "run", "name": name, "command": [*command, "3" if sort == "fails" else "0"],
             "retries": 0 if sort == "once" else 20, "resources": {"cpus": 0.1},

@@ -33,7 +33,7 @@ from modelhall.control.idempotency import Once
 from modelhall.core import files
 from modelhall.core.kinds import resource_from_json
 from modelhall.core.kinds.run import DONE
-from modelhall.trust.tokens import authenticator_of
+from modelhall.trust.directory import Directory
 
 pytestmark = pytest.mark.e2e
 
@@ -165,7 +165,7 @@ class Torture:
 
     def _answered_as(self, key: str) -> str:
         token = (self.lives.home / "token").read_text().strip()
-        who = authenticator_of(self.lives.home)(f"Bearer {token}".encode())
+        who = Directory.of(self.lives.home, time.time).authenticate(f"Bearer {token}".encode())
         return Once.of(key, caller=who.name, request=None).key
 
     def _look(self, *, finally_too: bool = False) -> None:
@@ -181,7 +181,7 @@ class Torture:
             closing(sqlite3.connect(copy / "book.db")) as book,
         ):
             self._judge.judge(model, store, book)
-            judge_programs(self.history, said := read_said(self.lives.folder / "said"))
+            judge_programs(self.history, said := read_said(self.lives.folder / "told" / "said"))
             if finally_too:
                 for db in (store, book):
                     if (word := db.execute("PRAGMA integrity_check").fetchall()) != [("ok",)]:

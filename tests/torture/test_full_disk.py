@@ -242,7 +242,9 @@ def test_the_control_api_answers_507_in_words_and_goes_on_answering_reads(disk: 
         hall = Hall(Settings(home=disk))
         headers = {"authorization": f"Bearer {hall.token}"}
         transport = httpx.ASGITransport(create(hall), raise_app_exceptions=False)
-        async with httpx.AsyncClient(transport=transport, base_url="http://localhost", headers=headers) as api:
+        async with httpx.AsyncClient(
+            transport=transport, base_url="http://localhost", headers=headers
+        ) as api:
             before = {"documents": [{"kind": "run", "name": "before", "command": ["true"]}]}
             after = {"documents": [{"kind": "run", "name": "after", "command": ["true", LONG]}]}
             answer = await api.post("/api/v1/apply", json=before)

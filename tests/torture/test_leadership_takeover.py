@@ -73,6 +73,7 @@ class Pair:
     def __init__(self, folder: Path, url: str) -> None:
         self.folder = folder
         self.home = folder / "home"
+        (folder / "told").mkdir()
         self._url = url
         self._planes: list[Plane] = []
         self._runs = 0
@@ -93,7 +94,7 @@ class Pair:
         """Ask for a run, of one of the two."""
         self._runs += 1
         name = f"run-{self._runs}"
-        command = ["python", "-I", "-S", str(WITNESS), str(self.folder), str(sleep_s), "0"]
+        command = ["python", "-I", "-S", str(WITNESS), str(self.folder / "told"), str(sleep_s), "0"]
         document = {"kind": "run", "name": name, "command": command, "resources": {"cpus": 0.1}}
         ask(by.address, self.token, "POST", "/apply", {"documents": [document]})
         return name
@@ -103,7 +104,7 @@ class Pair:
         return (self.home / "token").read_text().strip()
 
     def said(self, run: str) -> dict[str, Counter[str]]:
-        return read_said(self.folder / "said").get(run, {})
+        return read_said(self.folder / "told" / "said").get(run, {})
 
     def state(self, run: str) -> str:
         found = ask(self.leading.address, self.token, "GET", f"/runs/{run}")

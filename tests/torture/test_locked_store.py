@@ -174,7 +174,9 @@ def test_the_control_api_answers_503_with_the_time_to_wait_and_goes_on_answering
         hall.store = SqliteStore(tmp_path / "hall.db", busy_s=BUSY_S)
         headers = {"authorization": f"Bearer {hall.token}"}
         transport = httpx.ASGITransport(create(hall), raise_app_exceptions=False)
-        async with httpx.AsyncClient(transport=transport, base_url="http://hall", headers=headers) as api:
+        async with httpx.AsyncClient(
+            transport=transport, base_url="http://localhost", headers=headers
+        ) as api:
             run = {"kind": "run", "name": "before", "command": ["true"]}
             answer = await api.post("/api/v1/apply", json={"documents": [run]})
             assert answer.status_code == 200, answer.text
