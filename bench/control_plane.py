@@ -47,13 +47,14 @@ import watchers
 from modelhall.adapters.launcher.virtual import Script, VirtualLauncher
 from modelhall.adapters.store import open_store
 from modelhall.app.clock import SystemClock
-from modelhall.app.hall import fingerprint
+from modelhall.app.sources import fingerprint_by
 from modelhall.control import declare
 from modelhall.control.loop import Loop, new_resource
 from modelhall.core import plugins
 from modelhall.core.kinds import AnyResource, Run
 from modelhall.core.kinds.base import Resources
 from modelhall.core.ports.launcher import NodeReport
+from modelhall.core.ports.source import SourceRules
 from modelhall.core.ports.store import Event, Hold, Lease, Put, Store
 
 CLIENTS = 64
@@ -62,6 +63,7 @@ IDLE_S = 3.0
 FEW, MANY = 1_000, 100_000
 WATCHERS = 1_000
 UP_S = 60.0
+FINGERPRINT = fingerprint_by(SourceRules(), None)
 
 
 def main() -> None:
@@ -155,7 +157,7 @@ async def _cpu_us(store: Store, turns: int) -> tuple[float, float]:
         launcher=VirtualLauncher(clock, [node], lambda launch: Script(takes_s=0.0, result={})),
         clock=clock,
         new_uid=lambda: next(uids),
-        fingerprint=fingerprint,
+        fingerprint=FINGERPRINT,
         policy=plugins.load("schedule", "first-fit").place,
         epoch=1,
     )
@@ -171,7 +173,7 @@ async def _cpu_us(store: Store, turns: int) -> tuple[float, float]:
         ]
         for document in documents:
             await declare.apply(
-                store, [document], fingerprint=fingerprint, new_uid=lambda: next(uids), now=clock.now()
+                store, [document], fingerprint=FINGERPRINT, new_uid=lambda: next(uids), now=clock.now()
             )
         # One that is over is at rest, and leaves the loop's view.
         await asyncio.sleep(await loop.step())

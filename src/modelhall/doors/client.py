@@ -18,23 +18,21 @@ from typing import Any
 
 import httpx
 
-from modelhall import settings
-from modelhall.core import files, hallfile
-from modelhall.core.errors import Denied, Failed, HallError, NotFound, NotNow, Rejected
+from modelhall.core import hallfile
+from modelhall.core.errors import NotFound, NotNow, Rejected
 from modelhall.core.hallfile import Declared
 from modelhall.core.kinds import AnyResource, Key
 from modelhall.core.kinds.base import DEFAULT_PROJECT
 from modelhall.core.ports.store import Change
 from modelhall.doors import following
 from modelhall.doors.following import Listing, resource_of
+from modelhall.doors.outcome import failure_of, is_pending
 from modelhall.doors.people import People
+from modelhall.doors.place import find
 from modelhall.doors.wire import Wire, error_of
-from modelhall.trust.tls import CA, FOLDER, client_context
-from modelhall.trust.tokens import read_token
 
 POLL_S = 0.2
 LONGEST_PAGE = 10_000
-GOOD, BAD = ("ready", "succeeded"), ("failed", "refused", "cancelled")
 
 
 class Hall:
@@ -55,20 +53,12 @@ class Hall:
     ) -> None:
         """`ca` is a file with the certificate of the authority that vouches for the hall, its `tls/ca.pem`; for a
         hall on this machine it is found."""
-        self.tls = client_context(_authority(ca, home, is_local=address is None))
+        place = find(address, gateway=gateway, token=token, home=home, ca=ca)
+        self.tls = place.tls
         """What the hall's certificate is checked with in a request of one's own: `httpx.get(…, verify=hall.tls)`."""
-        chosen = settings.load(home=home)
-        address, gateway = address or chosen.address or None, gateway or chosen.gateway_address or None
-        token = token or (chosen.token.get_secret_value() if chosen.token else None)
-        find_again = None
-        if address is None or token is None:
-            local = _local(chosen.home, token)
-            if address is None:
-                find_again = lambda: _local(chosen.home, token)[0]  # noqa: E731 - a port of its own at every start
-            address, gateway, token = address or local[0], gateway or local[1], local[2]
-        self.gateway = gateway
+        self.gateway = place.gateway
         self.project = project
-        self._wire = Wire(address, token, tls=self.tls, find_again=find_again)
+        self._wire = Wire(place.address, place.token, tls=place.tls, find_again=place.find_again)
         self.people = People(self._wire)
 
     def __enter__(self) -> Hall:
@@ -141,7 +131,7 @@ class Hall:
             found = [self.get(*key) for key in keys]
             if each:
                 each(found)
-            pending = [resource for resource in found if _is_pending(resource)]
+            pending = [resource for resource in found if is_pending(resource)]
             # What follows from a change, such as a service from its model, may be an instant behind it.
             if any(map(failure_of, found)) or (settled_before and not pending):
                 return found
@@ -378,52 +368,6 @@ def follow(hall: Hall, run: str) -> Iterator[bytes]:
             return
         else:
             time.sleep(POLL_S)
-
-
-def failure_of(resource: AnyResource) -> HallError | None:
-    """Why a resource cannot become what is declared: Rejected when its declaration is to blame, Failed when the
-    work did not succeed. None when it can, or is."""
-    status = resource.status
-    if not _is_dealt_with(resource) or status.state not in BAD:
-        return None
-    problem = status.problem
-    # A command that ended badly is no mistake of its declaration, unless it could not even be started.
-    if problem is not None and problem.who == "caller" and (problem.field or resource.key.kind != "run"):
-        return Rejected(f"{resource.key}: {problem.message}", field=problem.field)
-    return Failed(f"{resource.key} {status.state}: {status.reason}")
-
-
-def _authority(ca: str | Path | None, home: str | Path | None, *, is_local: bool) -> Path | None:
-    """Who vouches for a hall: the authority given, that of the setting `ca`, or a hall's own on its machine; None for
-    those that the machine trusts."""
-    if ca is not None:
-        return Path(ca)
-    chosen = settings.load(home=home)
-    own = chosen.home / FOLDER / CA
-    return chosen.ca or (own if is_local and chosen.tls_certificate is None and own.exists() else None)
-
-
-def _local(home: Path, token: str | None) -> tuple[str, str, str]:
-    """Address, gateway and token of the hall in `home`; its first token if none is given."""
-    where = files.read_json(home / "hall.json")
-    if where is None:
-        raise NotNow(f"no hall is up in {home}; start one with `hall up`", delay_s=1)
-    token = token or read_token(home)
-    if token is None:
-        raise Denied(f"there is no token in {home}; `hall up` makes one when it starts")
-    return where["address"], where["gateway"], token
-
-
-def _is_pending(resource: AnyResource) -> bool:
-    """Whether the hall is still at it."""
-    if resource.key.kind == "project":
-        return False
-    return not _is_dealt_with(resource) or resource.status.state not in (*GOOD, *BAD)
-
-
-def _is_dealt_with(resource: AnyResource) -> bool:
-    """Whether the status is about the document as it is now."""
-    return resource.key.kind == "run" or resource.status.observed_generation >= resource.generation
 
 
 def _labels(labels: Mapping[str, str] | None) -> list[str]:

@@ -16,7 +16,7 @@ from modelhall.core.errors import Denied, NotNow
 from modelhall.core.kinds import AnyResource, Key
 from modelhall.core.kinds.base import DEFAULT_PROJECT
 from modelhall.core.kinds.token import TokenResource
-from modelhall.trust.tokens import digest_of, read_key, read_token, token_in
+from modelhall.trust.tokens import digest_of, read_key, read_token, token_in, unknown_token
 
 TOKEN = "token "
 """How the name of an identity begins that is a token and nobody's."""
@@ -102,7 +102,7 @@ class Directory:
         if entry is None:
             if not self._is_loaded:
                 raise NotNow("the hall does not know its callers yet", delay_s=1.0)
-            raise Denied("this hall does not know the token that was sent", status=401)
+            raise unknown_token()
         if entry.until is not None and self._now() >= entry.until:
             raise Denied("the token has expired; ask for a new one", status=401)
         identity = self._identities.get(entry.token)

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from math import ceil, inf
 
 from modelhall.core.access import Identity
-from modelhall.core.errors import Denied, TooMany
+from modelhall.core.errors import TooMany
 from modelhall.core.ports.clock import Clock
 from modelhall.trust.detection import CANARY
 from modelhall.trust.firewall import Firewall
@@ -21,6 +21,7 @@ from modelhall.trust.limits import MOST, Lockouts, Rate, Recent, place_of
 from modelhall.trust.sessions import sessions_in
 from modelhall.trust.signals import Kind, Signal
 from modelhall.trust.sites import Sites
+from modelhall.trust.tokens import unknown_token
 
 FREE_AT_ADDRESS = 10
 """Different credentials that may fail from one address before it is locked."""
@@ -164,7 +165,7 @@ class Gate:
         """Remember that somebody was let in from there, unless what he showed was only issued to be found."""
         if who.name.startswith(CANARY):
             self._note("canary", place, who=who.name)
-            raise Denied("this hall does not know the token that was sent", status=401)
+            raise unknown_token()
         self._welcome.put(visit, now)
         self._credentials.forgive(visit)
         self._note("known", place, who=who.token or who.name)

@@ -71,6 +71,11 @@ def token_in(header: bytes | str | None) -> bytes:
     return token.strip()
 
 
+def unknown_token() -> Denied:
+    """What everybody is told whose token is not known; also one whose token was put out to be found."""
+    return Denied("this hall does not know the token that was sent", status=401)
+
+
 def _whole_key(folder: Path, found: bytes) -> bytes:
     if len(found) != KEY_BYTES:
         raise Broken(f"{folder / KEY_FILE} is damaged; remove it, and make new tokens")

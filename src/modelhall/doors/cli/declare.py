@@ -14,7 +14,8 @@ from modelhall.core.hallfile import Declared
 from modelhall.core.kinds import KINDS, kind_named
 from modelhall.doors.cli.progress import waiting
 from modelhall.doors.cli.terminal import IN_DEFAULT, Form, Home, Output, Project, out, say, show
-from modelhall.doors.client import Hall, failure_of, read_hall_file
+from modelhall.doors.client import Hall, read_hall_file
+from modelhall.doors.outcome import failure_of
 
 
 def add_to(cli: typer.Typer) -> None:

@@ -31,7 +31,8 @@ from modelhall.core.units import show_seconds
 from modelhall.doors.cli.cost import BILL_COLUMNS, TRACE_COLUMNS, bill_rows, energy_note, trace_rows
 from modelhall.doors.cli.progress import waiting
 from modelhall.doors.cli.terminal import Form, Output, err, out, show
-from modelhall.doors.client import Hall, failure_of, read_hall_file
+from modelhall.doors.client import Hall, read_hall_file
+from modelhall.doors.outcome import failure_of
 
 NAME = "digits"
 EXAMPLE = Path(__file__).parents[4] / "examples" / NAME / "hall.yaml"

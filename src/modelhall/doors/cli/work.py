@@ -23,7 +23,8 @@ from modelhall.doors.cli.terminal import (
     say,
     show,
 )
-from modelhall.doors.client import Hall, failure_of, follow
+from modelhall.doors.client import Hall, follow
+from modelhall.doors.outcome import failure_of
 
 
 def add_to(cli: typer.Typer) -> None:

@@ -29,23 +29,22 @@ def start(launch: dict[str, Any], folder: Path, output: int, limits: Limits) -> 
     Raises OSError, ValueError or SubprocessError.
     """
     handed: dict[str, int] = launch["handed"]
-    confinement = _confinement(launch)
     environment = launch["env"] | {variable: str(descriptor) for variable, descriptor in handed.items()}
     supervisor = os.getpid()
     try:
-        return subprocess.Popen(
-            launch["argv"],
-            cwd=folder,
-            env=environment,
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=output,
-            start_new_session=True,
-            pass_fds=tuple(handed.values()),
-            preexec_fn=lambda: _before_program(supervisor, limits, confinement),
-        )
+        with contextlib.closing(_confinement(launch)) as confinement:
+            return subprocess.Popen(
+                launch["argv"],
+                cwd=folder,
+                env=environment,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                start_new_session=True,
+                pass_fds=tuple(handed.values()),
+                preexec_fn=lambda: _before_program(supervisor, limits, confinement),
+            )
     finally:
-        confinement.close()
         for descriptor in handed.values():
             os.close(descriptor)
 
