@@ -21,7 +21,7 @@ class Place(NamedTuple):
     address: str
     gateway: str | None
     token: str
-    tls: ssl.SSLContext | None
+    tls: ssl.SSLContext
     find_again: Callable[[], str] | None
     """The address a hall on this machine has after it was away; raises NotNow while it is."""
 
