@@ -13,6 +13,7 @@ import resource
 import shutil
 import signal
 import sys
+import tempfile
 import traceback
 import warnings
 from pathlib import Path
@@ -54,6 +55,8 @@ def main(seed: int, numbers: range, folder: Path) -> None:
 def _warm_up(folder: Path) -> Path:
     """Load what loads, so that the modules it takes are there before anything is watched."""
     parts = good(folder)
+    # Whoever first asks where temporary files go tries it out by a file there.
+    tempfile.gettempdir()
     (parts / "signing.pub").write_text(KeyFolder(folder / "keys").current().pem)
     files = {
         "load_image_model": "image", "load_text_model": "text", "load_checkpoint": "checkpoints",

@@ -295,5 +295,6 @@ def set_up(lives: Lives, history: History) -> None:
     for name in SHARED:
         one._apply({"kind": "project", "name": name}, "project.created", None)
     one._apply(one._document("dataset", "rows", "0"), "dataset.created", None)
-    while json.loads(one._ask("GET", "/datasets/rows")[1])["status"]["state"] != "ready":
+    # Where it is planted that writes are late, it may not even be there yet.
+    while json.loads(one._ask("GET", "/datasets/rows")[1]).get("status", {}).get("state") != "ready":
         time.sleep(0.05)

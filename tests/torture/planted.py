@@ -19,7 +19,7 @@ from modelhall.adapters.launcher.process import ProcessLauncher
 from modelhall.adapters.store import sqlite
 from modelhall.app import hall
 from modelhall.control import declare
-from modelhall.control.idempotency import Once
+from modelhall.control.idempotency import Once, Written, unheard
 from modelhall.core.failpoints import reach
 from modelhall.core.kinds.run import Exit
 from modelhall.core.ports.launcher import AttemptId, Observation
@@ -70,15 +70,17 @@ def keep_answers_apart() -> None:
         once: Once | None,
         answers: TypeAdapter[Any],
         now: float,
+        written: Written = unheard,
     ) -> Any:
         if once is not None and (found := await store.answer(once.key)) is not None:
             return answers.validate_json(found.body)
         writes, said = await plan()
-        await store.commit(writes)
+        stored = await store.commit(writes)
         reach("once.committed")
         if once is not None:
             body = answers.dump_json(said).decode()
             await store.commit([Answer(at=now, once=once.key, request=once.request, body=body)])
+        written(stored)
         return said
 
     declare.commit_once = commit_once
