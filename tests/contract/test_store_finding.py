@@ -241,6 +241,23 @@ def test_whoever_waits_is_woken_when_the_store_skips(play: Play) -> None:
     play(story)
 
 
+def test_whoever_waits_can_be_stopped_at_the_very_moment_there_is_news(play: Play) -> None:
+    async def story(store: Store) -> None:
+        for moments in range(12):
+            waiting = asyncio.create_task(store.wait(1000, 30))
+            await asyncio.sleep(0.02)
+            writing = asyncio.create_task(put(store, new(f"d{moments}")))
+            while not writing.done():
+                await asyncio.sleep(0)
+            for _ in range(moments):
+                await asyncio.sleep(0)
+            waiting.cancel()
+            await asyncio.wait([waiting], timeout=2)
+            assert waiting.cancelled(), moments
+
+    play(story)
+
+
 def test_whoever_waits_is_woken_by_what_another_one_writes(hall: Durable) -> None:
     async def story() -> None:
         writer, other, reader = hall.open(), hall.open(), hall.open(writable=False)

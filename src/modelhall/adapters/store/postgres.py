@@ -118,8 +118,10 @@ class PostgresStore:
             left_s = deadline - asyncio.get_running_loop().time()
             if left_s <= 0:
                 return False
+            # Not `wait_for`, which before Python 3.12 forgets a cancellation that comes together with the news.
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(news.wait(), min(left_s, POLL_S))
+                async with asyncio.timeout(min(left_s, POLL_S)):
+                    await news.wait()
 
     async def events(
         self, key: Key | None = None, limit: int = 100, *, project: str | None = None

@@ -149,8 +149,10 @@ class SqliteStore:
             left_s = deadline - asyncio.get_running_loop().time()
             if left_s <= 0:
                 return False
+            # Not `wait_for`, which before Python 3.12 forgets a cancellation that comes together with the news.
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(news.wait(), min(left_s, self._poll_s))
+                async with asyncio.timeout(min(left_s, self._poll_s)):
+                    await news.wait()
 
     async def events(
         self, key: Key | None = None, limit: int = 100, *, project: str | None = None
