@@ -15,7 +15,7 @@ from modelhall.app.people import Issued, People
 from modelhall.app.sessions import Sessions
 from modelhall.app.single_sign_on import SingleSignOn, open_single_sign_on
 from modelhall.app.turns import Turns
-from modelhall.core.access import Identity
+from modelhall.core.access import ALL, Identity
 from modelhall.core.errors import Denied, NotFound
 from modelhall.core.kinds import Key
 from modelhall.core.kinds.base import DEFAULT_PROJECT
@@ -122,7 +122,8 @@ class SigningIn:
     async def set_password(self, user: str, new: str, old: str | None, by: Identity, address: str) -> None:
         """Give a user a new password, and end his other sessions. An operator may; he himself shows the old one.
         Raises Rejected, Denied, NotFound, TooMany."""
-        if "operate" not in by.everywhere:
+        # Whoever knows a password can sign in with it, and then do all that its user may.
+        if by.everywhere != ALL:
             if by.name != f"{USER}{user}" or by.scopes is not None:
                 raise Denied(f"{by.name} may not set this password; the user himself may, or an operator")
             await self._check(user, old or "", await self._kept_of(user), address, status=403)

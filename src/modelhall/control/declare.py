@@ -10,6 +10,7 @@ from pydantic import TypeAdapter
 from modelhall.control import admission
 from modelhall.control.datasets import Fingerprint
 from modelhall.control.idempotency import Once, Written, commit_once, unheard
+from modelhall.control.leaving import leave
 from modelhall.control.loop import new_resource
 from modelhall.core.errors import Conflict, NotFound, Rejected
 from modelhall.core.kinds import KINDS, AnyResource, Document, Key
@@ -94,7 +95,10 @@ async def delete(
         if key.kind == "project" and await _is_inhabited(store, key.name):
             raise Conflict(f"{key} is not empty; delete what is in it first")
         event = Event(at=now, key=key, name=f"{key.kind}.deleting", message="asked to be removed")
-        return [Put(resource=found.model_copy(update={"deleting": True})), event], [_outcome(key, "removing")]
+        writes = [Put(resource=found.model_copy(update={"deleting": True})), event]
+        if key.kind == "user":
+            writes += await leave(store, key.name, now)
+        return writes, [_outcome(key, "removing")]
 
     return await commit_once(store, plan, once=once, answers=OUTCOMES, now=now, written=written)
 

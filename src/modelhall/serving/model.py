@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Mapping, Sequence
 
-from modelhall.core.errors import HallError
+from modelhall.core.errors import Broken, HallError
 from modelhall.serving.engines import Engine
 from modelhall.tasks import Examples, Task, Tensor
+
+log = logging.getLogger(__name__)
 
 Request = Mapping[str, Tensor]
 Answer = list[Tensor] | HallError
@@ -56,3 +59,7 @@ class Model:
             return self._task.read(self._prepare(request) if self._prepare else request)
         except HallError as error:
             return error
+        # A mistake of ours, or of a plug-in, over one request is not the affair of the others in its batch.
+        except Exception as error:
+            log.exception("request.not_read")
+            return Broken(f"the request could not be read: {error!r}")

@@ -14,6 +14,8 @@ from modelhall.control.declare import Refusal
 from modelhall.core.errors import Conflict, NotFound, Rejected
 from modelhall.core.kinds import AnyResource, Dataset, Document, Key, Model, Project, Run, Service
 from modelhall.core.kinds.model import Network
+from modelhall.core.kinds.token import Token
+from modelhall.core.kinds.user import User
 from modelhall.core.ports.store import Put
 
 DATASET = Dataset(name="digits", source="digits.csv")
@@ -169,6 +171,23 @@ def test_who_no_longer_names_a_resource_or_was_never_there_does_not_keep_it() ->
 def test_what_the_hall_keeps_by_itself_cannot_be_removed_by_people(kind: str) -> None:
     with pytest.raises(Rejected, match="not declared by anybody"):
         asyncio.run(declare.delete(MemoryStore(), Key(kind, "default", "a"), now=1.0))
+
+
+def test_with_a_user_go_his_memberships_and_tokens_and_nobody_elses() -> None:
+    async def story() -> None:
+        store = MemoryStore()
+        team = Project(name="team", members={"ada": "admin", "bo": "editor"})
+        await apply(store, User(name="ada"), User(name="bo"), team, Project(name="other"))
+        await apply(store, *(Token(name=f"of-{user}", user=user, project="team") for user in ("ada", "bo")))
+        await declare.delete(store, User(name="ada").key, now=1.0)
+        assert {found.document.name: found.deleting for found in await store.find("token")} == {
+            "of-ada": True, "of-bo": False,
+        }  # fmt: skip
+        left = await store.get(team.key)
+        assert left is not None
+        assert (left.document.members, left.generation) == ({"bo": "editor"}, 2)
+
+    asyncio.run(story())
 
 
 def test_a_project_with_something_in_it_is_not_removed() -> None:

@@ -333,6 +333,24 @@ def test_nobody_sets_the_password_of_another_but_an_operator(tmp_path: Path) -> 
     play(tmp_path, story)
 
 
+def test_an_operators_token_that_may_not_do_everything_sets_nobodys_password(tmp_path: Path) -> None:
+    """Or it could sign in as one who may."""
+
+    async def story(browser: Browser) -> None:
+        token = {"name": "narrow", "operator": True, "scopes": ["operate"]}
+        secret = (await browser.as_operator("POST", "/api/v1/tokens", json=token)).json()["secret"]
+        async with another(browser) as other:
+            answer = await other.http.put(
+                "/api/v1/users/anna/password",
+                json={"password": NEW},
+                headers={"authorization": f"Bearer {secret}"},
+            )
+        assert answer.status_code == 403
+        assert (await browser.sign_in()).status_code == 204
+
+    play(tmp_path, story)
+
+
 def test_a_session_that_is_used_lives_on_up_to_a_week_and_is_swept_up_after(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
