@@ -25,7 +25,7 @@ from modelhall.core.kinds.run import Exit
 from modelhall.core.ports.launcher import AttemptId, Observation
 from modelhall.core.ports.store import Answer, Store, Write
 
-LATE_S = 0.03
+LATE_S = 0.1
 
 
 def acknowledge_before_commit() -> None:

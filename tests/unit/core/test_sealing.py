@@ -118,7 +118,7 @@ def test_only_the_right_key_in_the_right_place_opens_it() -> None:
 
 def test_nothing_of_a_piece_is_handed_on_before_it_was_checked() -> None:
     head, (first, second) = pieces(seal(b"1" * CHUNK_BYTES + b"2"))
-    reading = sealing.opened(io.BytesIO(head + first + second[:-1] + b"\0"), KEY, ABOUT)
+    reading = sealing.opened(io.BytesIO(head + first + second[:-1] + bytes([second[-1] ^ 1])), KEY, ABOUT)
     assert next(reading) == b"1" * CHUNK_BYTES
     with pytest.raises(Broken):
         next(reading)
