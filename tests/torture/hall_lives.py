@@ -38,8 +38,8 @@ SETTLE_S = 0.3
 
 
 NOT_HERE = ("_postgres*", "app/keep/*", "trust/keys.py", "app/keys.py", "blobs/_contents.py")
-"""Files whose failpoints a hall on SQLite does not come by while it is up: of another store, of a restore, of a rotation
-of keys (tests/unit/trust/test_keys.py kills at those), and of the stages' own processes."""
+"""Files whose failpoints a hall on SQLite does not come by while it is up: of another store, of a restore, of a
+rotation of keys (tests/unit/trust/test_keys.py kills at those), and of the stages' own processes."""
 
 
 def failpoints() -> list[str]:

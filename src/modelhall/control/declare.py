@@ -28,7 +28,7 @@ class Outcome(Frozen):
     kind: str
     project: str
     name: str
-    change: Literal["created", "changed", "unchanged", "removing", "cancelling"]
+    change: Literal["created", "changed", "unchanged", "removing", "cancelling", "resuming"]
 
 
 OUTCOMES = TypeAdapter(list[Outcome])
@@ -95,7 +95,7 @@ async def delete(
         if key.kind == "project" and await _is_inhabited(store, key.name):
             raise Conflict(f"{key} is not empty; delete what is in it first")
         event = Event(at=now, key=key, name=f"{key.kind}.deleting", message="asked to be removed")
-        writes = [Put(resource=found.model_copy(update={"deleting": True})), event]
+        writes: list[Write] = [Put(resource=found.model_copy(update={"deleting": True})), event]
         if key.kind == "user":
             writes += await leave(store, key.name, now)
         return writes, [_outcome(key, "removing")]
@@ -119,6 +119,32 @@ async def cancel(
         cancelled = found.model_copy(update={"document": document, "generation": found.generation + 1})
         event = Event(at=now, key=key, name="run.cancelling", message="asked to stop")
         return [Put(resource=cancelled), event], [_outcome(key, "cancelling")]
+
+    return await commit_once(store, plan, once=once, answers=OUTCOMES, now=now, written=written)
+
+
+async def resume(
+    store: Store,
+    key: Key,
+    *,
+    now: float,
+    once: Once | None = None,
+    written: Written = unheard,
+) -> list[Outcome]:
+    """Have a run that was cancelled go on: it is started again, and finds what its attempts had kept. Raises NotFound,
+    and Conflict unless it is cancelled and over."""
+
+    async def plan() -> tuple[list[Write], list[Outcome]]:
+        found = await _there(store, key)
+        if found.status.state != "cancelled" or found.deleting:
+            raise Conflict(f"{key} is {found.status.state}; only what is cancelled and over can be resumed")
+        again = found.with_status(
+            state="waiting", reason="resumed", problem=None, not_before=0.0, failures=0, node=None
+        )
+        document = found.document.model_copy(update={"cancelled": False})
+        resumed = again.model_copy(update={"document": document, "generation": found.generation + 1})
+        event = Event(at=now, key=key, name="run.resumed", message="asked to go on")
+        return [Put(resource=resumed), event], [_outcome(key, "resuming")]
 
     return await commit_once(store, plan, once=once, answers=OUTCOMES, now=now, written=written)
 
