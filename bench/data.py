@@ -1,16 +1,22 @@
 """Preparing text for a language model, per core: filter → exact → near duplicates → tokens → sequences → shards.
 
-    python bench/data.py [--quick] [--datatrove PYTHON]
+    python bench/data.py [--quick] [--datatrove PYTHON] [--text-dedup PYTHON]
 
 Beside it, on the same corpus in the same run, datatrove does the same by a Python that has it: make one by
-`python -m venv DIR` and `DIR/bin/pip install datatrove orjson spacy tokenizers 'xxhash<4'`. Everything is processor
-time of a process of its own, so other work on the machine matters little. Prints a table and, last, one JSON object:
+`python -m venv DIR` and `DIR/bin/pip install datatrove orjson spacy tokenizers 'xxhash<4'`. text-dedup finds the near
+duplicates of that corpus, and nothing else, by a Python that has it (`pip install text-dedup`). Everything is
+processor time of processes of its own, so other work on the machine matters little. Prints a table and, last, one
+JSON object:
 
 - `speedup_vs_datatrove`: MB of corpus a second and core over datatrove's; null where datatrove is not to be had;
+- `near_speedup_vs_text_dedup`: the same of finding near duplicates alone, over text-dedup's MinHash;
 - `mb_per_s`: MB of corpus a second and core;
 - `dedup_f1`: of dropping the planted near copies, and nothing else that is not an exact copy or a bad text;
 - `ids_identical`: whether the tokens are those that the `tokenizers` library tells;
-- `memory_ratio`, `slope_deviation`: peak memory and time a MB of the largest corpus, against the smallest.
+- `memory_ratio`, `slope_deviation`: peak memory and time a MB of the largest corpus, against the smallest; the time
+  to start, which a corpus of one MB tells, is no part of it. Smaller ones are prepared more often, before and after
+  the larger, so that each mean is of as much work, and a machine that becomes slower or faster shows in none more
+  than in the others.
 """
 
 from __future__ import annotations
@@ -19,6 +25,7 @@ import argparse
 import hashlib
 import json
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -57,12 +64,17 @@ def main() -> None:
     parser.add_argument(
         "--datatrove", metavar="PYTHON", default=sys.executable, help="one that has datatrove"
     )
+    parser.add_argument(
+        "--text-dedup", metavar="PYTHON", default=sys.executable, help="one that has text-dedup"
+    )
     asked = parser.parse_args()
     sizes = QUICK_SIZES_MB if asked.quick else SIZES_MB
+    compared_mb = QUICK_COMPARED_MB if asked.quick else COMPARED_MB
     with tempfile.TemporaryDirectory(prefix="bench-data-") as name:
         folder = Path(name)
         figures = _judged(folder, sizes[0] / 10)
-        figures |= _compared(folder, QUICK_COMPARED_MB if asked.quick else COMPARED_MB, asked.datatrove)
+        figures |= _compared(folder, compared_mb, asked.datatrove)
+        figures |= _near_compared(folder, compared_mb, asked.text_dedup)
         figures |= _growing(folder, sizes)
     print(json.dumps(figures))
 
@@ -93,8 +105,7 @@ def _compared(folder: Path, size_mb: int, python: str) -> dict[str, Any]:
     ours, _ = _prepare(folder / "compared", _whole(tokenizer), folder / "ours")
     print(f"{'':12} {'MB':>6} {'CPU s':>9} {'MB/s':>8} {'peak MiB':>9}")
     _print("modelhall", size_mb, ours)
-    if subprocess.run([python, "-c", "import datatrove"], capture_output=True).returncode:
-        print(f"datatrove    is not installed in {python}")
+    if not _has(python, "datatrove"):
         return {"speedup_vs_datatrove": None}
     program = Path(__file__).with_name("support") / "with_datatrove.py"
     theirs = _run([python, program, folder / "compared", tokenizer, folder / "theirs"], folder / "theirs.log")
@@ -102,24 +113,61 @@ def _compared(folder: Path, size_mb: int, python: str) -> dict[str, Any]:
     return {"speedup_vs_datatrove": round(theirs.cpu_s / ours.cpu_s, 1)}
 
 
+def _near_compared(folder: Path, size_mb: int, python: str) -> dict[str, Any]:
+    """Near duplicates alone, of the same corpus, against text-dedup's MinHash at the same threshold and n-grams."""
+    near = [_step("deduplicate", near=NEAR, columns=["text"])]
+    ours, _ = _prepare(folder / "compared", near, folder / "ours-near")
+    _print("near alone", size_mb, ours)
+    if not _has(python, "text_dedup"):
+        return {"near_speedup_vs_text_dedup": None}
+    asked = {
+        "path": "json", "data_files": folder / "compared" / "*.jsonl", "split": "train", "column": "text",
+        "cache_dir": folder / "text-dedup-cache", "output": folder / "text-dedup", "num_proc": 1,
+        "ngram": 5, "threshold": NEAR, "num_perm": 128, "hash_func": "xxh3",
+    }  # fmt: skip
+    words = [word for name, value in asked.items() for word in (f"--{name}", value)]
+    theirs = _run([python, "-m", "text_dedup.minhash", *words], folder / "text-dedup.log")
+    _print("text-dedup", size_mb, theirs)
+    return {"near_speedup_vs_text_dedup": round(theirs.cpu_s / ours.cpu_s, 1)}
+
+
+def _has(python: str, package: str) -> bool:
+    """Whether a Python has a package; says so when it has not."""
+    there = not subprocess.run([python, "-c", f"import {package}"], capture_output=True).returncode
+    if not there:
+        print(f"{package} is not installed in {python}")
+    return there
+
+
 def _growing(folder: Path, sizes: tuple[int, ...]) -> dict[str, Any]:
     """Time and memory as the corpus grows."""
-    used = {}
-    for size_mb in sizes:
-        place = folder / f"of-{size_mb}"
-        corpus.write(place / "corpus", size_mb * MB, seed=3)
-        used[size_mb], _ = _prepare(place / "corpus", _whole(folder / "tokenizer.json"), place)
-        _print("modelhall", size_mb, used[size_mb])
-        subprocess.run(["rm", "-r", place], check=True)
-    first, middle, last = (used[size] for size in sizes)
-    # The time to start is in none of the differences.
-    early = (middle.cpu_s - first.cpu_s) / (sizes[1] - sizes[0])
-    late = (last.cpu_s - middle.cpu_s) / (sizes[2] - sizes[1])
+    smallest, middle, largest = sizes
+    used: dict[int, list[Used]] = {}
+    for size_mb in (1, smallest, smallest, middle, largest, middle, smallest, smallest, 1):
+        used.setdefault(size_mb, []).append(_of_size(folder, size_mb))
+    start_s = _mean_cpu_s(used[1])
+    a_mb = {size: (_mean_cpu_s(used[size]) - start_s) / (size - 1) for size in sizes}
+    peak_mib = {size: max(each.peak_mib for each in used[size]) for size in sizes}
     return {
-        "mb_per_s": round(sizes[-1] / last.cpu_s, 1),
-        "memory_ratio": round(last.peak_mib / first.peak_mib, 3),
-        "slope_deviation": round(abs(late / early - 1), 3),
+        "mb_per_s": round(largest / _mean_cpu_s(used[largest]), 1),
+        "memory_ratio": round(peak_mib[largest] / peak_mib[smallest], 3),
+        "slope_deviation": round(abs(a_mb[largest] / a_mb[smallest] - 1), 3),
     }
+
+
+def _of_size(folder: Path, size_mb: int) -> Used:
+    """What preparing a corpus of one size uses; the corpus is written the first time."""
+    texts, place = folder / f"of-{size_mb}", folder / "prepared"
+    if not texts.exists():
+        corpus.write(texts, size_mb * MB, seed=3)
+    used, _ = _prepare(texts, _whole(folder / "tokenizer.json"), place)
+    shutil.rmtree(place)
+    _print("modelhall", size_mb, used)
+    return used
+
+
+def _mean_cpu_s(used: list[Used]) -> float:
+    return sum(each.cpu_s for each in used) / len(used)
 
 
 def _whole(tokenizer: Path) -> list[dict[str, Any]]:

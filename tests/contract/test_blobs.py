@@ -319,6 +319,25 @@ def test_blobs_from_before_projects_were_kept_apart_can_be_read_by_each(tmp_path
     assert list(blobs.all()) == []
 
 
+def test_what_is_deleted_is_gone_with_its_key_and_what_was_put_aside_and_what_is_beside_it_stays(
+    blobs: Blobs, folder: Path, tmp_path: Path
+) -> None:
+    digest = blobs.put_folder(folder)
+    gone, *_ = blobs.files_of(digest)
+    size = sum(kept.size_bytes for kept in blobs.kept(gone))
+    blobs.quarantine(gone)
+    blobs.put_folder(folder)
+    assert blobs.delete(gone) >= size > 0
+    assert blobs.kept(gone) == []
+    assert list(tmp_path.rglob(f"{gone}*")) == []
+    with pytest.raises(NotFound):
+        blobs.verify(gone)
+    assert blobs.delete(gone) == 0
+    blobs.verify(digest)
+    assert blobs.put_folder(folder) == digest
+    blobs.verify(gone)
+
+
 def test_content_of_another_digest_than_it_was_to_have_is_not_stored(tmp_path: Path, folder: Path) -> None:
     contents = Contents(tmp_path / "blobs", KEYS)
     with pytest.raises(Broken, match="has the digest"):

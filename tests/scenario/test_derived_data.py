@@ -50,3 +50,47 @@ def test_what_another_data_set_is_made_of_cannot_be_deleted(plant: Plant) -> Non
     declare(plant, DERIVED.replace("data: digits", "data: clean-digits"))
     with pytest.raises(Exception, match="used by dataset clean-digits"):
         plant.delete("dataset", "digits")
+
+
+JOINED = (
+    HALL_FILE + "---\nkind: dataset\nname: told\nsource: {train: digits.csv, test: digits.csv}\n"
+    "prepare: [{join: {source: SOURCE, by: column_65}}]\n"
+)
+
+
+def joined(plant: Plant) -> list[str]:
+    """What the prepare runs launched so far were told to join."""
+    orders = [launch.order or {} for launch in plant.launcher.starts if stage_of(launch) == "prepare"]
+    return [
+        step["options"]["source"] for order in orders for step in order["prepare"] if step["name"] == "join"
+    ]
+
+
+def test_a_joined_data_set_is_waited_for_and_its_new_version_makes_a_new_one(
+    plant: Plant, world: World
+) -> None:
+    declare(plant, JOINED.replace("SOURCE", "dataset://digits"))
+    plant.advance(60)
+    assert joined(plant) == [f"dataset://digits@{'a' * 64}"]
+    with pytest.raises(Exception, match="used by dataset told"):
+        plant.delete("dataset", "digits")
+    world.artifact = "c" * 64
+    plant.sources["digits.csv"] = "v2"
+    plant.advance(120)
+    assert joined(plant)[-1] == f"dataset://digits@{'c' * 64}"
+
+
+def test_a_change_of_a_joined_file_alone_makes_a_new_version(plant: Plant) -> None:
+    plant.sources["names.csv"] = "v1"
+    declare(plant, JOINED.replace("SOURCE", "names.csv"))
+    plant.advance(60)
+    assert joined(plant) == ["names.csv"]
+    plant.sources["names.csv"] = "v2"
+    plant.advance(120)
+    assert joined(plant) == ["names.csv", "names.csv"]
+
+
+def test_a_joined_file_that_is_not_there_is_refused_with_its_field(plant: Plant) -> None:
+    with pytest.raises(Refusal) as raised:
+        declare(plant, JOINED.replace("SOURCE", "nowhere.csv"))
+    assert raised.value.reason.field == "prepare.0.join.source"

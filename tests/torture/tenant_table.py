@@ -220,8 +220,17 @@ def _of_the_rest() -> Iterator[Ask]:
     yield _ask("GET /api/v1/runs/{name}/log", "project", "see", url="/api/v1/runs/{w}-run/log?project={p}")
     yield _ask("GET /api/v1/datasets/{name}/rows", "project", "see",
                url="/api/v1/datasets/{w}-dataset/rows?project={p}", status=(503,))  # fmt: skip
+    of = "/api/v1/datasets/{name}"
+    for end, more in (("record", ""), ("compare", "&before=1"), ("export", "")):
+        # A version that is named is not there; without a name there is none yet.
+        yield _ask(f"GET {of}/{end}", "project", "see", status=(404,) if more else (503,),
+                   url=f"/api/v1/datasets/{{w}}-dataset/{end}?project={{p}}{more}")  # fmt: skip
+    yield _ask(f"POST {of}/erase", "project", "change", body={"where": "label == 1"}, status=(503,),
+               url="/api/v1/datasets/{w}-dataset/erase?project={p}")  # fmt: skip
     yield _ask("POST /api/v1/runs/{name}/cancel", "project", "change", victim="run",
                url="/api/v1/runs/{v}/cancel?project={p}")  # fmt: skip
+    yield _ask("POST /api/v1/runs/{name}/resume", "project", "change", victim="run", status=(409,),
+               url="/api/v1/runs/{v}/resume?project={p}")  # fmt: skip
     secrets = "/api/v1/secrets/{project}"
     yield _ask(f"GET {secrets}", "project", "change", url="/api/v1/secrets/{p}")
     yield _ask(f"GET {secrets}/{{name}}", "project", "change", url="/api/v1/secrets/{p}/{w}-secret")

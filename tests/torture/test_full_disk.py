@@ -21,9 +21,11 @@ from modelhall.core import files
 from modelhall.core.errors import Full
 from modelhall.core.kinds import KINDS, AnyResource, Dataset, Key
 from modelhall.core.ports.store import Delete, Put, Store
+from modelhall.core.program import Order, Reporter
 from modelhall.core.sealing import KeySet
 from modelhall.doors.api import create
 from modelhall.settings import Settings
+from modelhall.stages import prepare
 from modelhall.trust.keys import KeyRing
 
 DISK_BYTES = 2 * 2**20
@@ -277,3 +279,26 @@ def test_the_control_api_answers_507_in_words_and_goes_on_answering_reads(disk: 
         await hall.close()
 
     play(story)
+
+
+# The prepare stage.
+
+
+def test_a_preparation_without_room_is_full_leaves_no_version_and_goes_on_with_room(
+    disk: Path, tmp_path: Path
+) -> None:
+    source = tmp_path / "rows.csv"
+    source.write_text("n,text\n" + "".join(f"{n},row {n * 7919 % 10007}\n" for n in range(150_000)))
+    shuffle = {"name": "shuffle", "options": {"seed": 1}}
+    what = {"source": str(source), "format": {}, "prepare": [shuffle], "max_damaged": 0.0}
+    places = {name: disk / name for name in ("work", "state", "cache")}
+    for place in places.values():
+        place.mkdir()
+    order = Order(run="r", attempt=1, what=what, blobs=f"folder://{disk}/blobs", threads=1, **places)
+    with pytest.raises(Full) as caught:
+        prepare.carry_out(order, Reporter(order.work))
+    assert "room for the rows of the data set" in caught.value.message
+    assert not [path for path in (disk / "blobs").rglob("*") if path.is_file()]
+    power.resize_tmpfs(disk, 64 * 2**20)
+    made = prepare.carry_out(order, Reporter(order.work))
+    assert made["rows"] == {"train": 150_000}

@@ -17,11 +17,12 @@ from modelhall.app.accounts import Accounts
 from modelhall.app.audit.auditing import open_auditing
 from modelhall.app.clock import SystemClock
 from modelhall.app.defence import Guarding
+from modelhall.app.erasing import Erasing
 from modelhall.app.feed import Feed
 from modelhall.app.home import lay_out
 from modelhall.app.keys import Keys, Rotated
+from modelhall.app.looking import Looking
 from modelhall.app.people import People
-from modelhall.app.rows import rows
 from modelhall.app.signing_in import open_signing_in
 from modelhall.app.sources import fingerprint_by
 from modelhall.control import declare, runs
@@ -43,7 +44,7 @@ from modelhall.settings import Settings
 from modelhall.trust.directory import Directory
 from modelhall.trust.permissions import may_look
 from modelhall.trust.signing import KeyFolder
-from modelhall.trust.tokens import first_token, read_key
+from modelhall.trust.tokens import first_token, key_for, read_key
 
 log = logging.getLogger(__name__)
 
@@ -68,6 +69,10 @@ class Hall:
         sweep_all(home / "cache")
         self.keys = Keys(settings, self.clock.now)
         self.secrets = self.keys.secrets
+        self.looking = Looking(self.store, settings, self.keys.ring.keys_of)
+        self.erasing = Erasing(
+            self.store, self.looking, self.secrets, key_for("erasures", read_key(home)), self.clock
+        )
         self.auditing = open_auditing(home, self.clock)
         self.guarding = Guarding(settings, self.clock, self.people, self.auditing)
         self.signing_in = open_signing_in(
@@ -178,11 +183,11 @@ class Hall:
         """Have a run stop; raises NotFound."""
         return await declare.cancel(self.store, key, now=self.clock.now(), once=once, written=written)
 
-    async def rows(self, key: Key, split: str, limit: int) -> list[dict[str, Any]]:
-        """The first rows of a split of a data set's current version; raises NotFound, NotNow."""
-        return await rows(
-            key, split, limit, store=self.store, settings=self.settings, keys_of=self.keys.ring.keys_of
-        )
+    async def resume(
+        self, key: Key, *, once: Once | None = None, written: Written = unheard
+    ) -> list[Outcome]:
+        """Have a run that was cancelled go on; raises NotFound or Conflict."""
+        return await declare.resume(self.store, key, now=self.clock.now(), once=once, written=written)
 
     async def rotate_key(self, project: str) -> Rotated:
         """Have a project's objects be sealed with a new key; the older ones are forgotten, unless programs that were

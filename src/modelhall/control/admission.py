@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from modelhall.control.datasets import Fingerprint
-from modelhall.core import plugins
+from modelhall.core import dataset_sources, file_formats, plugins
 from modelhall.core.errors import Rejected
 from modelhall.core.kinds import AnyResource, Dataset, Document, Key, Model, Run, Service
 from modelhall.core.kinds.base import DEFAULT_PROJECT
@@ -77,19 +77,31 @@ def _check_references(
 
 
 async def _check_dataset(document: Dataset, fingerprint: Fingerprint) -> None:
-    if document.format.type is not None:
-        plugins.check("format", document.format.type, field="format.type")
+    _check_format(document)
     for place, step in enumerate(document.prepare):
         field = f"prepare.{place}.{step.name}"
         plugins.check_options("step", step.name, plugins.STEP, step.options, field=field)
-    for split, url in document.sources.items():
+    for field, url in dataset_sources.sources(document).items():
         if url.startswith(DATASET_SCHEME):
             continue
         try:
             await fingerprint(url, document.project)
         except Rejected as error:
-            field = "source" if split == "all" else f"source.{split}"
             raise Rejected(error.message, field=field) from None
+
+
+def _check_format(document: Dataset) -> None:
+    """Refuse what the format has no use for, where it is said or the names of the files tell it; where neither does,
+    as with archives, the stage finds out."""
+    form = document.format
+    told = {file_formats.told_by(form.members or url) for url in document.sources.values()}
+    by_name = told.pop() if len(told) == 1 else None
+    name = form.type or by_name
+    if form.query is not None and by_name is not None:
+        raise Rejected(f"databases are asked, and files of {by_name} are read", field="format.query")
+    if name is not None:
+        plugins.check("format", name, field="format.type")
+        plugins.check_options("format", name, "read", form.options, field="format")
 
 
 def _check_model(document: Model) -> None:

@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from modelhall.control import work
+from modelhall.control import erasures, work
 from modelhall.control.actions import Action, Note, Wake, update_status
+from modelhall.control.erasures import Erasing
 from modelhall.control.view import View
 from modelhall.control.work import Work
+from modelhall.core import dataset_sources
 from modelhall.core.errors import NotNow, Rejected
 from modelhall.core.kinds import Key, Problem
-from modelhall.core.kinds.dataset import DatasetResource, DatasetVersion
+from modelhall.core.kinds.dataset import DatasetResource, DatasetVersion, secret_of
 from modelhall.core.kinds.run import RunResource
 from modelhall.core.names import split_reference
-from modelhall.core.orders import PrepareOrder, PrepareOutput, key_of
+from modelhall.core.orders import PrepareOrder, PrepareOutput
 from modelhall.core.references import DATASET_SCHEME
 from modelhall.core.source_url import secrets_named
+from modelhall.core.versions import named
 
 LOOK_AGAIN_S = 30.0
 """How often a source is looked at for changes nobody told of."""
@@ -31,19 +34,26 @@ it cannot be told for the moment."""
 @dataclass(frozen=True, kw_only=True)
 class Facts:
     problem: Problem | None
-    """Why the source cannot be read, if it cannot."""
+    """Why a source cannot be read, if it cannot."""
     waits: str = ""
     """Which other data set this one is made of and still waits for; empty when none."""
     order: PrepareOrder | None = None
     """The order, with other data sets by their artifacts."""
     prepare: Work | None
     runs: list[RunResource]
+    erasing: Erasing | None = None
+    """What is to be deleted now."""
     again_s: float = LOOK_AGAIN_S
     """After how long to look again."""
 
 
 async def observe(resource: DatasetResource, view: View, fingerprint: Fingerprint) -> Facts:
-    """Look at the source and at what has been prepared of it."""
+    """Look at the source, at what has been prepared of it, and at what is to be deleted."""
+    seen = await _observe(resource, view, fingerprint)
+    return replace(seen, erasing=await erasures.next_one(resource, view))
+
+
+async def _observe(resource: DatasetResource, view: View, fingerprint: Fingerprint) -> Facts:
     runs = view.runs_of(resource.key)
     urls, waits = _resolved(resource, view)
     if waits:
@@ -51,21 +61,33 @@ async def observe(resource: DatasetResource, view: View, fingerprint: Fingerprin
     try:
         # What is addressed by its content needs no other word for it.
         sources = {
-            split: url if url.startswith(DATASET_SCHEME) else await fingerprint(url, resource.key.project)
-            for split, url in urls.items()
+            field: url if url.startswith(DATASET_SCHEME) else await fingerprint(url, resource.key.project)
+            for field, url in urls.items()
         }
     except (Rejected, NotNow) as error:
         return Facts(problem=Problem.of(error), prepare=None, runs=runs)
-    source = urls.get("all", urls)
-    order = PrepareOrder.of(resource.document).model_copy(update={"source": source})
-    key = key_of("prepare", order, sources=sources)
-    prepare = await work.look_up(view, resource.key, "prepare", key)
+    erased = tuple(erasure.id for erasure in resource.status.erasures)
+    document = dataset_sources.with_sources(resource.document, urls)
+    order = PrepareOrder.of(document).model_copy(update={"erasures": erased})
+    prepare = await work.look_up(view, resource.key, "prepare", order.key(sources=sources))
     again_s = max(LOOK_AGAIN_S, view.count("dataset") / LOOKS_PER_S)
     return Facts(problem=None, order=order, prepare=prepare, runs=runs, again_s=again_s)
 
 
 def reconcile(resource: DatasetResource, facts: Facts, now: float) -> list[Action]:
-    """Have the source prepared once for each content it has had."""
+    """Have the source prepared once for each content it has had, and deleted what is to be in no version."""
+    if facts.erasing is None:
+        return _next(resource, facts, now)
+    if facts.erasing.work.result is not None:
+        return erasures.adopt(resource, facts.erasing)
+    begun = erasures.start(resource.key, facts.erasing)
+    if work.progress(facts.erasing.work)[1] is None:
+        # A version that is made meanwhile might share files with those that are to go.
+        return [*begun, Wake(key=resource.key, after_s=facts.again_s)]
+    return [*begun, *_next(resource, facts, now)]
+
+
+def _next(resource: DatasetResource, facts: Facts, now: float) -> list[Action]:
     again = Wake(key=resource.key, after_s=facts.again_s)
     if facts.waits:
         return update_status(resource, state="waiting", reason=facts.waits, problem=None)
@@ -75,16 +97,19 @@ def reconcile(resource: DatasetResource, facts: Facts, now: float) -> list[Actio
         reason = facts.problem.message if facts.problem else ""
         return [*update_status(resource, state="failed", reason=reason, problem=facts.problem), again]
     if facts.prepare.result is not None:
-        return [*_adopt(resource, facts.prepare.result.run, facts.prepare.result.output, now), again]
+        return [*_adopt(resource, facts, now), again]
     said, problem = work.progress(facts.prepare)
     return [
-        *work.remove_others(facts.runs, {facts.prepare.key}),
+        *work.remove_others(facts.runs, _wanted(facts)),
         *work.start(
             resource.key,
             facts.prepare,
             facts.order,
             resource.document.resources,
-            secrets=secrets_named(resource.document.sources.values()),
+            secrets=(
+                *secrets_named(dataset_sources.sources(resource.document).values()),
+                *map(secret_of, facts.order.erasures),
+            ),
         ),
         *update_status(resource, state="failed" if problem else "preparing", reason=said, problem=problem),
         again,
@@ -98,32 +123,45 @@ def version_of(
     if dataset is None:
         return None, f"there is no dataset {name}"
     if pinned is not None:
-        found = next((v for v in dataset.status.versions if v.id.startswith(pinned)), None)
-        return found, "" if found else f"dataset {name} has no version {pinned}"
+        found, why = named(dataset.status.versions, pinned, f"dataset {name}")
+        if found is not None and found.erased is not None:
+            return None, f"version {pinned} of dataset {name} held rows that were erased; name a later one"
+        return found, why
     current = dataset.status.current if dataset.status.state == "ready" else None
     return current, "" if current else f"dataset {name} is {dataset.status.state}: {dataset.status.reason}"
 
 
 def _resolved(resource: DatasetResource, view: View) -> tuple[dict[str, str], str]:
-    """The source of each split, other data sets by their current artifact; and what has to be waited for."""
+    """Every source by its field, other data sets by their current artifact; and what has to be waited for."""
     urls = {}
-    for split, url in resource.document.sources.items():
+    for field, url in dataset_sources.sources(resource.document).items():
         if url.startswith(DATASET_SCHEME):
             name, pinned = split_reference(url.removeprefix(DATASET_SCHEME))
             version, waits = version_of(view.get(Key("dataset", resource.key.project, name)), name, pinned)
             if version is None:
                 return {}, waits
             url = f"{DATASET_SCHEME}{name}@{version.artifact}"
-        urls[split] = url
+        urls[field] = url
     return urls, ""
 
 
-def _adopt(resource: DatasetResource, run: str, output: dict[str, object], now: float) -> list[Action]:
+def _wanted(facts: Facts) -> set[str]:
+    """The keys of all that is being computed for good reason."""
+    steps = (facts.prepare, facts.erasing.work if facts.erasing else None)
+    return {step.key for step in steps if step is not None}
+
+
+def _adopt(resource: DatasetResource, facts: Facts, now: float) -> list[Action]:
     """Make what was prepared the current version, new or found again."""
-    made = PrepareOutput.model_validate(output)
+    assert facts.prepare is not None
+    assert facts.prepare.result is not None
+    assert facts.order is not None
+    run, made = facts.prepare.result.run, PrepareOutput.model_validate(facts.prepare.result.output)
     known = {version.id: version for version in resource.status.versions}
     fields = {name: getattr(made, name) for name in PrepareOutput.model_fields if name != "version"}
-    version = known.get(made.version) or DatasetVersion(id=made.version, run=run, created_at=now, **fields)
+    version = known.get(made.version) or DatasetVersion(
+        id=made.version, run=run, created_at=now, erasures=facts.order.erasures, **fields
+    )
     known[version.id] = version
     rows = ", ".join(f"{count} {split}" for split, count in version.rows.items())
     note = Note(key=resource.key, name="dataset.ready", message=f"version {version.id[:8]}: {rows} rows")

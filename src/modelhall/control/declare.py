@@ -131,8 +131,10 @@ async def resume(
     once: Once | None = None,
     written: Written = unheard,
 ) -> list[Outcome]:
-    """Have a run that was cancelled go on: it is started again, and finds what its attempts had kept. Raises NotFound,
-    and Conflict unless it is cancelled and over."""
+    """Have a run that was cancelled go on: it is started again, and finds what its attempts had kept.
+
+    Raises NotFound, and Conflict unless it is cancelled and over.
+    """
 
     async def plan() -> tuple[list[Write], list[Outcome]]:
         found = await _there(store, key)

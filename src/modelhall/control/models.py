@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from modelhall.control import signatures, work
-from modelhall.control.actions import Action, Note, update_status
+from modelhall.control import erasures, signatures, work
+from modelhall.control.actions import Action, Note, Update, update_status
 from modelhall.control.datasets import version_of
 from modelhall.control.signatures import Signing
 from modelhall.control.view import View
@@ -38,6 +38,8 @@ class Facts:
     """The version to be signed next; None when all that are accepted are."""
     signs: bool = False
     """Whether this hall signs."""
+    erased: frozenset[str] = frozenset()
+    """Ids of its versions that were trained on rows which were erased since."""
 
 
 async def observe(resource: ModelResource, view: View, keys: SigningKeys | None = None) -> Facts:
@@ -45,7 +47,12 @@ async def observe(resource: ModelResource, view: View, keys: SigningKeys | None 
     if this hall signs."""
     seen = await _observe(resource, view)
     signing = await signatures.next_one(resource, view, keys)
-    return replace(seen, signing=signing, signs=keys is not None)
+    erased = frozenset(
+        version.id
+        for version in resource.status.versions
+        if erasures.is_erased(version.data, resource.key.project, view)
+    )
+    return replace(seen, signing=signing, signs=keys is not None, erased=erased)
 
 
 async def _observe(resource: ModelResource, view: View) -> Facts:
@@ -67,11 +74,27 @@ async def _observe(resource: ModelResource, view: View) -> Facts:
 
 def reconcile(resource: ModelResource, facts: Facts, now: float) -> list[Action]:
     """Take the next step from data to an accepted and signed version."""
+    if unmarked := {v.id for v in resource.status.versions if not v.erased_data} & facts.erased:
+        return _mark(resource, unmarked)
     if facts.signing is None:
         return _next(resource, facts, now)
     if facts.signing.work.result is not None:
         return signatures.adopt(resource, facts.signing)
     return [*signatures.start(resource.key, facts.signing), *_next(resource, facts, now)]
+
+
+def _mark(resource: ModelResource, erased: set[str]) -> list[Action]:
+    """Enter that versions were trained on rows which were erased since."""
+    versions = tuple(
+        version.model_copy(update={"erased_data": True}) if version.id in erased else version
+        for version in resource.status.versions
+    )
+    gone = ", ".join(sorted(id[:8] for id in erased))
+    message = f"version {gone} was trained on rows that were erased since"
+    return [
+        Update(resource=resource.with_status(versions=versions)),
+        Note(key=resource.key, name="model.data-erased", message=message),
+    ]
 
 
 def _next(resource: ModelResource, facts: Facts, now: float) -> list[Action]:
@@ -126,6 +149,7 @@ def _judge(resource: ModelResource, facts: Facts, now: float) -> list[Action]:
         created_at=before.created_at if before is not None else now,
         # Trained again after damage it may have other bytes, and these were never signed.
         signature=before.signature if before is not None and before.artifact == made.artifact else None,
+        erased_data=before is not None and before.erased_data,
     )
     changed = before != version or resource.status.version != key
     known[key] = version

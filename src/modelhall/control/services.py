@@ -21,6 +21,7 @@ from modelhall.core.kinds.service import Replica, Service, ServiceResource
 from modelhall.core.names import split_reference
 from modelhall.core.orders import ServeOrder
 from modelhall.core.ports.signature import SigningKeys
+from modelhall.core.versions import named
 
 STAGE = "serve"
 
@@ -155,12 +156,12 @@ def _version(
     if model is None:
         return None, f"there is no model {name}"
     if pinned is not None:
-        found = next((v for v in model.status.versions if v.id.startswith(pinned)), None)
+        found, why = named(model.status.versions, pinned, f"model {name}")
         if found is not None and not found.accepted:
             return None, f"version {pinned} of model {name} was refused: {found.refusal}"
         if found is not None and not is_signed(found, trusted):
             return None, f"version {pinned} of model {name} is not signed yet: {model.status.reason}"
-        return found, "" if found else f"model {name} has no version {pinned}"
+        return found, why
     signed = tuple(version for version in model.status.versions if is_signed(version, trusted))
     accepted = model.status.model_copy(update={"versions": signed}).accepted
     return accepted, "" if accepted else f"model {name} is {model.status.state}: {model.status.reason}"

@@ -102,6 +102,10 @@ class View:
         resource = await self._store.get(Key("result", project, result_name(stage_key)))
         return resource.document if resource else None
 
+    async def results_in(self, project: str) -> list[AnyResource]:
+        """All that was computed in a project."""
+        return await self._store.find("result", project)
+
     def users_of(self, key: Key) -> list[AnyResource]:
         """Those whose documents name `key`, and that are not being removed."""
         return [user for user in self._find("names", key) if not user.deleting]

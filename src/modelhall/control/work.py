@@ -73,9 +73,11 @@ def progress(work: Work) -> tuple[str, Problem | None]:
         return f"run {run.document.name} is being removed", None
     if run.status.state in ("failed", "cancelled"):
         found = run.status.problem or Problem(message=run.status.reason, who="us")
-        message = (
-            f"{found.message} (run {run.document.name}; `hall delete run {run.document.name}` tries again)"
-        )
+        name = run.document.name
+        again = f"`hall delete run {name}` tries again"
+        if run.status.state == "cancelled":
+            again = f"`hall resume {name}` goes on with it"
+        message = f"{found.message} (run {name}; {again})"
         return message, found.model_copy(update={"message": message if found.who == "us" else found.message})
     return f"run {run.document.name} is {run.status.state}" + (
         f": {run.status.reason}" if run.status.reason and run.status.state not in ACTIVE else ""

@@ -17,6 +17,7 @@ from typing import Any
 import yaml
 from pydantic import ValidationError
 
+from modelhall.core import dataset_sources
 from modelhall.core.errors import Rejected
 from modelhall.core.kinds import KINDS, Dataset, Document
 from modelhall.core.names import did_you_mean
@@ -80,10 +81,9 @@ def anchored(declared: Declared, folder: FilePath) -> Declared:
     document = declared.document
     if not isinstance(document, Dataset):
         return declared
-    source = document.source
-    anchor = {split: url if "://" in url else str(folder / url) for split, url in document.sources.items()}
-    moved = document.model_copy(update={"source": anchor["all"] if isinstance(source, str) else anchor})
-    return replace(declared, document=moved)
+    urls = dataset_sources.sources(document)
+    moved = {field: url if "://" in url else str(folder / url) for field, url in urls.items()}
+    return replace(declared, document=dataset_sources.with_sources(document, moved))
 
 
 def document_from_json(data: Any) -> Document:

@@ -17,7 +17,7 @@ LONGEST_GUESSED = 100
 """A longer word is no misspelt one; to compare it with all that there is would be work without end."""
 
 _NAME = re.compile(PATTERN)
-_REFERENCE = re.compile(r"(?P<name>[a-z][a-z0-9-]{0,62})(@(?P<version>[0-9a-f]{4,64}))?")
+_REFERENCE = re.compile(r"(?P<name>[a-z][a-z0-9-]{0,62})(@(?P<version>[1-9][0-9]{0,2}|[0-9a-f]{4,64}))?")
 
 
 def is_name(value: str) -> bool:
@@ -37,15 +37,19 @@ def check_name(value: str) -> str:
 def check_reference(value: str) -> str:
     """Return `value` if it is `name` or `name@version`; raises ValueError otherwise."""
     if not _REFERENCE.fullmatch(value):
-        raise ValueError(f"{value!r} is not a reference: write name, or name@version with 4 to 64 hex digits")
+        raise ValueError(
+            f"{value!r} is not a reference: write name, name@2 for its second version, or name@3f2a with 4 to 64 "
+            "digits of a version's id"
+        )
     return value
 
 
 def split_reference(value: str) -> tuple[str, str | None]:
-    """`reviews@3f2a` → (`reviews`, `3f2a`); `reviews` → (`reviews`, None)."""
+    """`reviews@3f2a` → (`reviews`, `3f2a`), `reviews@2` → (`reviews`, `2`), `reviews` → (`reviews`, None). Which
+    version that is, `core/versions.py` says."""
     match = _REFERENCE.fullmatch(value)
     if match is None:
-        raise Rejected(f"{value!r} is not a reference: write name or name@version")
+        raise Rejected(f"{value!r} is not a reference: write name, name@2 or name@3f2a")
     return match["name"], match["version"]
 
 

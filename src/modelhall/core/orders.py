@@ -6,17 +6,25 @@ the order's fields, its inputs by digest, and the stage's own version, raised wh
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
-from modelhall.core import digest
+from modelhall.core import dataset_sources, digest
 from modelhall.core.kinds.base import Frozen
 from modelhall.core.kinds.dataset import Column, Dataset, Format, SourceFile, Step, StepReport
 from modelhall.core.kinds.model import Network, Train
 from modelhall.core.kinds.service import Batching
 
-VERSIONS = {"prepare": 2, "train": 1, "evaluate": 1, "sign": 1}
-WITHOUT_EFFECT: dict[str, Any] = {"train": {"train": {"checkpoint_s"}}}
-"""Fields of a stage's order that cannot change its result, in the form of pydantic's `exclude`."""
+VERSIONS = {"prepare": 3, "train": 1, "evaluate": 1, "sign": 1, "erase": 1}
+WITHOUT_EFFECT: dict[str, Any] = {
+    "train": {"train": {"checkpoint_s"}},
+    # Told apart by `PrepareOrder.key`, so that orders without any have the keys they always had.
+    "prepare": {"erasures"},
+    # What is to go, goes once, whatever there is beside it.
+    "erase": {"keep"},
+}
+"""Fields of a stage's order that cannot change its result, or are part of its key in another way, in the form of
+pydantic's `exclude`."""
 
 SIGNATURE_FILE, SIGNATURE_FORMAT = "model.sig", "model-signing"
 """What the folder of a signature holds, and the plug-in that writes and checks it."""
@@ -28,6 +36,8 @@ class PrepareOrder(Frozen):
     format: Format
     prepare: tuple[Step, ...]
     max_damaged: float
+    erasures: tuple[str, ...] = ()
+    """Ids of erasures; which rows they are about is handed over as secrets."""
 
     @classmethod
     def of(cls, dataset: Dataset) -> PrepareOrder:
@@ -38,10 +48,21 @@ class PrepareOrder(Frozen):
             max_damaged=dataset.max_damaged,
         )
 
-    def version(self, sources: tuple[SourceFile, ...]) -> str:
-        """The identity of what this makes of files with this content, wherever they lie."""
-        content = {"files": [file.digest for file in sources], "splits": self._splits()}
-        return key_of("prepare", self.model_copy(update={"source": ""}), content=content)
+    def key(self, **content: object) -> str:
+        """The address of what this makes of `content`."""
+        erased = {"erasures": list(self.erasures)} if self.erasures else {}
+        return key_of("prepare", self, **content, **erased)
+
+    def version(
+        self, sources: tuple[SourceFile, ...], of_steps: Mapping[str, tuple[SourceFile, ...]] | None = None
+    ) -> str:
+        """The identity of what this makes of files with this content, wherever they lie; `of_steps` are those that
+        steps name, by their fields."""
+        content: dict[str, Any] = {"files": [file.digest for file in sources], "splits": self._splits()}
+        if of_steps:
+            content["steps"] = {field: [file.digest for file in files] for field, files in of_steps.items()}
+        nowhere = dataset_sources.steps_with(self.prepare, dict.fromkeys(of_steps or {}, ""))
+        return self.model_copy(update={"source": "", "prepare": nowhere}).key(content=content)
 
     def _splits(self) -> list[str]:
         # As the files are in order of the splits, so must the splits be.
@@ -101,6 +122,18 @@ class SignOrder(Frozen):
 class SignOutput(Frozen):
     signature: str
     """Digest of a folder that holds `SIGNATURE_FILE`."""
+
+
+class EraseOrder(Frozen):
+    artifacts: tuple[str, ...]
+    """Folders whose files are to be deleted."""
+    keep: tuple[str, ...]
+    """Folders that stay: a file that is in one of them as well is not deleted."""
+
+
+class EraseOutput(Frozen):
+    files: int
+    size_bytes: int
 
 
 class ServeOrder(Frozen):

@@ -34,7 +34,7 @@ PLACES = {
 }
 """Where each sort of plug-in lives."""
 
-STEP = ("apply", "fit", "mark", "decide")
+STEP = ("apply", "fit", "mark", "decide", "vary", "mix")
 """The functions a preparation step may have; its options are the keyword-only parameters of all of them."""
 
 PACKAGE = Path(__file__).parents[1]
@@ -99,6 +99,18 @@ def check_options(
         raise Rejected(f"{name} needs the option {missing[0]!r}", field=field)
 
 
+def sources_among(
+    sort: str, name: str, functions: tuple[str, ...], options: dict[str, Any]
+) -> dict[str, Literal["File", "Rows"]]:
+    """Those of `options` that name a source, and what is made of it: the parameters annotated `File` and `Rows`."""
+    parameters = _parameters(_path(sort, name, None), functions)
+    return {
+        option: parameters[option].source
+        for option, value in options.items()
+        if isinstance(value, str) and option in parameters and parameters[option].source
+    }
+
+
 def options_for(sort: str, name: str, function: str, options: dict[str, Any]) -> dict[str, Any]:
     """Those of `options` that one of a plug-in's functions takes."""
     taken = _parameters(_path(sort, name, None), (function,))
@@ -108,6 +120,8 @@ def options_for(sort: str, name: str, function: str, options: dict[str, Any]) ->
 class _Parameter(NamedTuple):
     type: TypeAdapter[Any]
     required: bool
+    source: Any
+    """`File` or `Rows` where it names a source, else None."""
 
 
 _TYPES = {
@@ -119,6 +133,8 @@ _TYPES = {
     "dict": dict,
     "Literal": Literal,
     "Any": Any,
+    "File": str,
+    "Rows": str,
 }
 
 
@@ -135,7 +151,7 @@ def _parameters(path: Path, functions: tuple[str, ...]) -> dict[str, _Parameter]
     parameters = {}
     for node in found:
         for arg, default in zip(node.args.kwonlyargs, node.args.kw_defaults, strict=True):
-            parameters[arg.arg] = _Parameter(TypeAdapter(_type(arg)), default is None)
+            parameters[arg.arg] = _Parameter(TypeAdapter(_type(arg)), default is None, _source(arg))
     return parameters
 
 
@@ -146,6 +162,11 @@ def _type(argument: ast.arg) -> Any:
     # The source is the hall's own file, and the names it may use are the ones listed.
     code = compile(ast.Expression(argument.annotation), "annotation", "eval")
     return eval(code, {"__builtins__": {}}, _TYPES)  # noqa: S307
+
+
+def _source(argument: ast.arg) -> str | None:
+    named = {node.id for node in ast.walk(argument) if isinstance(node, ast.Name)}
+    return next((source for source in ("File", "Rows") if source in named), None)
 
 
 def _path(sort: str, name: str, field: str | None) -> Path:

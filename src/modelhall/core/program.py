@@ -34,6 +34,7 @@ PROGRAMS = {
     "train": "modelhall.stages.train",
     "evaluate": "modelhall.stages.evaluate",
     "sign": "modelhall.stages.sign",
+    "erase": "modelhall.stages.erase",
     "serve": "modelhall.serving",
 }
 HALL_SECRETS = {"sign": (SIGNING_KEY,), "serve": (REPLICA_KEY,)}
@@ -115,6 +116,12 @@ class Reporter:
             "done": done, "total": total, "unit": unit, "rate": rate, "left_s": left_s, "message": message,
         }  # fmt: skip
         self._write(force=total is not None and done >= total)
+
+    @property
+    def said(self) -> Mapping[str, Any]:
+        """The newest progress, with the rate and the time left."""
+        found: Mapping[str, Any] = self._report["progress"]
+        return found
 
     def metrics(self, step: int, values: Mapping[str, float]) -> None:
         """Report figures measured at `step`; the whole history is kept beside the newest."""

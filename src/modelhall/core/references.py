@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from modelhall.core import dataset_sources
 from modelhall.core.kinds import Dataset, Document, Key, Model, Service
 from modelhall.core.names import split_reference
 
@@ -18,11 +19,9 @@ def references(document: Document) -> dict[str, Key]:
         return {"data": Key("dataset", document.project, split_reference(document.data)[0])}
     if isinstance(document, Dataset):
         return {
-            "source" if split == "all" else f"source.{split}": Key(
-                "dataset", document.project, split_reference(source.removeprefix(DATASET_SCHEME))[0]
-            )
-            for split, source in document.sources.items()
-            if source.startswith(DATASET_SCHEME)
+            field: Key("dataset", document.project, split_reference(url.removeprefix(DATASET_SCHEME))[0])
+            for field, url in dataset_sources.sources(document).items()
+            if url.startswith(DATASET_SCHEME)
         }
     return {}
 

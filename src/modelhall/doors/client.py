@@ -25,6 +25,7 @@ from modelhall.core.kinds import AnyResource, Key
 from modelhall.core.kinds.base import DEFAULT_PROJECT
 from modelhall.core.ports.store import Change
 from modelhall.doors import following
+from modelhall.doors.datasets import Datasets
 from modelhall.doors.following import Listing, resource_of
 from modelhall.doors.outcome import failure_of, is_pending
 from modelhall.doors.people import People
@@ -60,6 +61,7 @@ class Hall:
         self.project = project
         self._wire = Wire(place.address, place.token, tls=place.tls, find_again=place.find_again)
         self.people = People(self._wire)
+        self.datasets = Datasets(self._wire)
 
     def __enter__(self) -> Hall:
         return self
@@ -208,8 +210,7 @@ class Hall:
 
     def rows(self, dataset: str, *, split: str = "train", limit: int = 5) -> list[dict[str, Any]]:
         """The first rows of a split of the data set's current version; bytes come as base64."""
-        path = f"/api/v1/datasets/{dataset}/rows"
-        return list(self._get(path, project=self.project, split=split, limit=limit))
+        return self.datasets.rows(dataset, split=split, limit=limit, project=self.project)
 
     def delete(self, kind: str, name: str) -> None:
         """Have a resource removed; raises NotFound, or Conflict while another names it."""
@@ -218,6 +219,10 @@ class Hall:
     def cancel(self, run: str) -> None:
         """Have a run stop and not be started again."""
         self._change("POST", f"/api/v1/runs/{run}/cancel")
+
+    def resume(self, run: str) -> None:
+        """Have a run that was cancelled go on from what its attempts kept; raises Conflict unless it is over."""
+        self._change("POST", f"/api/v1/runs/{run}/resume")
 
     def put_secret(self, name: str, value: bytes) -> None:
         """Keep a secret of the project, in place of the one before. Nobody is told its value again."""

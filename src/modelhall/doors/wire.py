@@ -8,7 +8,7 @@ import logging
 import secrets
 import ssl
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import httpx
@@ -105,6 +105,18 @@ class Wire:
                 raise problem
             log.info("call.again method=%s path=%s reason=%s", method, path, problem)
             time.sleep(delay_s)
+
+    def pieces(self, path: str, params: Mapping[str, str]) -> Iterator[bytes]:
+        """A large answer as it comes; raises the errors of the hall, and NotNow when it breaks off."""
+        timeout = httpx.Timeout(10.0, read=None)
+        try:
+            with self._http.stream("GET", self.address + path, params=params, timeout=timeout) as answer:
+                if answer.is_error:
+                    answer.read()
+                    raise error_of(answer)[0]
+                yield from answer.iter_bytes()
+        except httpx.TransportError as error:
+            raise self._unreached(error, self.address) from None
 
     def listen(self, path: str, params: Sequence[tuple[str, str]]) -> Iterator[Told]:
         """The events of a stream until it ends; raises NotNow when it breaks."""

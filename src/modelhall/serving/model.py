@@ -31,7 +31,18 @@ class Model:
 
     def answer(self, requests: Sequence[Request]) -> list[Answer]:
         """The answer to each request, or why it cannot be read."""
-        read = [self._read(request) for request in requests]
+        return self._answers([self._read(request) for request in requests])
+
+    def warm_up(self) -> None:
+        """Answer one row and a full batch, so that no caller waits for what happens only once. What the task gives as
+        a sample is as it reads it, prepared already."""
+        sample = self._task.read(self._task.sample())
+        for rows in (1, self._batch):
+            for answer in self._answers([sample] * rows):
+                if isinstance(answer, HallError):
+                    raise answer
+
+    def _answers(self, read: Sequence[Examples | HallError]) -> list[Answer]:
         rows = [part for part in read if isinstance(part, Examples)]
         if not rows:
             return [part for part in read if isinstance(part, HallError)]
@@ -45,14 +56,6 @@ class Model:
                 answers.append(self._task.answer(predictions.rows(start, start + len(part))))
                 start += len(part)
         return answers
-
-    def warm_up(self) -> None:
-        """Answer one row and a full batch, so that no caller waits for what happens only once."""
-        sample = self._task.sample()
-        for rows in (1, self._batch):
-            for answer in self.answer([sample] * rows):
-                if isinstance(answer, HallError):
-                    raise answer
 
     def _read(self, request: Request) -> Examples | HallError:
         try:

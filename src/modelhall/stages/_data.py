@@ -38,6 +38,10 @@ def steps(folder: Path) -> list[dict[str, Any]]:
     """The steps the version was prepared by, in order, each with what was fitted; none where nothing tells."""
     told = read_json(folder / "dataset.json") or {"steps": []}
     return [
-        {**step, "fitted": read_json(folder / step["fitted"]) if step["fitted"] else None}
+        {
+            **step,
+            "fitted": read_json(folder / step["fitted"]) if step["fitted"] else None,
+            "options": step["options"] | (read_json(folder / step["beside"]) if step.get("beside") else {}),
+        }
         for step in told["steps"]
     ]

@@ -40,6 +40,8 @@ def script(launch: Launch) -> Script:
             return _gives(0.3, metrics={"accuracy": accuracy}, rows=20)
         case "sign":
             return _gives(0.2, signature=_named(order, "signature"))
+        case "erase":
+            return _gives(0.2, files=3, size_bytes=1000)
     return SERVES
 
 

@@ -149,3 +149,45 @@ def test_a_label_with_what_cannot_be_printed_is_refused(odd: str) -> None:
     with pytest.raises(Rejected, match="cannot be printed") as caught:
         check({**RUN, "labels": {"word": odd}})
     assert caught.value.field == "labels"
+
+
+@pytest.mark.parametrize(
+    ("source", "format", "field", "says"),
+    [
+        ("/d.csv", {"rows": "paragraph"}, "format.rows", "csv has no option 'rows'"),
+        ("/d/*.csv.gz", {"names": "{label}"}, "format.names", "csv has no option 'names'"),
+        (
+            "https://h/d.jsonl?x=1#secret=s",
+            {"header": False},
+            "format.header",
+            "jsonl has no option 'header'",
+        ),
+        ("/d.parquet", {"encoding": "cp1252"}, "format.encoding", "parquet has no option"),
+        ("/d.zip", {"members": "*.tsv", "quote": "'"}, "format.quote", "tsv has no option 'quote'"),
+        ("/d.bin", {"type": "images", "types": {"a": "int"}}, "format.types", "images has no option 'types'"),
+        ("/d.csv", {"query": "select 1"}, "format.query", "files of csv are read"),
+        ("/d.bin", {"type": "cvs"}, "format.type", "did you mean 'csv'"),
+    ],
+)
+def test_an_option_that_the_format_has_no_use_for_is_refused_before_anything_runs(
+    source: str, format: dict[str, Any], field: str, says: str
+) -> None:
+    found, message = refusal({**DATASET, "source": source, "format": format})
+    assert found == field
+    assert says in message
+
+
+@pytest.mark.parametrize(
+    ("source", "format"),
+    [
+        ("/d.csv.xz", {"separator": ";", "encoding": "cp1252"}),
+        ("/d.zip", {"header": False}),
+        ("/d/", {"names": "{label}_{speaker}"}),
+        ({"train": "/d.txt", "test": "/d.csv"}, {"rows": "paragraph"}),
+        ("sqlite:///d/file.db", {"query": "select 1"}),
+    ],
+)
+def test_where_no_name_tells_a_format_its_options_are_left_to_the_run(
+    source: Any, format: dict[str, Any]
+) -> None:
+    check({**DATASET, "source": source, "format": format})

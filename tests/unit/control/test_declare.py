@@ -291,3 +291,25 @@ def test_cancelling_a_run_is_a_change_of_what_is_asked_for() -> None:
             await declare.cancel(store, Key("run", "default", "none"), now=1.0)
 
     asyncio.run(story())
+
+
+def test_a_cancelled_run_is_resumed_as_it_was_and_no_other_is() -> None:
+    async def story() -> None:
+        store = MemoryStore()
+        await apply(store, Run(name="r", command=("work",)))
+        key = Key("run", "default", "r")
+        with pytest.raises(Conflict, match="is waiting; only what is cancelled"):
+            await declare.resume(store, key, now=2.0)
+        await declare.cancel(store, key, now=2.0)
+        found = await store.get(key)
+        assert found is not None
+        await store.commit(
+            [Put(resource=found.with_status(state="cancelled", attempt=1, reason="cancelled"))]
+        )
+        (outcome,) = await declare.resume(store, key, now=3.0)
+        resumed = await store.get(key)
+        assert resumed is not None
+        assert (outcome.change, resumed.document.cancelled) == ("resuming", False)
+        assert (resumed.status.state, resumed.status.attempt, resumed.uid) == ("waiting", 1, found.uid)
+
+    asyncio.run(story())

@@ -26,7 +26,13 @@ EXPECTED: dict[str, tuple[int, dict[str, str]]] = {
     "movielens": (100_000, {"user": "int64", "rating": "int64", "timestamp": "int64"}),
     "spoken-digits": (
         2_500,
-        {"audio": "binary", "label": "string", "speaker": "string", "sample_rate": "int64"},
+        {
+            "audio": "binary",
+            "label": "string",
+            "speaker": "string",
+            "sample_rate": "int64",
+            "image": "binary",
+        },
     ),
     "shakespeare": (7_222, {"text": "string"}),
     "llm-requests": (19_366, {"TIMESTAMP": "string", "ContextTokens": "int64"}),
@@ -40,6 +46,7 @@ EXPECTED: dict[str, tuple[int, dict[str, str]]] = {
     "diabetes": (442, {"age": "int64", "bmi": "float64"}),
     "photographs": (2, {"image": "binary", "label": "string"}),
     "descriptions": (14, {"name": "string", "text": "string"}),
+    "sounds": (4, {"audio": "binary", "sample_rate": "int64", "channels": "int64", "duration_s": "float64"}),
     "hotel-reviews": (7_766, {"label": "int64", "review": "string"}),
     "sst2": (9_613, {"text": "string", "label": "int64"}),
     "digits": (1_797, {"image": "binary"}),
@@ -72,8 +79,8 @@ def here(url: str) -> str:
 def test_a_data_set_of_the_examples_is_prepared_from_its_hall_file(
     order: Callable[..., Order], dataset: Dataset
 ) -> None:
-    if dataset.name == "spoken-digits":
-        pytest.importorskip("soundfile")
+    if dataset.name in ("spoken-digits", "sounds"):
+        pytest.importorskip("soxr")
     source = {split: here(url) for split, url in dataset.sources.items()}
     asked = PrepareOrder.of(dataset.model_copy(update={"source": source.get("all", source)}))
     made = order(asked, run=dataset.name)
@@ -87,3 +94,19 @@ def test_a_data_set_of_the_examples_is_prepared_from_its_hall_file(
 
 def test_every_data_set_of_the_examples_is_expected_here() -> None:
     assert {case.id for case in declared()} == set(EXPECTED)
+
+
+def test_every_file_of_the_real_data_is_in_a_data_set_of_the_examples() -> None:
+    if not DATA.is_dir():
+        pytest.skip(f"there is no {DATA}")
+    globs = [Path(url).name for case in declared() for url in case.values[0].sources.values()]
+    left = [path.name for path in DATA.rglob("*") if path.is_file() and not any(map(path.match, globs))]
+    assert left == []
+
+
+def test_what_packages_ship_tells_of_text_tables_pictures_and_sounds() -> None:
+    (shipped,) = REPOSITORY.glob("examples/in-packages/hall.yaml")
+    names = {each.document.name for each in hallfile.parse(shipped.read_text(), str(shipped))}
+    columns = [EXPECTED[name][1] for name in names]
+    for column, kind in (("text", "string"), ("species", "int64"), ("image", "binary"), ("audio", "binary")):
+        assert any(types.get(column) == kind for types in columns)

@@ -111,6 +111,17 @@ class FolderBlobs:
         files.sync_folder(aside.parent)
         files.sync_folder(path.parent)
 
+    def delete(self, digest: str) -> int:
+        """Remove one content; the key goes first, without which a sealed one tells nothing any more."""
+        size_bytes = 0
+        for end in (KEY, SEALED, ""):
+            for place in (self._own.place(digest + end), self._root / QUARANTINE / (digest + end)):
+                with contextlib.suppress(FileNotFoundError):
+                    size_bytes += place.stat().st_size
+                    place.unlink()
+                    files.sync_folder(place.parent)
+        return size_bytes
+
     def kept(self, digest: str) -> list[Kept]:
         """The wrapped key before what it seals."""
         found = []

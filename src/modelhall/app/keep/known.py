@@ -67,7 +67,8 @@ def _artifacts_of(resource: AnyResource, known: Known) -> Iterator[tuple[str, st
     key = resource.key
     if key.kind in ("dataset", "model"):
         for version in resource.status.versions:
-            yield version.artifact, f"{key}@{version.id[:8]}"
+            if getattr(version, "erased", None) is None:
+                yield version.artifact, f"{key}@{version.id[:8]}"
     if key.kind == "model":
         for version in resource.status.versions:
             if version.signature is not None:

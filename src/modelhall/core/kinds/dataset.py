@@ -49,6 +49,11 @@ class Format(Frozen):
     )
     query: str | None = Field(default=None, description="What is asked of a database, in SQL; it reads only.")
 
+    @property
+    def options(self) -> dict[str, Any]:
+        """What was said for the format itself to know."""
+        return self.model_dump(mode="json", exclude={"type", "members", "query"}, exclude_defaults=True)
+
 
 class Step(Frozen):
     """One preparation step. In a hall file: `- clean` or `- clean: {strip_html: true}`."""
@@ -138,6 +143,26 @@ class DatasetVersion(Frozen):
     sources: tuple[SourceFile, ...]
     steps: tuple[StepReport, ...]
     created_at: float
+    erasures: tuple[str, ...] = ()
+    """The erasures that were carried out when it was made."""
+    erased: str | None = None
+    """The erasure whose rows it held, once its content has been deleted; its record stays."""
+
+
+class Erasure(Frozen):
+    """Rows that are to be in no version any more. Which rows, only a secret of the project says (`secret_of`)."""
+
+    id: str
+    """Tells nothing of the rows, and is the same for the same words."""
+    at: float
+    by: str
+    clean: tuple[str, ...] = ()
+    """Versions that were there when it was asked for and held no such row: these are kept."""
+
+
+def secret_of(erasure: str) -> str:
+    """The name of the secret that says which rows an erasure is about."""
+    return f"erasure-{erasure}"
 
 
 class DatasetStatus(Status):
@@ -145,6 +170,9 @@ class DatasetStatus(Status):
 
     version: str | None = None
     versions: tuple[DatasetVersion, ...] = ()
+    """In the order in which they were made."""
+    erasures: tuple[Erasure, ...] = ()
+    """Asked for by people, and here because no document that is applied again may take them back."""
 
     @property
     def current(self) -> DatasetVersion | None:

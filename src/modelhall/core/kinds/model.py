@@ -86,6 +86,8 @@ class ModelVersion(Frozen):
     created_at: float
     signature: Signature | None = None
     """None until it is signed: what is refused never is, nor anything in a hall that does not sign."""
+    erased_data: bool = False
+    """Whether it was trained on rows that were erased since. It gives way to the next that is accepted."""
 
 
 class ModelStatus(Status):
@@ -98,8 +100,10 @@ class ModelStatus(Status):
     @property
     def accepted(self) -> ModelVersion | None:
         """The version a service that follows this model serves: the declared one, if it was accepted, else
-        the newest that was."""
-        accepted = [v for v in self.versions if v.accepted]
+        the newest that was. One that was trained on rows which were erased since is served as long as there is no
+        other."""
+        all_accepted = [v for v in self.versions if v.accepted]
+        accepted = [v for v in all_accepted if not v.erased_data] or all_accepted
         declared = next((v for v in accepted if v.id == self.version), None)
         return declared or max(accepted, key=lambda v: v.created_at, default=None)
 

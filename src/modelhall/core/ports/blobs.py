@@ -68,6 +68,11 @@ class Blobs(Protocol):
         """Put one content aside, durably: it is not there any more, and may be put again. Raises NotFound."""
         ...
 
+    def delete(self, digest: str) -> int:
+        """Remove one content durably, with its wrapped key, and what was put aside of it; return how many bytes that
+        were, 0 when it was not there."""
+        ...
+
     def kept(self, digest: str) -> list[Kept]:
         """The objects that make up one content, in the order in which they are to be put elsewhere."""
         ...

@@ -15,6 +15,7 @@ from modelhall.doors.api import (
     audit,
     audited,
     bodies,
+    datasets,
     description,
     gate,
     guard,
@@ -58,6 +59,18 @@ def create(hall: Hall) -> FastAPI:
     gate.install(api, hall.guarding.gate)
     heads.install(api)
     # `/{kinds}` answers for any word, so what has a name of its own comes first.
-    for part in (work, watch, sessions, single_sign_on, secrets, audit, keys, people, pages, resources):
+    for part in (
+        work,
+        datasets,
+        watch,
+        sessions,
+        single_sign_on,
+        secrets,
+        audit,
+        keys,
+        people,
+        pages,
+        resources,
+    ):
         api.include_router(part.router)
     return api

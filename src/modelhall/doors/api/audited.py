@@ -19,7 +19,7 @@ from modelhall.doors.api.bodies import again, whole
 from modelhall.doors.api.gate import address_of
 
 READING = ("GET", "HEAD", "OPTIONS")
-SECRET = re.compile("/api/v1/(secrets/.*|users/[^/]*/password)")
+SECRET = re.compile("/api/v1/(secrets/.*|users/[^/]*/password|datasets/[^/]*/erase)")
 """What is sent there can be guessed at by its digest, which would stay in the log for ever."""
 
 

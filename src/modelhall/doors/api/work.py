@@ -1,4 +1,4 @@
-"""Routes for runs, for rows to look at, and for what it all cost."""
+"""Routes for runs, and for what it all cost."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ from fastapi.responses import Response
 from modelhall.core.errors import NotFound, NotNow
 from modelhall.core.kinds import Key
 from modelhall.core.kinds.base import DEFAULT_PROJECT
-from modelhall.core.kinds.dataset import Split
 from modelhall.core.ports.book import By
 from modelhall.core.ports.launcher import AttemptId
 from modelhall.doors.api.asking import OnceOnly, OnRecord, Project, TheHall
@@ -31,6 +30,14 @@ async def cancel(
     return Done(outcomes=await hall.cancel(Key("run", project, name), once=once, written=written))
 
 
+@router.post("/runs/{name}/resume")
+async def resume(
+    name: str, hall: TheHall, once: OnceOnly, written: OnRecord, project: Project = DEFAULT_PROJECT
+) -> Done:
+    """Have a run that was cancelled go on from what its attempts kept."""
+    return Done(outcomes=await hall.resume(Key("run", project, name), once=once, written=written))
+
+
 @router.get("/runs/{name}/log")
 async def log(
     name: str,
@@ -49,18 +56,6 @@ async def log(
     part = await hall.launcher.log(AttemptId(run.uid, attempt or run.status.attempt), offset)
     where = {"x-log-offset": str(part.offset)}
     return Response(part.data, media_type="text/plain; charset=utf-8", headers=where)
-
-
-@router.get("/datasets/{name}/rows")
-async def rows(
-    name: str,
-    hall: TheHall,
-    project: Project = DEFAULT_PROJECT,
-    split: Split = "train",
-    limit: Annotated[int, Query(ge=1, le=1000)] = 5,
-) -> list[dict[str, Any]]:
-    """The first rows of a split of the current version, to look at; bytes come as base64."""
-    return await hall.rows(Key("dataset", project, name), split, limit)
 
 
 @router.get("/bill")

@@ -9,9 +9,11 @@ from typing import Annotated, Any
 import typer
 from rich.live import Live
 
-from modelhall.core.errors import NotFound, NotNow
+from modelhall.core.errors import NotFound, NotNow, Rejected
 from modelhall.core.kinds import AnyResource, Key, kind_named
-from modelhall.doors.cli import live, tables
+from modelhall.core.names import split_reference
+from modelhall.core.versions import named
+from modelhall.doors.cli import data, data_tables, live, tables
 from modelhall.doors.cli.terminal import (
     IN_DEFAULT,
     Form,
@@ -40,7 +42,11 @@ def add_to(cli: typer.Typer) -> None:
 
 def get(
     kind: KindArgument,
-    name: Annotated[str | None, typer.Argument(help="One of them, or name@version.")] = None,
+    name: Annotated[str | None, typer.Argument(help="One of them, name@2, or name@3f2a by id.")] = None,
+    rows: Annotated[
+        int | None, typer.Option(min=1, max=1000, help="Show the first rows of a data set instead.")
+    ] = None,
+    split: Annotated[str, typer.Option(help="The split that rows are shown of.")] = "train",
     project: Project = IN_DEFAULT,
     label: Labels = None,
     limit: Annotated[int | None, typer.Option(min=1, help="How many, the first by name.")] = None,
@@ -55,42 +61,50 @@ def get(
         "project": None if kind == "node" and name is None else project,
         "labels": labels_of(label),
     }
+    plain, version = split_reference(name) if name is not None and "@" in name else (name, None)
     with Hall(home=home) as hall:
+        if rows is not None:
+            _show_rows(hall, Key(kind, project, plain or ""), version, split, rows, output)
+            return
         found = hall.listing(kind, **of, limit=1 if name else limit)
-        if name is not None:
-            one = hall.get(kind, project, name.partition("@")[0])
+        if plain is not None:
+            one = hall.get(kind, project, plain)
             found = replace(found, items=[one])
         if watch:
-            changes = hall.watch(kind, **of, name=name and name.partition("@")[0], known=found)
+            changes = hall.watch(kind, **of, name=plain, known=found)
             live.follow(kind, found.items, changes, output)
             return
-    if name and "@" in name:
-        _show_version(found.items[0], name.partition("@")[2], output)
+    if version is not None:
+        _show_version(found.items[0], version, output)
         return
     data = [tables.as_data(resource) for resource in found.items]
-    columns, rows = tables.rows_of(kind, found.items)
-    show(output, data[0] if name else data, columns, rows)
+    show(output, data[0] if name else data, *tables.rows_of(kind, found.items))
     if not name and not found.is_whole:
         err.print(f"these are the first {limit}; there are more", style="dim")
 
 
 def describe(
     kind: KindArgument,
-    name: Annotated[str, typer.Argument()],
+    name: Annotated[str, typer.Argument(help="Its name; name@2 or name@3f2a for a version of a data set.")],
     project: Project = IN_DEFAULT,
     output: Output = Form.table,
     home: Home = None,
 ) -> None:
     """Tell all there is to know about one resource, and what happened to it."""
     kind_named(kind)
-    key = Key(kind.removesuffix("s"), project, name)
+    plain, version = split_reference(name) if "@" in name else (name, None)
+    key = Key(kind.removesuffix("s"), project, plain)
     with Hall(home=home) as hall:
         resource = hall.get(*key)
         happened = hall.events(key, limit=20)
+        record = data.recorded(hall, resource, version) if key.kind == "dataset" else None
     if output is not Form.table:
-        show(output, {**tables.as_data(resource), "events": happened})
+        told = {} if record is None else {"record": record}
+        show(output, {**tables.as_data(resource), **told, "events": happened})
         return
     out.print(tables.description(resource))
+    if record is not None:
+        out.print(data_tables.record(record, resource))
     if happened:
         say("\nevents")
         show(output, happened, ("", "", ""), tables.event_rows(happened))
@@ -174,9 +188,19 @@ def _top_data(hall: Hall) -> dict[str, Any]:
     return {**{f"{kind}s": [tables.as_data(r) for r in all] for kind, all in found.items()}, "status": state}
 
 
-def _show_version(resource: AnyResource, prefix: str, output: Form) -> None:
-    found = [v for v in getattr(resource.status, "versions", ()) if v.id.startswith(prefix)]
-    if not found:
-        raise NotFound(f"{resource.key} has no version {prefix}")
-    data = found[0].model_dump(mode="json")
+def _show_rows(hall: Hall, key: Key, version: str | None, split: str, limit: int, output: Form) -> None:
+    if key.kind != "dataset" or not key.name:
+        raise Rejected(
+            "rows are shown of one data set, such as `hall get dataset reviews --rows 5`", field="rows"
+        )
+    found = hall.datasets.rows(key.name, version=version, split=split, limit=limit, project=key.project)
+    cells = [tuple(map(str, row.values())) for row in found]
+    show(output, found, tuple(found[0]) if found else (), cells)
+
+
+def _show_version(resource: AnyResource, word: str, output: Form) -> None:
+    found, why = named(getattr(resource.status, "versions", ()), word, str(resource.key))
+    if found is None:
+        raise NotFound(why)
+    data = found.model_dump(mode="json")
     show(output, data, ("", ""), [(name, str(value)) for name, value in data.items()])

@@ -61,6 +61,7 @@ if sys.argv[1:2] != ["up"]:
         ask,
         audit,
         cost,
+        data,
         declare,
         demo,
         keep,
@@ -73,5 +74,5 @@ if sys.argv[1:2] != ["up"]:
         work,
     )
 
-    for group in (declare, look, work, secret, ask, cost, keep, people, user, keys, audit, tls, demo):
+    for group in (declare, look, data, work, secret, ask, cost, keep, people, user, keys, audit, tls, demo):
         group.add_to(cli)

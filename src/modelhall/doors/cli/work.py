@@ -1,4 +1,4 @@
-"""Commands for runs: run, cancel, logs, why."""
+"""Commands for runs: run, cancel, resume, logs, why."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from modelhall.doors.outcome import failure_of
 
 def add_to(cli: typer.Typer) -> None:
     cli.command(context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False})(run)
-    for command in (cancel, logs, why):
+    for command in (cancel, resume, logs, why):
         cli.command()(command)
 
 
@@ -71,10 +71,17 @@ def run(
 
 
 def cancel(run: Annotated[str, typer.Argument()], project: Project = IN_DEFAULT, home: Home = None) -> None:
-    """Stop a run, and do not start it again."""
+    """Stop a run, and do not start it again until it is resumed."""
     with Hall(home=home, project=project) as hall:
         hall.cancel(run)
     say(f"run {run}: is being cancelled")
+
+
+def resume(run: Annotated[str, typer.Argument()], project: Project = IN_DEFAULT, home: Home = None) -> None:
+    """Have a run that was cancelled go on from what it had done."""
+    with Hall(home=home, project=project) as hall:
+        hall.resume(run)
+    say(f"run {run}: goes on")
 
 
 def logs(

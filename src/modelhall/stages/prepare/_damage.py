@@ -10,16 +10,14 @@ from concurrent.futures import ThreadPoolExecutor
 import polars as pl
 
 from modelhall.core.errors import Rejected
+from modelhall.stages.prepare._media import sort_of
 
 try:
     import soundfile
 except ImportError:  # the extra `audio`
     soundfile = None
 
-_PICTURES = (b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"GIF8", b"BM", b"II*\x00", b"MM\x00*")
-_SOUNDS = (b"fLaC",)
 _RIFF = b"RIFF"
-"""Begins both: WAVE is a sound, WEBP a picture."""
 _NOT_KNOWN = 2**32 - 1
 _EXAMPLES = 5
 _BLOCK_FRAMES = 65_536
@@ -72,20 +70,10 @@ def _checks(rows: pl.DataFrame) -> dict[str, Check]:
     """Column → how to tell that a value of it is sound, for those in which most values begin as such do."""
     found: dict[str, Check] = {}
     for column in (name for name, kind in rows.schema.items() if kind == pl.Binary):
-        values = rows[column].drop_nulls()
-        picture = _share(values, _PICTURES, b"WEBP")
-        sound = _share(values, _SOUNDS, b"WAVE")
-        if max(picture, sound) > 0.5:
-            found[column] = _is_picture if picture >= sound else _is_sound
+        sort = sort_of(rows[column])
+        if sort is not None:
+            found[column] = _is_picture if sort == "picture" else _is_sound
     return found
-
-
-def _share(values: pl.Series, magic: tuple[bytes, ...], in_riff: bytes) -> float:
-    """The share of values that begin with one of `magic`, or as a RIFF file of that sort."""
-    column = pl.col("value")
-    riff = column.bin.starts_with(_RIFF) & (column.bin.slice(8, 4) == in_riff)
-    begins = pl.any_horizontal(*(column.bin.starts_with(start) for start in magic), riff)
-    return float(values.alias("value").to_frame().select(begins.mean()).item() or 0.0)
 
 
 def _is_picture(data: bytes | None) -> bool:

@@ -30,13 +30,15 @@ def write(
     steps: Sequence[Step],
     reports: Mapping[int, Mapping[str, Any]],
     fitted: Mapping[int, Any],
+    beside: Mapping[int, Mapping[str, str]],
     read: Mapping[str, Any] | None,
 ) -> dict[str, Any]:
-    """Lay a finished preparation out in `folder`; returns what dataset.json says."""
+    """Lay a finished preparation out in `folder`; returns what dataset.json says. `beside` is what requests need of
+    the rows a step reads beside those of the data set."""
     splits = _move(shards, folder)
     told = statistics_of(folder, shards, list(splits))
     written = [
-        _step(folder, number, step, reports.get(number), fitted.get(number))
+        _step(folder, number, step, reports.get(number), fitted.get(number), beside.get(number))
         for number, step in enumerate(steps)
     ]
     schema = pl.read_parquet_schema(_data.files(folder, next(iter(splits)))[0])
@@ -49,6 +51,8 @@ def write(
         "steps": written,
         "statistics": told,
     }
+    if (erased := reports.get(len(steps))) is not None:
+        record["erased"] = {key: value for key, value in erased.items() if key != "left"}
     files.write_json(folder / NAME, record)
     return record
 
@@ -58,12 +62,13 @@ def columns(record: Mapping[str, Any]) -> tuple[Column, ...]:
 
 
 def reports(record: Mapping[str, Any]) -> tuple[StepReport, ...]:
-    """What reading, if it left something out, and each step did."""
+    """What reading, if it left something out, each step, and erasing, if there was any, did."""
     read = [{"name": "read", **record["read"]}] if record["read"] else []
+    erased = [{"name": "erase", **record["erased"]}] if "erased" in record else []
     fields = StepReport.model_fields
     return tuple(
         StepReport.model_validate({key: value for key, value in step.items() if key in fields})
-        for step in (*read, *record["steps"])
+        for step in (*read, *record["steps"], *erased)
     )
 
 
@@ -107,9 +112,9 @@ def _move(shards: Shards, folder: Path) -> dict[str, Any]:
 
 
 def _step(
-    folder: Path, number: int, step: Step, report: Mapping[str, Any] | None, fitted: Any
+    folder: Path, number: int, step: Step, report: Mapping[str, Any] | None, fitted: Any, beside: Any
 ) -> dict[str, Any]:
-    """What dataset.json tells of one step; what was fitted has a file of its own."""
+    """What dataset.json tells of one step; what was fitted and what requests need have files of their own."""
     told: dict[str, Any] = {
         "name": step.name,
         "options": step.options,
@@ -121,4 +126,7 @@ def _step(
     if fitted is not None:
         told["fitted"] = f"fitted-{number:02d}-{step.name}.json"
         files.write_json(folder / told["fitted"], fitted)
+    if beside is not None:
+        told["beside"] = f"beside-{number:02d}-{step.name}.json"
+        files.write_json(folder / told["beside"], beside)
     return told

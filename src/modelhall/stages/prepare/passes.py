@@ -7,7 +7,7 @@ killed goes on from there when it is given the same folder.
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -20,17 +20,15 @@ from modelhall.core.errors import Rejected
 from modelhall.stages.prepare.plan import Part, Planned
 from modelhall.stages.prepare.shards import Shards
 from modelhall.stages.prepare.steps import Marks, Verdict
+from modelhall.stages.prepare.telling import Telling
 from modelhall.stages.prepare.work import EXAMPLES, TRAINING, Job, Place, carry
 from modelhall.stages.prepare.workers import Workers
-
-Told = Callable[[int, int, int, str], None]
-"""Is told: rows done, of how many, how many of them by earlier attempts, and what is being done."""
 
 
 class Passes:
     """One preparation in its folder."""
 
-    def __init__(self, folder: Path, parts: Sequence[Part], *, processes: int, told: Told) -> None:
+    def __init__(self, folder: Path, parts: Sequence[Part], *, processes: int, told: Telling) -> None:
         self.folder = folder
         self._parts = parts
         self._workers = Workers(processes)
@@ -94,15 +92,16 @@ class Passes:
         before = total * (place - 1)
         if self._done_before is None:
             self._done_before = before + behind
+        message = f"{place} of {len(self._parts)}: {part}"
         left = (job for job in jobs if job.number not in done)
         for number, _ in zip(sorted(rows.keys() - done), self._workers.each(carry, left), strict=True):
             behind += rows[number]
-            message = f"{place} of {len(self._parts)}: {part}"
-            self._told(before + behind, total * len(self._parts), self._done_before, message)
+            self._told.rows(before + behind, total * len(self._parts), self._done_before, message)
         merged = _merge([target.notes(number) for number in target.numbers()]) | report
         _refuse_empty(part, merged)
         files.write_json(self.folder / f"report-{place:02d}.json", merged)
         target.finish()
+        self._told.passed(message, made=len(rows) - len(done), found=len(done))
 
     def _jobs(self, place: int) -> tuple[Iterator[Job], dict[str, Any]]:
         """A job a shard; and what is to be reported of the step that begins the part, if no job knows it."""
@@ -221,7 +220,20 @@ def _merge(notes: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
                     known[sort][name] = known[sort].get(name, 0) + count
             for reason, shown in told["examples"].items():
                 known["examples"][reason] = [*known["examples"].get(reason, []), *shown][:EXAMPLES]
+            if "counts" in told:
+                known["counts"] = _added(known.get("counts", {}), told["counts"])
     return merged
+
+
+def _added(one: Mapping[str, Any], other: Mapping[str, Any]) -> dict[str, Any]:
+    """Two mappings with numbers in their leaves, as one with their sums."""
+    added = dict(one)
+    for name, more in other.items():
+        if isinstance(more, Mapping):
+            added[name] = _added(one.get(name, {}), more)
+        else:
+            added[name] = one.get(name, 0) + more
+    return added
 
 
 def _refuse_empty(part: Part, merged: Mapping[str, Any]) -> None:

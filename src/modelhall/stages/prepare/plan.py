@@ -37,6 +37,11 @@ class Planned:
             return "at all"
         return "at training" if hasattr(self.module, "fit") else "nowhere"
 
+    @property
+    def has_examples(self) -> bool:
+        """Whether rows that it drops may be shown."""
+        return True
+
     def call(self, function: str, *given: Any) -> Any:
         """Call one of its functions with those of the options that it takes. What the step rejects is blamed on
         its place in the hall file."""
@@ -91,6 +96,8 @@ def plan(steps: Sequence[Step]) -> list[Part]:
         if step.looks == "at training" and "split" in later:
             with step.blamed():
                 raise Rejected("it is fitted on the rows for training; let it follow `split`")
+        if hasattr(step.module, "vary"):
+            _check_last(step, planned[step.number + 1 :])
     parts: list[Part] = []
     begins: Planned | None = None
     applied: list[Planned] = []
@@ -101,3 +108,14 @@ def plan(steps: Sequence[Step]) -> list[Part]:
         parts.append(Part(begins=begins, applied=tuple(applied), marks=step))
         begins, applied = step, [step] if step.looks == "at training" else []
     return [*parts, Part(begins=begins, applied=tuple(applied), marks=None)]
+
+
+def _check_last(step: Planned, later: Sequence[Planned]) -> None:
+    """Raise Rejected if rows are changed behind a step that varies them: it is done to what lies in the version."""
+    changing = next((o for o in later if hasattr(o.module, "apply") and not hasattr(o.module, "vary")), None)
+    if changing is not None:
+        with step.blamed():
+            raise Rejected(
+                f"it is done while a model learns, to rows as they are when all is prepared; let it follow "
+                f"`{changing.name}`"
+            )

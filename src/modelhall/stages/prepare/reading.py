@@ -19,6 +19,7 @@ from modelhall.core.ports.source import Access
 from modelhall.stages import _data
 from modelhall.stages.prepare import formats
 from modelhall.stages.prepare._damage import Damage
+from modelhall.stages.prepare.erasing import ERASED, Sieve
 from modelhall.stages.prepare.shards import Shards, cut
 from modelhall.stages.prepare.work import EXAMPLES, show
 
@@ -43,9 +44,10 @@ def lineage(inputs: Mapping[str, Input]) -> tuple[SourceFile, ...]:
 
 
 def read(
-    inputs: Mapping[str, Input], form: Format, into: Shards, *, max_damaged: float, threads: int
+    inputs: Mapping[str, Input], form: Format, into: Shards, *, sieve: Sieve, max_damaged: float, threads: int
 ) -> dict[str, Any]:
-    """Write every row to `into`, split after split, but shards that are there already; returns what was left out.
+    """Write every row that passes the sieve to `into`, split after split, but shards that are there already; returns
+    what was left out.
 
     Raises Rejected for files that cannot be read or do not go together, and when too much is damaged.
     """
@@ -54,8 +56,9 @@ def read(
     told: dict[str, Any] = {"rows_in": 0, "rows_out": 0, "dropped": {}, "examples": {}}
 
     def sound(split: str, batch: pl.DataFrame) -> pl.DataFrame:
-        damaged = damage.of(batch, split)
         told["rows_in"] += batch.height
+        batch = sieve.keep(batch)
+        damaged = damage.of(batch, split)
         if count := int(damaged.sum()):
             told["dropped"]["damaged"] = told["dropped"].get("damaged", 0) + count
             shown = told["examples"].setdefault("damaged", [])
@@ -71,14 +74,15 @@ def read(
                 into.write(number, {split: rows}, {}, {"rows": {split: rows.height}, "steps": {}})
             number += 1
     damage.check()
+    if sieve.dropped:
+        told["dropped"][ERASED] = sieve.dropped
     into.finish()
     return told
 
 
 @contextlib.contextmanager
-def blamed(splits: Sequence[str]) -> Iterator[None]:
+def blamed(field: str) -> Iterator[None]:
     """Have what is wrong with a source blamed on its place in the hall file."""
-    field = f"source.{splits[0]}" if len(splits) == 1 and splits[0] != "all" else "source"
     try:
         yield
     except OSError as error:
@@ -101,7 +105,7 @@ def _batches(inputs: Mapping[str, Input], form: Format) -> Iterator[tuple[str, p
             for path in _data.files(given.folder, own):
                 rows = pl.read_parquet(path)
                 yield name, _agreeing(rows, name, schemas)
-    with blamed(list(files)):
+    with blamed(field_of(list(files))):
         for split, rows in formats.batches_by_split(files, form) if files else ():
             yield split, _agreeing(rows, split, schemas)
 
@@ -123,8 +127,13 @@ def _agreeing(rows: pl.DataFrame, split: str, schemas: dict[str, pl.Schema]) -> 
         ) from None
 
 
-def find(split: str, url: str, access: Access) -> list[formats.Source]:
+def field_of(splits: Sequence[str]) -> str:
+    """Where the sources of these splits stand in the hall file."""
+    return f"source.{splits[0]}" if len(splits) == 1 and splits[0] != "all" else "source"
+
+
+def find(field: str, url: str, access: Access) -> list[formats.Source]:
     """The files behind the URL of a source, fetched if need be."""
-    with blamed([split]):
+    with blamed(field):
         found = plugins.load_for_url("source", url, default="path").find(url, access)
         return [formats.Source(file.name, file.path, access.rules.limits) for file in found]

@@ -6,8 +6,10 @@ workers can be seen in what comes out.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import re
 import shutil
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
@@ -22,6 +24,7 @@ from modelhall.core.kinds.dataset import SPLITS
 SHARD_ROWS = 65_536
 SHARD_BYTES = 32 * 2**20
 _ORDER = ("all", *SPLITS)
+_SYSTEM_ERROR = re.compile(r"\(os error (\d+)\)")
 
 
 class Shards:
@@ -43,7 +46,7 @@ class Shards:
         unfinished = self.unfinished(number)
         for sort, frames in (("rows", rows), ("marks", marks)):
             for split, frame in frames.items():
-                _write(frame, unfinished / f"{sort}-{split}.arrow")
+                write_frame(frame, unfinished / f"{sort}-{split}.arrow")
         self.keep(number, notes)
 
     def unfinished(self, number: int) -> Path:
@@ -126,10 +129,25 @@ def _sizes(rows: pl.DataFrame) -> np.ndarray:
     return found
 
 
-def _write(frame: pl.DataFrame, path: Path) -> None:
-    frame.write_ipc(path, compression="uncompressed")
+def write_frame(frame: pl.DataFrame, path: Path) -> None:
+    """Write rows durably as uncompressed Arrow, which is mapped into memory and not read."""
+    with numbered():
+        frame.write_ipc(path, compression="uncompressed")
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+@contextlib.contextmanager
+def numbered() -> Iterator[None]:
+    """Give the errors of polars that come from the system the number that stands in their words alone, so that a disk
+    without room is known for what it is."""
+    try:
+        yield
+    except (OSError, pl.exceptions.PolarsError) as error:
+        told = _SYSTEM_ERROR.search(str(error))
+        if told is None:
+            raise
+        raise OSError(int(told[1]), str(error)) from None

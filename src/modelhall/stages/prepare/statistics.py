@@ -10,9 +10,13 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+from modelhall.stages.prepare._media import counted
+
 BINS = 20
 VALUES = 50
 """Columns with at most as many different values in a shard have them counted."""
+_OTHERS = "others"
+_EXTREMES = {"least": min, "largest": max, "shortest": min, "longest": max}
 
 
 def columns(rows: pl.DataFrame) -> dict[str, str]:
@@ -46,6 +50,8 @@ def _of_column(column: pl.Series) -> dict[str, Any]:
     if column.dtype in (pl.String, pl.Binary):
         sizes = column.str.len_chars() if column.dtype == pl.String else column.bin.size()
         told |= _of_lengths(sizes)
+    if column.dtype == pl.Binary:
+        told |= counted(column)
     if isinstance(column.dtype, pl.List):
         told |= _of_lengths(column.list.len())
     if column.dtype in (pl.String, pl.Boolean) or column.dtype.is_integer():
@@ -58,8 +64,10 @@ def _of_column(column: pl.Series) -> dict[str, Any]:
 def _of_numbers(column: pl.Series) -> dict[str, Any]:
     values = column.cast(pl.Float64).to_numpy()
     finite = values[np.isfinite(values)]
+    nans = int(np.isnan(values).sum())
     return {
-        "not_finite": len(values) - len(finite),
+        "nans": nans,
+        "infinite": len(values) - nans - len(finite),
         "least": float(finite.min()) if len(finite) else None,
         "largest": float(finite.max()) if len(finite) else None,
         "sum": _sum(finite),
@@ -70,26 +78,41 @@ def _of_lengths(sizes: pl.Series) -> dict[str, Any]:
     """Lengths by powers of two: how many are 0, 1, 2-3, 4-7…"""
     found = sizes.drop_nulls().cast(pl.Int64).to_numpy()
     powers = np.bincount(np.frexp(found.astype(np.float64))[1]).tolist() if len(found) else []
-    return {"length_sum": int(found.sum()), "lengths": powers}
+    return {
+        "length_sum": int(found.sum()),
+        "lengths": powers,
+        "shortest": int(found.min()) if len(found) else None,
+        "longest": int(found.max()) if len(found) else None,
+    }
 
 
 def _added(one: Mapping[str, Any], other: Mapping[str, Any]) -> dict[str, Any]:
     added: dict[str, Any] = {}
-    for key, value in one.items():
-        more = other.get(key)
-        if key in ("least", "largest"):
+    for key in {**one, **other}:
+        value, more = one.get(key), other.get(key)
+        if key in _EXTREMES:
             there = [known for known in (value, more) if known is not None]
-            added[key] = (min if key == "least" else max)(there) if there else None
+            added[key] = _EXTREMES[key](there) if there else None
         elif key == "lengths":
-            longest = max(len(value), len(more or ()))
-            pairs = zip(_padded(value, longest), _padded(more or [], longest), strict=True)
+            longest = max(len(value or ()), len(more or ()))
+            pairs = zip(_padded(value or [], longest), _padded(more or [], longest), strict=True)
             added[key] = [a + b for a, b in pairs]
         elif key == "values":
             both = None if value is None or more is None else dict(Counter(value) + Counter(more))
             added[key] = both if both is not None and len(both) <= VALUES else None
+        elif key in ("pictures", "sounds"):
+            added[key] = _commonest(Counter(value or {}) + Counter(more or {}))
         else:
-            added[key] = value + (more or 0)
+            added[key] = (value or 0) + (more or 0)
     return added
+
+
+def _commonest(counted: Mapping[str, int]) -> dict[str, int]:
+    """At most VALUES sorts, and how many are of the others."""
+    ordered = sorted(counted.items(), key=lambda pair: (pair[0] == _OTHERS, -pair[1], pair[0]))
+    if len(ordered) <= VALUES:
+        return dict(ordered)
+    return dict(ordered[: VALUES - 1]) | {_OTHERS: sum(count for _, count in ordered[VALUES - 1 :])}
 
 
 def _finished(told: Mapping[str, Any], parts: Sequence[pl.Series]) -> dict[str, Any]:
@@ -99,11 +122,15 @@ def _finished(told: Mapping[str, Any], parts: Sequence[pl.Series]) -> dict[str, 
     there = told["rows"] - told["nulls"]
     if "length_sum" in told and there:
         shown["mean_length"] = told["length_sum"] / there
+    for sort in ("pictures", "sounds"):
+        if sort in told:
+            shown[sort] = _commonest(told[sort])
     if told.get("values"):
         shown["values"] = dict(sorted(told["values"].items(), key=lambda pair: (-pair[1], pair[0])))
     if told.get("least") is None:
         return shown
-    mean = told["sum"] / (there - told["not_finite"])
+    finite_count = there - told["nans"] - told["infinite"]
+    mean = told["sum"] / finite_count
     low, high = told["least"], told["largest"]
     squares, histogram = [], np.zeros(BINS, np.int64)
     for part in parts:
@@ -112,7 +139,7 @@ def _finished(told: Mapping[str, Any], parts: Sequence[pl.Series]) -> dict[str, 
         squares.append(_sum((finite - mean) ** 2))
         if high > low and math.isfinite(high - low):
             histogram += np.histogram(finite, bins=BINS, range=(low, high))[0]
-    deviation = math.sqrt(math.fsum(squares) / (there - told["not_finite"]))
+    deviation = math.sqrt(math.fsum(squares) / finite_count)
     return {**shown, "mean": mean, "deviation": deviation, "histogram": histogram.tolist()}
 
 

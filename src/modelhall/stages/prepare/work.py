@@ -12,7 +12,7 @@ import polars as pl
 
 from modelhall.stages.prepare import statistics
 from modelhall.stages.prepare.plan import Part, Planned
-from modelhall.stages.prepare.shards import Shards
+from modelhall.stages.prepare.shards import Shards, numbered
 
 TRAINING = ("all", "train")
 """The rows that are for training; without a step that splits them, all."""
@@ -103,7 +103,9 @@ def _applied(
 ) -> pl.DataFrame:
     done = step.apply(rows, fitted)
     left = done.rows.filter(_keep(done.rows, done.drop)) if done.drop else done.rows
-    _note(step, rows, done.drop, {split: left}, notes)
+    note = _note(step, rows, done.drop, {split: left}, notes)
+    if done.counts:
+        note.setdefault("counts", {})[split] = done.counts
     return left
 
 
@@ -121,9 +123,9 @@ def _note(
     drop: Mapping[str, pl.Series],
     left: Mapping[str, pl.DataFrame],
     notes: dict[str, Any],
-) -> None:
-    """Write down what a step did to the rows of one split."""
-    note = notes["steps"].setdefault(
+) -> dict[str, Any]:
+    """Write down what a step did to the rows of one split; returns all that is noted of the step."""
+    note: dict[str, Any] = notes["steps"].setdefault(
         str(step.number), {"rows_in": 0, "rows_out": 0, "dropped": {}, "examples": {}, "left": {}}
     )
     note["before"] = statistics.columns(rows)
@@ -137,9 +139,12 @@ def _note(
         counted = counted | first
         if count := int(first.sum()):
             note["dropped"][reason] = note["dropped"].get(reason, 0) + count
+            if not step.has_examples:
+                continue
             shown = note["examples"].setdefault(reason, [])
             some = rows.filter(first).head(EXAMPLES - len(shown))
             shown += [show(row) for row in some.to_dicts()]
+    return note
 
 
 def show(row: dict[str, Any]) -> str:
@@ -154,7 +159,8 @@ def _write_parquet(target: Shards, number: int, rows: Mapping[str, pl.DataFrame]
     """The shard as it will be part of the version; what is known of its columns by split."""
     folder = target.unfinished(number)
     for split, frame in rows.items():
-        frame.write_parquet(
-            folder / f"{split}.parquet", compression="zstd", compression_level=1, statistics=True
-        )
+        with numbered():
+            frame.write_parquet(
+                folder / f"{split}.parquet", compression="zstd", compression_level=1, statistics=True
+            )
     return {split: statistics.of_shard(frame) for split, frame in rows.items()}

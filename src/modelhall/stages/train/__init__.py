@@ -21,6 +21,7 @@ from modelhall.stages import _data
 from modelhall.stages.train import requests
 from modelhall.stages.train.checkpoint import Checkpoints
 from modelhall.stages.train.loop import Training
+from modelhall.stages.train.variation import Variation, varying
 
 
 def carry_out(order: Order, reporter: Reporter) -> Mapping[str, Any]:
@@ -37,10 +38,12 @@ def carry_out(order: Order, reporter: Reporter) -> Mapping[str, Any]:
     task = tasks.fit(what.task, splits, what.columns, length=what.network.options.get("positions"))
     torch.manual_seed(what.train.seed)
     network = networks.build(what.network, task.shape)
+    varied = varying(steps)
     training = Training(
         task=task,
         network=network,
         train=what.train,
+        variation=Variation(task, splits["train"], varied, seed=what.train.seed) if varied else None,
         examples={
             name: task.examples(name, splits[name]) for name in ("train", "validation") if name in splits
         },

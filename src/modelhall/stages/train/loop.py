@@ -17,6 +17,7 @@ from modelhall.core.program import Reporter
 from modelhall.stages.train.batches import batches
 from modelhall.stages.train.checkpoint import Checkpoint, Checkpoints
 from modelhall.stages.train.optimizers import learning_rate, optimizer_for
+from modelhall.stages.train.variation import Variation
 from modelhall.tasks import Examples, Task, predict
 
 _LOSSES_REPORTED = 200
@@ -28,9 +29,17 @@ class Training:
     learning rate and data order follow from them."""
 
     def __init__(
-        self, *, task: Task, network: nn.Module, train: Train, examples: Mapping[str, Examples]
+        self,
+        *,
+        task: Task,
+        network: nn.Module,
+        train: Train,
+        examples: Mapping[str, Examples],
+        variation: Variation | None = None,
     ) -> None:
+        """`variation` changes the rows that are learnt from; those that are validated on stay as they are."""
         self._task = task
+        self._variation = variation
         self._network = network
         self._train = train
         self._examples = examples["train"]
@@ -54,7 +63,7 @@ class Training:
         while self._step < self.total_steps:
             epoch, place = divmod(self._step, self._steps_an_epoch)
             for rows in self._batches(epoch)[place:]:
-                loss = self._learn(rows.tolist())
+                loss = self._learn(rows.tolist(), epoch)
                 self._step += 1
                 self._report(loss, begun, reporter)
                 if self._step % self._steps_an_epoch == 0:
@@ -76,13 +85,15 @@ class Training:
             lengths=self._examples.lengths,
         )
 
-    def _learn(self, rows: list[int]) -> float:
+    def _learn(self, rows: list[int], epoch: int) -> float:
         """One step over some rows; their loss. Raises Failed when it is not a number."""
         self._network.train()
         rate = learning_rate(self._train, self._step, self.total_steps)
         for group in self._optimizer.param_groups:
             group["lr"] = rate
-        batch = self._task.batch(self._examples, rows)
+        batch = (
+            self._variation.batch(rows, epoch) if self._variation else self._task.batch(self._examples, rows)
+        )
         loss = self._task.loss(self._network, batch, label_smoothing=self._train.label_smoothing)
         if not math.isfinite(loss.item()):
             raise Failed(

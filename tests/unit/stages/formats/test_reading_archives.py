@@ -7,6 +7,7 @@ import contextlib
 import gzip
 import hashlib
 import io
+import lzma
 import os
 import random
 import struct
@@ -30,6 +31,7 @@ ROWS = b"x,y\n1,a\n2,b\n"
 PACKED: dict[str, Callable[[bytes], bytes]] = {
     ".gz": gzip.compress,
     ".bz2": bz2.compress,
+    ".xz": lzma.compress,
     ".zst": lambda data: zstandard.ZstdCompressor().compress(data),
 }
 
@@ -86,6 +88,8 @@ ARCHIVES: dict[str, Callable[[dict[str, bytes]], bytes]] = {
     "a.tar": tarred,
     "a.tgz": lambda files: gzip.compress(tarred(files)),
     "a.tar.bz2": lambda files: bz2.compress(tarred(files)),
+    "a.tar.xz": lambda files: lzma.compress(tarred(files)),
+    "a.txz": lambda files: lzma.compress(tarred(files)),
     "a.tar.zst": lambda files: PACKED[".zst"](tarred(files)),
 }
 
@@ -181,7 +185,9 @@ def test_an_archive_that_would_do_harm_is_refused_and_leaves_nothing(
         (Limits(unpacked_ratio=10), "as bombs do (setting `source_unpacked_ratio`)"),
     ],
 )  # fmt: skip
-@pytest.mark.parametrize("name", ["a.csv.gz", "a.csv.bz2", "a.csv.zst", "a.zip", "a.tgz", "a.tar.zst"])
+@pytest.mark.parametrize(
+    "name", ["a.csv.gz", "a.csv.bz2", "a.csv.xz", "a.csv.zst", "a.zip", "a.tgz", "a.tar.xz"]
+)
 def test_a_bomb_is_refused_once_it_is_past_the_limit(
     refused: Refused, name: str, limits: Limits, says: str
 ) -> None:
@@ -192,6 +198,21 @@ def test_a_bomb_is_refused_once_it_is_past_the_limit(
     if name in ARCHIVES:
         bomb = ARCHIVES[name]({"b.csv": content})
     assert says in refused({name: bomb}, limits=limits).message
+
+
+def test_an_xz_that_asks_for_gigabytes_of_memory_is_refused(refused: Refused) -> None:
+    greedy = [{"id": lzma.FILTER_LZMA2, "preset": 0, "dict_size": 2**29}]
+    packer = lzma.LZMACompressor(filters=greedy)
+    packed = packer.compress(ROWS) + packer.flush()
+    assert "Memory usage limit" in refused({"a.csv.xz": packed}).message
+
+
+def test_streams_of_xz_may_be_filled_up_between_and_may_not_be_followed_by_anything_else(
+    read: Read, refused: Refused
+) -> None:
+    one, other = lzma.compress(ROWS), lzma.compress(b"3,c\n")
+    assert read({"a.csv.xz": one + bytes(8) + other + bytes(4)}).height == 3
+    assert "cannot be unpacked" in refused({"a.csv.xz": one + b"more"}).message
 
 
 def test_an_archive_of_too_many_files_is_refused(refused: Refused) -> None:
@@ -210,7 +231,7 @@ def test_a_zip_that_lies_about_its_sizes_is_refused(refused: Refused) -> None:
 
 def test_damaged_archives_are_refused_or_read_and_never_break_us(read: Read) -> None:
     chosen = random.Random(7)
-    for name in ("a.zip", "a.tar", "a.tgz", "a.tar.zst"):
+    for name in ("a.zip", "a.tar", "a.tgz", "a.tar.xz", "a.tar.zst"):
         whole = ARCHIVES[name]({"b.csv": ROWS, "c.csv": ROWS})
         for _ in range(60):
             damaged = bytearray(whole)

@@ -18,7 +18,7 @@ from typing import cast
 
 import polars as pl
 
-from modelhall.core import plugins
+from modelhall.core import file_formats, plugins
 from modelhall.core.errors import Rejected
 from modelhall.core.kinds.dataset import Format
 from modelhall.stages.prepare.formats import _archive
@@ -29,15 +29,6 @@ __all__ = ["BATCH_BYTES", "BATCH_ROWS", "Source", "batches", "batches_by_split"]
 
 BATCH_ROWS = 65_536
 BATCH_BYTES = 64 * 2**20
-
-_SUFFIXES = {
-    ".csv": "csv", ".tsv": "tsv", ".tab": "tsv", ".json": "json", ".jsonl": "jsonl", ".ndjson": "jsonl",
-    ".parquet": "parquet", ".arrow": "arrow", ".feather": "arrow", ".ipc": "arrow", ".npz": "npz", ".txt": "txt",
-    ".md": "documents", ".markdown": "documents", ".html": "documents", ".htm": "documents",
-    ".png": "images", ".jpg": "images", ".jpeg": "images", ".gif": "images", ".bmp": "images", ".webp": "images",
-    ".wav": "audio", ".flac": "audio",
-}  # fmt: skip
-"""What a file's name tells about its format."""
 
 
 def batches(sources: Sequence[Source], form: Format) -> Iterator[pl.DataFrame]:
@@ -74,9 +65,8 @@ def batches_by_split(
 def _table(splits: Sequence[Sequence[Part]], form: Format) -> Table:
     files = [part for parts in splits for part in parts]
     name = form.type or _guess(files)
-    options = form.model_dump(mode="json", exclude={"type", "members", "query"}, exclude_defaults=True)
-    plugins.check_options("format", name, "read", options, field="format")
-    return cast(Table, plugins.load("format", name, field="format.type").read(files, **options))
+    plugins.check_options("format", name, "read", form.options, field="format")
+    return cast(Table, plugins.load("format", name, field="format.type").read(files, **form.options))
 
 
 def _batched(frames: Iterator[pl.DataFrame]) -> Generator[pl.DataFrame, None, None]:
@@ -104,7 +94,7 @@ def _slices(frame: pl.DataFrame) -> Iterator[pl.DataFrame]:
 
 def _guess(files: Sequence[Part]) -> str:
     """The one format all names tell."""
-    told = {_SUFFIXES.get(Path(part.bare_name).suffix.lower()) for part in files}
+    told = {file_formats.told_by(part.bare_name) for part in files}
     if len(told) != 1 or None in told:
         endings = sorted({Path(part.bare_name).suffix or part.bare_name for part in files})
         raise Rejected(

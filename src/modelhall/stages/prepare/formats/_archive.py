@@ -1,4 +1,4 @@
-"""Archives (zip, tar, and tar packed as gz, bz2 or zst): their members laid out in a folder, and nothing but them.
+"""Archives (zip, tar, and tar packed as gz, bz2, xz or zst): their members laid out in a folder, and only them.
 
 Members are looked at twice, for their types and for their rows, so they are unpacked rather than read in passing.
 What an archive could do harm with is refused: names that lead elsewhere or come twice, links, devices, encryption,
@@ -8,6 +8,7 @@ archives inside it, and more than the limits allow.
 from __future__ import annotations
 
 import errno
+import lzma
 import stat
 import struct
 import tarfile
@@ -21,11 +22,12 @@ from modelhall.core.errors import Rejected
 from modelhall.stages.prepare.formats import _packed
 from modelhall.stages.prepare.formats._source import BLOCK, Part, Source
 
-_TARS = (".tar", ".tgz", ".tbz2", ".tar.gz", ".tar.bz2", ".tar.zst")
+_TARS = (".tar", ".tgz", ".tbz2", ".txz", ".tar.gz", ".tar.bz2", ".tar.xz", ".tar.zst")
 _DAMAGED = (
     zipfile.BadZipFile,
     tarfile.TarError,
     zlib.error,
+    lzma.LZMAError,
     struct.error,
     EOFError,
     NotImplementedError,
@@ -146,7 +148,7 @@ def _tar_members(source: Source) -> Iterator[_Member]:
 
 def _as_packed(name: str) -> str:
     """The name of a tar with the ending that tells how it is packed, also where it is told in short."""
-    for short, long in ((".tgz", ".gz"), (".tbz2", ".bz2")):
+    for short, long in ((".tgz", ".gz"), (".tbz2", ".bz2"), (".txz", ".xz")):
         if name.lower().endswith(short):
             return name + long
     return name

@@ -1,24 +1,28 @@
-"""Packed files (gz, bz2, zst), unpacked as a stream that ends where a bomb would begin."""
+"""Packed files (gz, bz2, xz, zst), unpacked as a stream that ends where a bomb would begin."""
 
 from __future__ import annotations
 
 import bz2
 import errno
 import gzip
+import io
+import lzma
 import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import IO, cast
 
 import zstandard
 
 from modelhall.core.errors import Full, Rejected
+from modelhall.core.file_formats import packing
 from modelhall.core.ports.source import Limits
 
 SLACK = 2**20
 """What any file may unpack to, however little it was: a page of blanks packs to nothing."""
 _LARGEST_WINDOW = 128 * 2**20
+_XZ_BLOCK = 2**16
 _AGAIN_S = 60.0
 
 
@@ -35,13 +39,42 @@ def _zst(path: Path) -> IO[bytes]:
     return cast(IO[bytes], unpacker.stream_reader(path.open("rb"), read_across_frames=True))
 
 
-_OPENERS: dict[str, Callable[[Path], IO[bytes]]] = {".gz": _gz, ".bz2": _bz2, ".zst": _zst}
+class _Xz(io.RawIOBase):
+    """xz, one stream or several, one after the other. The library's own file takes as much memory as a header asks
+    for, which may be gigabytes."""
+
+    def __init__(self, path: Path) -> None:
+        self._file = path.open("rb")
+        self._unpacker: lzma.LZMADecompressor | None = None
+
+    def read(self, size: int = -1) -> bytes:
+        """At most `size` bytes more; none at the end. Raises LZMAError, and EOFError for a file that is cut off."""
+        while True:
+            packed = b""
+            if self._unpacker is None or self._unpacker.eof:
+                packed = self._next_stream(self._unpacker.unused_data if self._unpacker else b"")
+                if not packed:
+                    return b""
+                self._unpacker = lzma.LZMADecompressor(lzma.FORMAT_XZ, memlimit=_LARGEST_WINDOW)
+            elif self._unpacker.needs_input and not (packed := self._file.read(_XZ_BLOCK)):
+                raise EOFError("it ends before its end")
+            if data := self._unpacker.decompress(packed, max_length=size):
+                return data
+
+    def _next_stream(self, packed: bytes) -> bytes:
+        """The first bytes of the next stream, behind what fills up the one before; nothing at the end of the file."""
+        while not (found := packed.lstrip(b"\0")) and (packed := self._file.read(_XZ_BLOCK)):
+            pass
+        return found
+
+    def close(self) -> None:
+        self._file.close()
+        super().close()
 
 
-def packing(name: str) -> str | None:
-    """How the file of this name is packed: the ending that tells it, or None."""
-    suffix = PurePosixPath(name).suffix.lower()
-    return suffix if suffix in _OPENERS else None
+_OPENERS: dict[str, Callable[[Path], IO[bytes]]] = {
+    ".gz": _gz, ".bz2": _bz2, ".xz": lambda path: cast(IO[bytes], _Xz(path)), ".zst": _zst,
+}  # fmt: skip
 
 
 def blocks(path: Path, name: str, limits: Limits, size: int) -> Iterator[bytes]:
@@ -59,7 +92,7 @@ def blocks(path: Path, name: str, limits: Limits, size: int) -> Iterator[bytes]:
             while block := file.read(size):
                 allowed.take(len(block))
                 yield block
-    except (EOFError, zlib.error, zstandard.ZstdError, OSError) as error:
+    except (EOFError, zlib.error, lzma.LZMAError, zstandard.ZstdError, OSError) as error:
         raise _damaged(name, error) from None
 
 

@@ -14,6 +14,7 @@ from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
 from modelhall.core.errors import NotNow, Rejected
+from modelhall.core.file_formats import packing
 from modelhall.core.kinds.dataset import SourceFile
 from modelhall.core.ports.source import Limits
 from modelhall.stages.prepare.formats import _packed
@@ -85,7 +86,7 @@ class Part:
     def bare_name(self) -> str:
         """The file's own name, without the ending that tells how it is packed."""
         name = PurePosixPath(self.name).name
-        return name.removesuffix(PurePosixPath(name).suffix) if _packed.packing(name) else name
+        return name.removesuffix(PurePosixPath(name).suffix) if packing(name) else name
 
     @property
     def folder(self) -> str:
@@ -121,7 +122,7 @@ class Part:
     @contextmanager
     def lying_unpacked(self) -> Iterator[Path]:
         """Where the unpacked content lies, for readers that go back and forth in a file."""
-        if not _packed.packing(self.name):
+        if not packing(self.name):
             yield self.path
             return
         with tempfile.TemporaryDirectory() as folder:

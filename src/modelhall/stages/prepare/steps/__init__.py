@@ -16,12 +16,26 @@ marks, column by column, and says what becomes of each row; requests go without 
     mark(rows, *, options…) -> marks
     decide(marks, *, options…) -> Verdict
 
+A step that changes rows while a model learns from them, each time otherwise, and never when they are prepared. Its
+`apply` only checks them; the trainer gives `vary` the rows of a batch, and for each a random source of its own:
+
+    apply(rows, *, options…) -> Done
+    vary(rows, randoms, *, options…) -> rows
+
+`mix(random, count, *, options…)` may stand beside it: the share that each of `count` rows keeps of itself, and the
+place of the row that the rest is taken from; or None.
+
 `mark` may also stand beside `fit`, which then sees marks instead of rows: all that is slow belongs there, since
 shards are marked side by side. The options of a step are the keyword-only parameters of all its functions, and each
 gets those it names. Annotate them with plain JSON types, which are checked before the hall starts anything. A step
 works the same on the same rows anywhere and however they are cut into shards of their own: randomness comes from a
 `seed`. Options that cannot be met are Rejected with the option's name as `field`. A step that requests must not go
 through although it has `apply` says `REQUESTS = False`.
+
+An option annotated `File` or `Rows` names a source: what is given for it in a hall file is a path or a URL as in
+`source`, and what the step is given is the path of a copy of that file, or of its rows for `_other_rows`. With
+`Rows`, the step takes an option `format`, and has `for_requests(rows, *, options…)`, which says how much of them a
+replica gets.
 """
 
 from __future__ import annotations
@@ -35,6 +49,11 @@ import polars as pl
 from modelhall.core.errors import Rejected
 from modelhall.core.names import did_you_mean
 
+File = str
+"""The path of a file."""
+Rows = str
+"""Where rows lie."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Done:
@@ -44,6 +63,8 @@ class Done:
     """Every row that came in, also those to be dropped: a request's are answered all the same."""
     drop: Mapping[str, pl.Series] = field(default_factory=dict)
     """By the reason, a Boolean for each row; the first reason that holds is the one counted."""
+    counts: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+    """What else the step counted, by what it is about; added up over the shards of each split for dataset.json."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -14,8 +14,8 @@ from modelhall.stages.prepare.steps._minhash import SIZE, bands, signatures, sim
 
 _BANDS = (4, 8, 16, 32, 64)
 _RECALL = 0.99
-_PAIRS = 1 << 16
-"""Pairs compared at a time."""
+_PAIRS = 1 << 18
+"""Pairs compared at a time, by 128 bytes of either row: each time all signatures are gone through."""
 
 
 def mark(

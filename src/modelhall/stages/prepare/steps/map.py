@@ -1,6 +1,6 @@
 """A function of one's own, in a Python file; it runs in the job's own processes.
 
-- map: {file: steps.py, function: shout, digest: 0000000000000000000000000000000000000000000000000000000000000000}
+- map: {file: steps.py, function: shout}
 """
 
 from __future__ import annotations
@@ -14,18 +14,18 @@ from typing import Any
 import polars as pl
 
 from modelhall.core.errors import Failed, Rejected
-from modelhall.stages.prepare.steps import Done, Marks
+from modelhall.stages.prepare.steps import Done, File, Marks
 
 
-def fit(train: Marks, *, file: str, digest: str) -> dict[str, str]:
-    """The file's content, so that replicas run the very same. `file` is an absolute path; `digest`, its SHA-256, says
-    in the version which function it was."""
+def fit(train: Marks, *, file: File, digest: str | None = None) -> dict[str, str]:
+    """The file's content, so that replicas run the very same. `file` is a path or URL as a data set's own source is;
+    with `digest`, no file with another SHA-256 is run."""
     try:
         content = Path(file).read_bytes()
     except OSError as error:
         raise Rejected(f"{file} cannot be read: {error.strerror}", field="file") from None
     found = hashlib.sha256(content).hexdigest()
-    if found != digest:
+    if digest is not None and found != digest:
         raise Rejected(f"{file} has the digest {found}, not {digest}", field="digest")
     return {"source": content.decode()}
 

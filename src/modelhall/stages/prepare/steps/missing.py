@@ -63,15 +63,17 @@ def apply(
     indicator: bool = False,
 ) -> Done:
     """Fill the columns; `indicator` adds `NAME_missing`, which says of each row whether there was nothing. NaN counts
-    as missing."""
+    as missing, and dataset.json tells by column how many were NaN; Infinity is a value."""
     check_columns(rows, list(fitted))
     gone = {
         name: rows[name].is_null() | (rows[name].is_nan() if rows.schema[name].is_float() else False)
         for name in fitted
     }
+    counts = {name: {"missing": rows[name].null_count(), "nan": _nans(rows[name])} for name in fitted}
     changed = rows.with_columns(marks.alias(f"{name}_missing") for name, marks in gone.items() if indicator)
     if fill == "drop":
-        return Done(rows=changed, drop={f"{name} is missing": marks for name, marks in gone.items()})
+        drop = {f"{name} is missing": marks for name, marks in gone.items()}
+        return Done(rows=changed, drop=drop, counts=counts)
     for name, filling in fitted.items():
         # A mean of whole numbers is none itself.
         kind = (
@@ -79,4 +81,8 @@ def apply(
         )
         filled = pl.when(gone[name]).then(pl.lit(filling)).otherwise(pl.col(name).cast(kind))
         changed = changed.with_columns(filled.cast(pl.Float64 if kind == pl.Null else kind).alias(name))
-    return Done(rows=changed)
+    return Done(rows=changed, counts=counts)
+
+
+def _nans(column: pl.Series) -> int:
+    return int(column.is_nan().sum()) if column.dtype.is_float() else 0

@@ -1,4 +1,4 @@
-"""Texts as numbers of tokens, by a byte-level BPE tokenizer trained on the training split, or by one that is given.
+"""Texts as numbers of tokens, by a tokenizer trained on the training split, or by one that is given.
 
 - tokenize: {column: text, size: 300}
 """
@@ -10,14 +10,14 @@ import warnings
 from collections.abc import Iterable, Iterator
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import polars as pl
-from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+from tokenizers import Tokenizer
 
 from modelhall.core.errors import Rejected
-from modelhall.stages.prepare.steps import Done, Marks, text_columns
+from modelhall.stages.prepare.steps import Done, File, Marks, _vocabularies, text_columns
 from modelhall.stages.prepare.steps._lists import lists
 
 try:
@@ -25,12 +25,11 @@ try:
 except ImportError:  # the extra `data`
     load_hf_json = None  # type: ignore[assignment]
 
-END = "<|endoftext|>"
 _ANEW_TOKENS = 100_000_000
 _TRIED = (
     "", " ", "a", "Hello, world! It's 12:30.", "  two  spaces\n\nlines\t", "naïve café ﬁ №",
     "这家酒店很好。", "👩‍👩‍👧 ok",
-    "x" * 300, f"a{END}b", "don't 1234567 ---- ....", "\u3000\u200b\r\n", "ÀÉÎ õ ß İ", "'s 'S ’s",
+    "x" * 300, f"a{_vocabularies.END}b", "don't 1234567 ---- ....", "\u3000\u200b\r\n", "ÀÉÎ õ ß İ", "'s 'S ’s",
 )  # fmt: skip
 """Texts on which the fast kernel must agree before it is used."""
 
@@ -45,32 +44,27 @@ def fit(
     train: Marks,
     *,
     column: str = "text",
+    model: Literal["bpe", "wordpiece", "unigram"] = "bpe",
     size: int = 8000,
-    file: str | None = None,
+    special: list[str] | None = None,
+    lowercase: bool = False,
+    file: File | None = None,
     digest: str | None = None,
 ) -> dict[str, Any]:
     """The tokenizer, as tokenizer.json has it.
 
-    With `file`, it is one that is there: the absolute path of a tokenizer.json, of any model `tokenizers` knows, and
-    the `digest` (SHA-256) of it, so that the version says what it was made with. Else byte-level BPE (Sennrich et al.
-    2016) of `size` tokens is trained, with a token for the end of a text; of the trainers there are, it is the one
-    that always makes the same of the same texts.
+    With `file`, it is one that is there: a tokenizer.json of any model `tokenizers` knows, by a path or URL as a data
+    set's own source; with `digest`, no file with another SHA-256 is taken. Else one of at most `size` tokens is
+    trained: byte-level `bpe`, which knows every text, `wordpiece` with the words and special tokens of BERT, or
+    `unigram`. `special` are further special tokens; `lowercase` makes no difference of case.
     """
     if file is not None:
         return {"tokenizer": _given(Path(file), digest)}
-    if size < 257:
-        raise Rejected(f"every byte and the end of a text are tokens: at least 257, not {size}", field="size")
-    tokenizer = Tokenizer(models.BPE())
-    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
-    tokenizer.decoder = decoders.ByteLevel()
-    trainer = trainers.BpeTrainer(
-        vocab_size=size,
-        special_tokens=[END],
-        initial_alphabet=sorted(pre_tokenizers.ByteLevel.alphabet()),
-        show_progress=False,
-    )
-    tokenizer.train_from_iterator(_texts(train, column), trainer)
-    return {"tokenizer": tokenizer.to_str()}
+    return {
+        "tokenizer": _vocabularies.train(
+            model, lambda: _texts(train, column), size, special=special or (), lowercase=lowercase
+        )
+    }
 
 
 def apply(
@@ -163,7 +157,7 @@ def _given(path: Path, digest: str | None) -> str:
     except OSError as error:
         raise Rejected(f"{path} cannot be read: {error.strerror}", field="file") from None
     found = hashlib.sha256(content).hexdigest()
-    if digest != found:
+    if digest is not None and found != digest:
         raise Rejected(f"{path} has the digest {found}, not {digest}", field="digest")
     try:
         Tokenizer.from_str(content.decode())

@@ -1,0 +1,68 @@
+"""Every source a data set is made of, by the field it stands in: its own, and those that its steps name.
+
+An option of a step that is annotated `Rows` or `File` is a source as `source` is: a relative path is taken from the
+hall file's folder, another data set is waited for, a change makes a new version, and its digest is in the lineage.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Literal, NamedTuple
+
+from modelhall.core import plugins
+from modelhall.core.kinds.dataset import Dataset, Step
+
+
+class StepSource(NamedTuple):
+    """A source that a step names."""
+
+    place: int
+    step: Step
+    option: str
+    sort: Literal["File", "Rows"]
+    """Whether the step is given the file itself or the rows in it."""
+
+    @property
+    def field(self) -> str:
+        return f"prepare.{self.place}.{self.step.name}.{self.option}"
+
+    @property
+    def url(self) -> str:
+        return str(self.step.options[self.option])
+
+
+def sources(dataset: Dataset) -> dict[str, str]:
+    """Field → URL."""
+    own = {_field(split): url for split, url in dataset.sources.items()}
+    return own | {found.field: found.url for found in of_steps(dataset.prepare)}
+
+
+def with_sources(dataset: Dataset, urls: Mapping[str, str]) -> Dataset:
+    """The same data set with other URLs in these fields."""
+    own = {split: urls.get(_field(split), url) for split, url in dataset.sources.items()}
+    source = own["all"] if isinstance(dataset.source, str) else own
+    return dataset.model_copy(update={"source": source, "prepare": steps_with(dataset.prepare, urls)})
+
+
+def of_steps(steps: Sequence[Step]) -> list[StepSource]:
+    """What the steps name; nothing of a step that is not there, which is for others to refuse."""
+    there = plugins.names("step")
+    return [
+        StepSource(place, step, option, sort)
+        for place, step in enumerate(steps)
+        if step.name in there
+        for option, sort in plugins.sources_among("step", step.name, plugins.STEP, step.options).items()
+    ]
+
+
+def steps_with(steps: Sequence[Step], urls: Mapping[str, str]) -> tuple[Step, ...]:
+    """The same steps with other URLs in these fields."""
+    changed = list(steps)
+    for found in of_steps(steps):
+        options = changed[found.place].options | {found.option: urls.get(found.field, found.url)}
+        changed[found.place] = Step(name=found.step.name, options=options)
+    return tuple(changed)
+
+
+def _field(split: str) -> str:
+    return "source" if split == "all" else f"source.{split}"
