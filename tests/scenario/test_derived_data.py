@@ -94,3 +94,58 @@ def test_a_joined_file_that_is_not_there_is_refused_with_its_field(plant: Plant)
     with pytest.raises(Refusal) as raised:
         declare(plant, JOINED.replace("SOURCE", "nowhere.csv"))
     assert raised.value.reason.field == "prepare.0.join.source"
+
+
+LABELLED = HALL_FILE + (
+    "---\nkind: dataset\nname: told\nsource: {train: digits.csv, test: digits.csv}\n"
+    "prepare: [{label-by-model: {by: BY}}]\n"
+)
+
+
+def test_rows_that_a_model_labels_wait_for_it_and_are_labelled_anew_by_a_newer_one(
+    plant: Plant, world: World
+) -> None:
+    declare(plant, LABELLED.replace("BY", "model://digits"))
+    plant.advance(5)
+    assert "model digits" in plant.get("dataset", "told").status.reason
+    plant.advance(60)
+    assert plant.get("dataset", "told").status.state == "ready"
+    model = plant.get("model", "digits")
+    asked = _labelled_by(plant)
+    assert asked == [f"model://digits@{model.status.versions[0].artifact}/image-classification"]
+    with pytest.raises(Exception, match="used by dataset told"):
+        plant.delete("model", "digits")
+
+
+def _labelled_by(plant: Plant) -> list[str]:
+    """What the label steps launched so far were given."""
+    steps = [
+        step
+        for launch in plant.launcher.starts
+        if stage_of(launch) == "prepare"
+        for step in (launch.order or {})["prepare"]
+    ]
+    return [step["options"]["by"] for step in steps if step["name"] == "label-by-model"]
+
+
+@pytest.mark.parametrize(
+    ("by", "says"),
+    [
+        ("digits.csv", "a model is named here, such as model://digits"),
+        ("model://digts", "did you mean 'digits'"),
+        ("dataset://digits", "a model is named here"),
+    ],
+)
+def test_what_is_no_model_labels_nothing(plant: Plant, by: str, says: str) -> None:
+    with pytest.raises(Refusal, match=says):
+        declare(plant, LABELLED.replace("BY", by))
+
+
+def test_a_model_is_no_source_of_rows_and_not_of_those_it_is_trained_on(plant: Plant) -> None:
+    with pytest.raises(Refusal, match="a model has no rows"):
+        declare(plant, DERIVED.replace("dataset://digits", "model://digits"))
+    ring = HALL_FILE.replace(
+        "source: digits.csv", "source: digits.csv\nprepare: [{label-by-model: {by: model://digits}}]"
+    )
+    with pytest.raises(Refusal, match="wait for each other"):
+        declare(plant, ring)

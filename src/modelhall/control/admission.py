@@ -11,7 +11,7 @@ from modelhall.core.errors import Rejected
 from modelhall.core.kinds import AnyResource, Dataset, Document, Key, Model, Run, Service
 from modelhall.core.kinds.base import DEFAULT_PROJECT
 from modelhall.core.names import did_you_mean, split_reference
-from modelhall.core.references import DATASET_SCHEME, find_cycle, references
+from modelhall.core.references import MODEL_SCHEME, find_cycle, is_of_hall, references
 
 
 async def check(
@@ -81,13 +81,27 @@ async def _check_dataset(document: Dataset, fingerprint: Fingerprint) -> None:
     for place, step in enumerate(document.prepare):
         field = f"prepare.{place}.{step.name}"
         plugins.check_options("step", step.name, plugins.STEP, step.options, field=field)
+    _check_models(document)
     for field, url in dataset_sources.sources(document).items():
-        if url.startswith(DATASET_SCHEME):
+        if is_of_hall(url):
             continue
         try:
             await fingerprint(url, document.project)
         except Rejected as error:
             raise Rejected(error.message, field=field) from None
+
+
+def _check_models(document: Dataset) -> None:
+    """A model is named where a step is given one, and nowhere else."""
+    wanted = {found.field for found in dataset_sources.of_steps(document.prepare) if found.sort == "Model"}
+    for field, url in dataset_sources.sources(document).items():
+        if url.startswith(MODEL_SCHEME) != (field in wanted):
+            raise Rejected(
+                f"a model is named here, such as {MODEL_SCHEME}digits, not {url!r}"
+                if field in wanted
+                else f"a model has no rows; {url!r} can be no source",
+                field=field,
+            )
 
 
 def _check_format(document: Dataset) -> None:

@@ -5,21 +5,20 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 
-from modelhall.control import erasures, work
+from modelhall.control import erasures, meant, work
 from modelhall.control.actions import Action, Note, Wake, update_status
 from modelhall.control.erasures import Erasing
 from modelhall.control.view import View
 from modelhall.control.work import Work
 from modelhall.core import dataset_sources
 from modelhall.core.errors import NotNow, Rejected
-from modelhall.core.kinds import Key, Problem
+from modelhall.core.kinds import AnyResource, Problem
 from modelhall.core.kinds.dataset import DatasetResource, DatasetVersion, secret_of
 from modelhall.core.kinds.run import RunResource
 from modelhall.core.names import split_reference
 from modelhall.core.orders import PrepareOrder, PrepareOutput
-from modelhall.core.references import DATASET_SCHEME
+from modelhall.core.references import is_of_hall, of_url
 from modelhall.core.source_url import secrets_named
-from modelhall.core.versions import named
 
 LOOK_AGAIN_S = 30.0
 """How often a source is looked at for changes nobody told of."""
@@ -61,7 +60,7 @@ async def _observe(resource: DatasetResource, view: View, fingerprint: Fingerpri
     try:
         # What is addressed by its content needs no other word for it.
         sources = {
-            field: url if url.startswith(DATASET_SCHEME) else await fingerprint(url, resource.key.project)
+            field: url if is_of_hall(url) else await fingerprint(url, resource.key.project)
             for field, url in urls.items()
         }
     except (Rejected, NotNow) as error:
@@ -116,33 +115,28 @@ def _next(resource: DatasetResource, facts: Facts, now: float) -> list[Action]:
     ]
 
 
-def version_of(
-    dataset: DatasetResource | None, name: str, pinned: str | None
-) -> tuple[DatasetVersion | None, str]:
-    """The version a reference to data set `name` means now, or why there is none."""
-    if dataset is None:
-        return None, f"there is no dataset {name}"
-    if pinned is not None:
-        found, why = named(dataset.status.versions, pinned, f"dataset {name}")
-        if found is not None and found.erased is not None:
-            return None, f"version {pinned} of dataset {name} held rows that were erased; name a later one"
-        return found, why
-    current = dataset.status.current if dataset.status.state == "ready" else None
-    return current, "" if current else f"dataset {name} is {dataset.status.state}: {dataset.status.reason}"
-
-
 def _resolved(resource: DatasetResource, view: View) -> tuple[dict[str, str], str]:
-    """Every source by its field, other data sets by their current artifact; and what has to be waited for."""
+    """Every source by its field, data sets and models by their current artifact; and what has to be waited for."""
     urls = {}
     for field, url in dataset_sources.sources(resource.document).items():
-        if url.startswith(DATASET_SCHEME):
-            name, pinned = split_reference(url.removeprefix(DATASET_SCHEME))
-            version, waits = version_of(view.get(Key("dataset", resource.key.project, name)), name, pinned)
-            if version is None:
+        if is_of_hall(url):
+            found, waits = _artifact(url, view.get(of_url(url, resource.key.project)))
+            if found is None:
                 return {}, waits
-            url = f"{DATASET_SCHEME}{name}@{version.artifact}"
+            url = found
         urls[field] = url
     return urls, ""
+
+
+def _artifact(url: str, there: AnyResource | None) -> tuple[str | None, str]:
+    """`dataset://NAME@ARTIFACT` or `model://NAME@ARTIFACT/TASK` for what a URL names now, or why there is none."""
+    kind, _, reference = url.partition("://")
+    name, pinned = split_reference(reference)
+    if kind == "dataset":
+        version, waits = meant.dataset_version(there, name, pinned)
+        return (None, waits) if version is None else (f"{url.partition('@')[0]}@{version.artifact}", "")
+    model, waits = meant.model_version(there, name, pinned)
+    return (None, waits) if model is None else (f"{url.partition('@')[0]}@{model.artifact}/{model.task}", "")
 
 
 def _wanted(facts: Facts) -> set[str]:

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from modelhall.control import erasures, signatures, work
+from modelhall.control import erasures, meant, signatures, work
 from modelhall.control.actions import Action, Note, Update, update_status
-from modelhall.control.datasets import version_of
 from modelhall.control.signatures import Signing
 from modelhall.control.view import View
 from modelhall.control.work import Work
@@ -59,7 +58,7 @@ async def _observe(resource: ModelResource, view: View) -> Facts:
     runs = view.runs_of(resource.key)
     name, pinned = split_reference(resource.document.data)
     dataset = view.get(Key("dataset", resource.key.project, name))
-    data, waits = version_of(dataset, name, pinned)
+    data, waits = meant.dataset_version(dataset, name, pinned)
     if data is None:
         return Facts(waits=waits, data=None, train=None, evaluate=None, runs=runs)
     # Keyed by the data's version, not by its artifact: the version is what people see and pin.

@@ -6,22 +6,19 @@ the old ones stopped. A version that does not come up leaves the old one serving
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
-from modelhall.control import work
+from modelhall.control import meant, work
 from modelhall.control.actions import Action, Create, Note, update_status
-from modelhall.control.signatures import is_signed
 from modelhall.control.view import View
 from modelhall.core import digest
 from modelhall.core.kinds import Key, Problem, Run
-from modelhall.core.kinds.model import ModelResource, ModelVersion
+from modelhall.core.kinds.model import ModelVersion
 from modelhall.core.kinds.run import ACTIVE, DONE, RunResource, Stage
 from modelhall.core.kinds.service import Replica, Service, ServiceResource
 from modelhall.core.names import split_reference
 from modelhall.core.orders import ServeOrder
 from modelhall.core.ports.signature import SigningKeys
-from modelhall.core.versions import named
 
 STAGE = "serve"
 
@@ -42,7 +39,9 @@ async def observe(resource: ServiceResource, view: View, keys: SigningKeys | Non
     """Find the version to serve, a signed one if this hall signs, and the replicas there are."""
     name, pinned = split_reference(resource.document.model)
     trusted = keys.trusted() if keys is not None else None
-    version, waits = _version(view.get(Key("model", resource.key.project, name)), name, pinned, trusted)
+    version, waits = meant.model_version(
+        view.get(Key("model", resource.key.project, name)), name, pinned, trusted
+    )
     signature = version.signature if version is not None else None
     public_key = trusted[signature.key] if trusted is not None and signature is not None else None
     runs = await view.all_runs_of(resource.key)
@@ -148,20 +147,3 @@ def _replica(run: RunResource) -> Replica:
         state="ready" if ready else "stopping" if leaving else "starting",
         address=run.status.address if ready else None,
     )
-
-
-def _version(
-    model: ModelResource | None, name: str, pinned: str | None, trusted: Mapping[str, str] | None
-) -> tuple[ModelVersion | None, str]:
-    if model is None:
-        return None, f"there is no model {name}"
-    if pinned is not None:
-        found, why = named(model.status.versions, pinned, f"model {name}")
-        if found is not None and not found.accepted:
-            return None, f"version {pinned} of model {name} was refused: {found.refusal}"
-        if found is not None and not is_signed(found, trusted):
-            return None, f"version {pinned} of model {name} is not signed yet: {model.status.reason}"
-        return found, why
-    signed = tuple(version for version in model.status.versions if is_signed(version, trusted))
-    accepted = model.status.model_copy(update={"versions": signed}).accepted
-    return accepted, "" if accepted else f"model {name} is {model.status.state}: {model.status.reason}"

@@ -1,7 +1,8 @@
 """Every source a data set is made of, by the field it stands in: its own, and those that its steps name.
 
 An option of a step that is annotated `Rows` or `File` is a source as `source` is: a relative path is taken from the
-hall file's folder, another data set is waited for, a change makes a new version, and its digest is in the lineage.
+hall file's folder, another data set is waited for, a change makes a new version, and its digest is in the lineage. So
+is one annotated `Model`, which names a model of the project.
 """
 
 from __future__ import annotations
@@ -19,8 +20,8 @@ class StepSource(NamedTuple):
     place: int
     step: Step
     option: str
-    sort: Literal["File", "Rows"]
-    """Whether the step is given the file itself or the rows in it."""
+    sort: Literal["File", "Rows", "Model"]
+    """Whether the step is given the file itself, the rows in it, or the folder of a model."""
 
     @property
     def field(self) -> str:

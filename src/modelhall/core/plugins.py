@@ -101,8 +101,9 @@ def check_options(
 
 def sources_among(
     sort: str, name: str, functions: tuple[str, ...], options: dict[str, Any]
-) -> dict[str, Literal["File", "Rows"]]:
-    """Those of `options` that name a source, and what is made of it: the parameters annotated `File` and `Rows`."""
+) -> dict[str, Literal["File", "Rows", "Model"]]:
+    """Those of `options` that name a source, and what is made of it: the parameters annotated `File`, `Rows` and
+    `Model`."""
     parameters = _parameters(_path(sort, name, None), functions)
     return {
         option: parameters[option].source
@@ -121,7 +122,7 @@ class _Parameter(NamedTuple):
     type: TypeAdapter[Any]
     required: bool
     source: Any
-    """`File` or `Rows` where it names a source, else None."""
+    """`File`, `Rows` or `Model` where it names a source, else None."""
 
 
 _TYPES = {
@@ -135,6 +136,7 @@ _TYPES = {
     "Any": Any,
     "File": str,
     "Rows": str,
+    "Model": str,
 }
 
 
@@ -166,7 +168,7 @@ def _type(argument: ast.arg) -> Any:
 
 def _source(argument: ast.arg) -> str | None:
     named = {node.id for node in ast.walk(argument) if isinstance(node, ast.Name)}
-    return next((source for source in ("File", "Rows") if source in named), None)
+    return next((source for source in ("File", "Rows", "Model") if source in named), None)
 
 
 def _path(sort: str, name: str, field: str | None) -> Path:

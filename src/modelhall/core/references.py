@@ -9,6 +9,7 @@ from modelhall.core.kinds import Dataset, Document, Key, Model, Service
 from modelhall.core.names import split_reference
 
 DATASET_SCHEME = "dataset://"
+MODEL_SCHEME = "model://"
 
 
 def references(document: Document) -> dict[str, Key]:
@@ -18,12 +19,25 @@ def references(document: Document) -> dict[str, Key]:
     if isinstance(document, Model):
         return {"data": Key("dataset", document.project, split_reference(document.data)[0])}
     if isinstance(document, Dataset):
-        return {
-            field: Key("dataset", document.project, split_reference(url.removeprefix(DATASET_SCHEME))[0])
-            for field, url in dataset_sources.sources(document).items()
-            if url.startswith(DATASET_SCHEME)
-        }
+        sources = dataset_sources.sources(document)
+        return {field: of_url(url, document.project) for field, url in sources.items() if is_of_hall(url)}
     return {}
+
+
+def is_of_hall(url: str) -> bool:
+    """Whether a source is what another resource made."""
+    return url.startswith((DATASET_SCHEME, MODEL_SCHEME))
+
+
+def of_url(url: str, project: str) -> Key:
+    """The resource that `dataset://NAME` or `model://NAME`, with a version or without, names."""
+    kind, _, reference = url.partition("://")
+    return Key(kind, project, split_reference(reference)[0])
+
+
+def artifact_of(url: str) -> str:
+    """The digest in `dataset://NAME@ARTIFACT` or `model://NAME@ARTIFACT/TASK`, as orders have them."""
+    return url.partition("@")[2].partition("/")[0]
 
 
 def find_cycle(graph: dict[Key, list[Key]]) -> list[Key] | None:

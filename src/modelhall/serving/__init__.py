@@ -63,7 +63,7 @@ def _preparation(folder: Path) -> Callable[[Request], Request] | None:
     if not (folder / "preparation.json").exists():
         return None
     # A replica that has no use for frames starts sooner without polars.
-    from modelhall.serving.preparation import Preparation
+    from modelhall.tasks._preparation import Preparation
 
     return Preparation(folder).apply
 

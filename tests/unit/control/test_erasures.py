@@ -7,7 +7,7 @@ from typing import Any
 
 from facts import NOW, created, of, removed, resource, run, stage, status_of, view_of
 
-from modelhall.control import datasets, erasures, models
+from modelhall.control import datasets, erasures, meant, models
 from modelhall.control.actions import Create
 from modelhall.control.view import View
 from modelhall.core.kinds import Dataset, Model, Result, Run
@@ -109,7 +109,7 @@ def test_nothing_is_deleted_twice() -> None:
 def test_nobody_is_given_a_version_whose_content_is_gone() -> None:
     before = dataset(version("abcd1", erased="e1"), version("v2", "e1"))
     for word in ("1", "abcd"):
-        found, why = datasets.version_of(before, "d", word)
+        found, why = meant.dataset_version(before, "d", word)
         assert found is None
         assert "erased" in why
 

@@ -10,8 +10,10 @@ import polars as pl
 import pytest
 
 from modelhall.core.kinds.base import Frozen
-from modelhall.core.program import Order, Reporter, unpacked
-from modelhall.stages import _data, prepare
+from modelhall.core.kinds.model import Network, Train
+from modelhall.core.orders import TrainOrder
+from modelhall.core.program import Order, Reporter, open_blobs, unpacked
+from modelhall.stages import _data, prepare, train
 
 Orders = Callable[..., Order]
 
@@ -39,6 +41,26 @@ def order(tmp_path: Path) -> Orders:
         )
 
     return make
+
+
+@pytest.fixture
+def verdicts(order: Orders) -> str:
+    """The artifact of a model that tells good reviews from bad ones, in the blobs of these orders."""
+    made = order({}, run="verdicts")
+    rows = [(f"the room was {word}", label) for word, label in (("fine", "good"), ("dirty", "bad"))] * 30
+    folder = made.work / "data"
+    folder.mkdir()
+    frame = pl.DataFrame(rows, schema=["text", "label"], orient="row")
+    frame.write_parquet(folder / _data.name("train", 0, 1))
+    asked = TrainOrder(
+        task="text-classification",
+        columns={},
+        network=Network(family="bert", hidden=16, layers=1, heads=2),
+        train=Train(epochs=3, batch=4, learning_rate=1e-2),
+        data=open_blobs(made).put_folder(folder),
+    )
+    made = order(asked, run="verdicts-train")
+    return str(train.carry_out(made, Reporter(made.work))["artifact"])
 
 
 @pytest.fixture

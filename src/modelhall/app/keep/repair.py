@@ -16,6 +16,7 @@ from modelhall.app.keep.known import Artifact, Known, look
 from modelhall.app.sources import fingerprint_by
 from modelhall.control import datasets, models
 from modelhall.control.view import View
+from modelhall.core import dataset_sources
 from modelhall.core.errors import Conflict
 from modelhall.core.kinds import AnyResource, Key
 from modelhall.core.kinds.dataset import DatasetVersion
@@ -24,7 +25,7 @@ from modelhall.core.kinds.result import result_name
 from modelhall.core.kinds.run import DONE
 from modelhall.core.ports.source import SourceRules
 from modelhall.core.ports.store import Delete, Event, Put, Store, Write
-from modelhall.core.references import DATASET_SCHEME
+from modelhall.core.references import artifact_of, is_of_hall
 
 TRIES = 20
 REASON = "its artifact was damaged, and is computed again"
@@ -132,11 +133,10 @@ def _dataset(
         return Outcome(False, "cannot be prepared again: its source or its steps have changed since")
     plan.again.setdefault(dataset.key, set()).add(version.artifact)
     _forget_runs(plan, known, Key("result", dataset.key.project, name))
-    sources = [facts.order.source] if isinstance(facts.order.source, str) else facts.order.source.values()
+    own = [facts.order.source] if isinstance(facts.order.source, str) else facts.order.source.values()
+    of_steps = [found.url for found in dataset_sources.of_steps(facts.order.prepare)]
     plan.inputs[artifact] = {
-        Artifact(artifact.project, url.rpartition("@")[2])
-        for url in sources
-        if url.startswith(DATASET_SCHEME)
+        Artifact(artifact.project, artifact_of(url)) for url in (*own, *of_steps) if is_of_hall(url)
     }
     return Outcome(True, "is prepared again")
 

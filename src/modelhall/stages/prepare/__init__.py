@@ -22,9 +22,8 @@ from modelhall.core.kinds.dataset import Format, SourceFile
 from modelhall.core.orders import PrepareOrder, PrepareOutput
 from modelhall.core.ports.source import Access
 from modelhall.core.program import Order, Reporter, open_blobs, unpacked
-from modelhall.core.references import DATASET_SCHEME
+from modelhall.core.references import artifact_of, is_of_hall
 from modelhall.core.secrets import read_secrets
-from modelhall.stages import _data
 from modelhall.stages.prepare import beside, erasing, manifest, reading
 from modelhall.stages.prepare._damage import Damage
 from modelhall.stages.prepare.passes import Passes
@@ -107,8 +106,8 @@ def _others(order: Order, what: PrepareOrder, held: ExitStack) -> dict[str, read
 
 
 def _input(order: Order, field: str, url: str, form: Format, held: ExitStack) -> reading.Input:
-    """What is behind a URL; another data set stays unpacked as long as `held`."""
-    if url.startswith(DATASET_SCHEME):
+    """What is behind a URL; another data set, or a model, stays unpacked as long as `held`."""
+    if is_of_hall(url):
         return _taken(order, url, held)
     access = Access(
         rules=order.sources, folder=order.state / "fetched", secrets=read_secrets(), query=form.query
@@ -117,12 +116,10 @@ def _input(order: Order, field: str, url: str, form: Format, held: ExitStack) ->
 
 
 def _taken(order: Order, url: str, held: ExitStack) -> reading.Taken:
-    """Another data set, whose URL names its artifact: `dataset://NAME@DIGEST`."""
-    digest = url.rpartition("@")[2]
+    """Another data set or a model, whose URL names its artifact."""
+    digest = artifact_of(url)
     folder = held.enter_context(unpacked(order, digest))
-    size_bytes = sum(
-        path.stat().st_size for split in _data.splits(folder) for path in _data.files(folder, split)
-    )
+    size_bytes = sum(path.stat().st_size for path in folder.iterdir())
     return reading.Taken(folder=folder, lineage=SourceFile(path=url, digest=digest, size_bytes=size_bytes))
 
 

@@ -1,4 +1,4 @@
-"""What steps read beside the rows: the other side of a `join`, the file of a `map`. Each is laid into the
+"""What steps read beside the rows: the other side of a `join`, the file of a `map`, a model. Each is laid into the
 preparation's folder once, before any step runs, and from there all processes read the same.
 
 Which options name such sources is said in core/dataset_sources.py; where they come from is left to the sources, what
@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
@@ -23,6 +24,7 @@ from modelhall.stages import _data
 from modelhall.stages.prepare import formats, reading
 from modelhall.stages.prepare._damage import Damage
 from modelhall.stages.prepare.shards import write_frame
+from modelhall.stages.prepare.steps._other_model import TASK_FILE
 from modelhall.stages.prepare.steps._other_rows import as_url, read_rows
 
 
@@ -58,6 +60,8 @@ def lay(
         with _blamed(source):
             if source.sort == "File":
                 _copy(inputs[source.field], path)
+            elif source.sort == "Model":
+                _copy_model(inputs[source.field], path)
             else:
                 batches = _sound(_batches(inputs[source.field], form_of(source)), damage())
                 _write_rows([sift(batch) for batch in batches], path)
@@ -120,6 +124,19 @@ def _sound(batches: Iterator[pl.DataFrame], damage: Damage) -> Iterator[pl.DataF
 def _write_rows(batches: Sequence[pl.DataFrame], path: Path) -> None:
     unfinished = path.with_name(f".{path.name}")
     write_frame(pl.concat(batches, rechunk=True), unfinished)
+    os.replace(unfinished, path)
+    files.sync_folder(path.parent)
+
+
+def _copy_model(given: reading.Input, path: Path) -> None:
+    """The folder of a model, with a file that says which task it is for."""
+    assert isinstance(given, reading.Taken)
+    unfinished = path.with_name(f".{path.name}")
+    shutil.rmtree(unfinished, ignore_errors=True)
+    unfinished.mkdir()
+    for file in given.folder.iterdir():
+        files.write_bytes(unfinished / file.name, file.read_bytes())
+    files.write_json(unfinished / TASK_FILE, {"task": given.lineage.path.rpartition("/")[2]})
     os.replace(unfinished, path)
     files.sync_folder(path.parent)
 

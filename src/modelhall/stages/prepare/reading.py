@@ -26,7 +26,7 @@ from modelhall.stages.prepare.work import EXAMPLES, show
 
 @dataclass(frozen=True, kw_only=True)
 class Taken:
-    """Another data set: its artifact unpacked, and how it is named in lineage."""
+    """Another data set or a model: its artifact unpacked, and how it is named in lineage."""
 
     folder: Path
     lineage: SourceFile

@@ -15,7 +15,7 @@ FILE = "preparation.json"
 
 
 def preparation(steps: Sequence[Mapping[str, Any]], columns: Mapping[str, str]) -> dict[str, Any] | None:
-    """The part of `steps` that requests go through, as serving/preparation.py reads it; `columns` says for each input
+    """The part of `steps` that requests go through, as tasks/_preparation.py reads it; `columns` says for each input
     of the task which column it is trained on. None when there is nothing to do."""
     names = dict(columns)
     start, given = len(steps), names

@@ -79,6 +79,9 @@ def step(request: pytest.FixtureRequest, tmp_path: Path) -> dict[str, Any]:
         file = tmp_path / found["options"]["source"]
         file.write_text("id,nights\n" + "".join(f"{number},{number % 7}\n" for number in range(0, ROWS, 2)))
         found["options"]["source"] = str(file)
+    if request.param == "label-by-model":
+        artifact = request.getfixturevalue("verdicts")
+        found["options"]["by"] += f"@{artifact}/text-classification"
     return found
 
 

@@ -18,12 +18,12 @@ from modelhall.core.errors import Rejected
 from modelhall.core.kinds import Dataset
 from modelhall.core.orders import PrepareOrder
 from modelhall.core.program import Order, Reporter, unpacked
-from modelhall.serving.preparation import Preparation
 from modelhall.stages import _data, prepare
 from modelhall.stages.prepare import shards
 from modelhall.stages.prepare.steps import join
 from modelhall.stages.train.requests import FILE, preparation
 from modelhall.tasks import Tensor
+from modelhall.tasks._preparation import Preparation
 
 Orders = Callable[..., Order]
 Prepared = Callable[..., tuple[dict[str, Any], dict[str, pl.DataFrame]]]

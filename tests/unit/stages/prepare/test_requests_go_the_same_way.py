@@ -13,10 +13,10 @@ import pytest
 from modelhall.core import files
 from modelhall.core.errors import Rejected
 from modelhall.core.program import Order, Reporter, unpacked
-from modelhall.serving.preparation import Preparation
 from modelhall.stages import _data, prepare
 from modelhall.stages.train.requests import FILE, preparation
 from modelhall.tasks import Tensor
+from modelhall.tasks._preparation import Preparation
 
 Orders = Callable[..., Order]
 SPLIT = {"split": {"seed": 2, "validation": 0.2, "test": 0.3, "train": 0.5}}

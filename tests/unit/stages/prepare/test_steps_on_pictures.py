@@ -16,12 +16,12 @@ from PIL import Image
 from modelhall.core import files
 from modelhall.core.errors import Rejected
 from modelhall.core.program import Order, Reporter, unpacked
-from modelhall.serving.preparation import Preparation
 from modelhall.stages import _data, prepare
 from modelhall.stages.prepare import shards
 from modelhall.stages.prepare.steps import augment_pictures, crop, grayscale, resize
 from modelhall.stages.train.requests import FILE, preparation
 from modelhall.tasks import Tensor
+from modelhall.tasks._preparation import Preparation
 
 Orders = Callable[..., Order]
 Prepared = Callable[..., tuple[dict[str, Any], dict[str, pl.DataFrame]]]

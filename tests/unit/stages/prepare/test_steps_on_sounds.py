@@ -16,13 +16,13 @@ from PIL import Image
 from modelhall.core import files
 from modelhall.core.errors import Rejected
 from modelhall.core.program import Order, Reporter, unpacked
-from modelhall.serving.preparation import Preparation
 from modelhall.stages import _data, prepare
 from modelhall.stages.prepare import shards
 from modelhall.stages.prepare.steps import _sounds, augment_sounds, features, resample, trim
 from modelhall.stages.prepare.steps._spectra import cepstrum, log_mel
 from modelhall.stages.train.requests import FILE, preparation
 from modelhall.tasks import Tensor
+from modelhall.tasks._preparation import Preparation
 
 soundfile = pytest.importorskip("soundfile")
 pytest.importorskip("soxr")

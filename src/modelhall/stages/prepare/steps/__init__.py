@@ -35,7 +35,7 @@ through although it has `apply` says `REQUESTS = False`.
 An option annotated `File` or `Rows` names a source: what is given for it in a hall file is a path or a URL as in
 `source`, and what the step is given is the path of a copy of that file, or of its rows for `_other_rows`. With
 `Rows`, the step takes an option `format`, and has `for_requests(rows, *, options…)`, which says how much of them a
-replica gets.
+replica gets. With `Model`, what is given is `model://NAME`, and the step the path of a folder for `_other_model`.
 """
 
 from __future__ import annotations
@@ -53,6 +53,8 @@ File = str
 """The path of a file."""
 Rows = str
 """Where rows lie."""
+Model = str
+"""The path of a model's folder."""
 
 
 @dataclass(frozen=True, kw_only=True)

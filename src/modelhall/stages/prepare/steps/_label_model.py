@@ -17,7 +17,7 @@ from dataclasses import dataclass
 import numpy as np
 import polars as pl
 
-from modelhall.stages.prepare.steps._rules import ABSTAINS
+from modelhall.stages.prepare.steps._labels import ABSTAINS
 
 GOLD = "gold"
 """The column of marks that holds the true labels, where some are known."""

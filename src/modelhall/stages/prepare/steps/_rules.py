@@ -19,8 +19,8 @@ from modelhall.core.errors import Rejected
 from modelhall.core.names import did_you_mean
 from modelhall.stages.prepare.steps import text_columns
 from modelhall.stages.prepare.steps._expressions import expression
+from modelhall.stages.prepare.steps._labels import ABSTAINS
 
-ABSTAINS = -1
 _WAYS = ("words", "match", "when")
 _FIELDS = ("label", *_WAYS, "name", "column")
 _LETTERS_APART = r"[\p{Han}\p{Hiragana}\p{Katakana}\p{Hangul}]"

@@ -11,9 +11,9 @@ import numpy as np
 import polars as pl
 
 from modelhall.core.errors import Rejected
-from modelhall.stages.prepare.steps import Done, Marks, _rules, check_columns
+from modelhall.stages.prepare.steps import Done, Marks, _labels, _rules, check_columns
 from modelhall.stages.prepare.steps import _label_model as model
-from modelhall.stages.prepare.steps._rules import ABSTAINS
+from modelhall.stages.prepare.steps._labels import ABSTAINS
 
 REQUESTS = False
 ALL = "all rules"
@@ -28,7 +28,9 @@ def mark(
     if gold is None:
         return votes
     check_columns(rows, [gold], "gold")
-    return votes.with_columns(pl.Series(model.GOLD, _places(rows[gold], _rules.labels(read)), pl.Int16))
+    return votes.with_columns(
+        pl.Series(model.GOLD, _labels.places(rows[gold], _rules.labels(read)), pl.Int16)
+    )
 
 
 def fit(
@@ -85,7 +87,7 @@ def apply(
     )
     best, sure = model.chosen(likely, voted)
     label = np.where(sure < min_confidence, ABSTAINS, best)
-    truth = _places(rows[gold], labels) if gold else None
+    truth = _labels.places(rows[gold], labels) if gold else None
     drop = {
         "no rule votes": (voted == ABSTAINS).all(axis=1),
         "two labels are as probable": best == ABSTAINS,
@@ -97,29 +99,9 @@ def apply(
     return Done(
         rows=rows.with_columns(added),
         drop={reason: pl.Series(found) for reason, found in drop.items()} if unsure == "drop" else {},
-        counts={ALL: _agreement(label, truth), **model.counts(fitted["rules"], voted, label, truth)},
+        counts={ALL: _labels.agreement(label, truth), **model.counts(fitted["rules"], voted, label, truth)},
     )
 
 
 def _kind(labels: list[Any]) -> Any:
     return {str: pl.String, bool: pl.Boolean, int: pl.Int64}[type(labels[0])]
-
-
-def _places(gold: pl.Series, labels: list[Any]) -> np.ndarray:
-    """The true label of each row as a place in `labels`; ABSTAINS where it is not known or is none of them."""
-    written = gold.cast(pl.String).str.to_lowercase() if gold.dtype == pl.Boolean else gold.cast(pl.String)
-    places = {
-        str(label).lower() if gold.dtype == pl.Boolean else str(label): n for n, label in enumerate(labels)
-    }
-    return (
-        written.replace_strict(places, default=ABSTAINS, return_dtype=pl.Int64).fill_null(ABSTAINS).to_numpy()
-    )
-
-
-def _agreement(label: np.ndarray, gold: np.ndarray | None) -> dict[str, int]:
-    """How many rows have a label and, where the true one is known, have that."""
-    found = {"rows": len(label), "labelled": int((label != ABSTAINS).sum())}
-    if gold is not None:
-        both = (label != ABSTAINS) & (gold != ABSTAINS)
-        found |= {"gold": int(both.sum()), "gold_right": int((both & (label == gold)).sum())}
-    return found
