@@ -43,13 +43,13 @@ floors: install
 
 # Each file stays on one worker, so that tests which share a running hall share one.
 tests: install
-	$(BIN)/pytest --numprocesses $(JOBS) --dist loadfile -m 'not slow'
+	$(BIN)/pytest --numprocesses $(JOBS) --dist loadfile --no-loadscope-reorder -m 'not slow'
 
 examples: install
 	OMP_NUM_THREADS=2 $(BIN)/pytest -m slow tests/unit/stages/test_examples.py
 
 torture: install
-	MODELHALL_TORTURE=1 $(BIN)/pytest --numprocesses $(JOBS) --dist loadfile --timeout 3000 tests/torture tests/scenario
+	MODELHALL_TORTURE=1 $(BIN)/pytest --numprocesses $(JOBS) --dist loadfile --no-loadscope-reorder --timeout 3000 tests/torture tests/scenario
 
 bench: install
 	for file in bench/*.py; do $(BIN)/python $$file --quick || exit 1; done

@@ -84,7 +84,7 @@ MISTAKES = {
     # What documents name.
     "data that is not there": Mistake(MODEL.replace("digits", "digit"), 4, "data", "did you mean 'digits'?"),
     "a model that is not there": Mistake(SERVICE.replace("digits", "ghost"), 3, "model", "no model 'ghost'"),
-    "no reference": Mistake(SERVICE.replace("model: digits", "model: digits@new"), 3, "model", "name@version"),
+    "no reference": Mistake(SERVICE.replace("model: digits", "model: digits@new"), 3, "model", "name@3f2a"),
     "a project that is not there": Mistake(SERVICE + "project: nowhere\n", 4, "project", "no project 'nowhere'"),
     "one document twice": Mistake(f"{DATA}---\n{DATA}", 6, "name", "declared twice"),
     "a good document before a bad one": Mistake(f"{DATA}---\n{SERVICE}balance: x\n", 8, "balance", "no balance 'x'"),

@@ -96,6 +96,16 @@ def test_erased_rows_are_in_no_version_and_come_back_with_no_preparation(
     assert [sum(counts.values()) for counts in looked["rows"].values()] == [1]
     assert len(ids(hall)) == 1
 
+    # Killed when it has the words and no record of them: nothing is erased, and asked again it is.
+    hall.kill()
+    (hall.home / "hall.toml").write_text('failpoints = "erasing.secret-kept"\n')
+    hall.up()
+    lost = hall.command("erase", "--dataset", "people", "--where", where)
+    assert lost.code == 1
+    (hall.home / "hall.toml").unlink()
+    hall.up()
+    assert hall.get("dataset", "people").status.erasures == ()
+
     done = hall.command("erase", "--dataset", "people", "--where", "-", "--wait", stdin=where)
     assert done.code == 0, done.err
     before, after = hall.get("dataset", "people").status.versions

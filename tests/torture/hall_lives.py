@@ -37,9 +37,17 @@ BEGIN_S = 20.0
 SETTLE_S = 0.3
 
 
-NOT_HERE = ("_postgres*", "app/keep/*", "trust/keys.py", "app/keys.py", "blobs/_contents.py")
+NOT_HERE = (
+    "_postgres*",
+    "app/keep/*",
+    "trust/keys.py",
+    "app/keys.py",
+    "app/erasing.py",
+    "blobs/_contents.py",
+)
 """Files whose failpoints a hall on SQLite does not come by while it is up: of another store, of a restore, of a
-rotation of keys (tests/unit/trust/test_keys.py kills at those), and of the stages' own processes."""
+rotation of keys and of erasing (tests/unit/trust/test_keys.py and tests/e2e/test_versions_of_data.py kill at those),
+and of the stages' own processes."""
 
 
 def failpoints() -> list[str]:

@@ -28,6 +28,8 @@ from watching import watching
 from modelhall.core.errors import HallError
 from modelhall.trust.signing import KeyFolder
 
+SAID, sys.stdout = sys.stdout, sys.stderr
+"""What is said here; what loaders print goes elsewhere."""
 SPARE_BYTES = 1 << 30
 """What a case may take beyond what the program has when all is loaded."""
 LONGEST_S = 60
@@ -102,8 +104,8 @@ def _too_slow(number: int, frame: object) -> None:
 
 
 def _say(facts: dict[str, Any]) -> None:
-    sys.stdout.write(json.dumps(facts) + "\n")
-    sys.stdout.flush()
+    SAID.write(json.dumps(facts) + "\n")
+    SAID.flush()
 
 
 if __name__ == "__main__":

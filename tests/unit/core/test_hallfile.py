@@ -81,7 +81,7 @@ def test_a_file_that_declares_nothing_is_no_mistake(text: str) -> None:
         pytest.param(MODEL + "require:\n  a: big\n", 7, "require.a", "not a requirement", id="requirement"),
         pytest.param(DATASET.replace("digits\n", "Digits\n"), 2, "name", "not a name", id="name"),
         pytest.param(DATASET + "project: '-'\n", 4, "project", "not a name", id="project"),
-        pytest.param(MODEL.replace("data: digits", "data: a@xyz"), 4, "data", "hex", id="reference"),
+        pytest.param(MODEL.replace("data: digits", "data: a@xyz"), 4, "data", "digits of a version", id="reference"),
         pytest.param(DATASET + "prepare:\n- clean: {}\n- a: {}\n  b: {}\n", 6, "prepare.1", "one name", id="step"),
         pytest.param(DATASET.replace("digits.csv", "{dev: a}"), 3, "source.dev", "'validation'", id="unknown split"),
         pytest.param(DATASET + "labels: {a: 1}\n", 4, "labels.a", "string", id="label"),
