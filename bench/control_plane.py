@@ -218,7 +218,9 @@ def _hall(home: Path) -> Iterator[httpx.Client]:
     """`hall up`, ready; and its end."""
     home.mkdir(exist_ok=True)
     hall = [sys.executable, "-m", "modelhall.doors.cli"]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "PASSIVE"}
+    # What is stored was never signed, and a hall that signs would begin with that.
+    own = {"OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "PASSIVE", "MODELHALL_SIGN": "false"}
+    environment = {**os.environ, **own}
     with (home.parent / "hall.log").open("ab") as log:
         up = subprocess.Popen(
             [*hall, "up", "--home", str(home), "--port", "0", "--gateway-port", "0"],

@@ -14,6 +14,7 @@ from modelhall.core import digest
 from modelhall.core.hallfile import parse
 from modelhall.core.kinds import KINDS, resource_from_json
 from modelhall.core.ports.launcher import Launch, NodeReport
+from modelhall.core.ports.source import Access
 from modelhall.core.ports.store import Put, Store
 from modelhall.twin.plant import Plant
 
@@ -54,7 +55,8 @@ async def fill(store: Store, objects: int, source: Path) -> int:
 def _tenant(source: str) -> list[tuple[str, str]]:
     """All that is stored of one tenant who has nothing left to do, as JSON."""
     node = NodeReport(name="n1", cpus=64.0, memory_bytes=2**40, processor="virtual")
-    plant = Plant(nodes=[node], script=_script, sources={source: source_for(source).fingerprint(source)})
+    word = source_for(source).fingerprint(source, Access())
+    plant = Plant(nodes=[node], script=_script, sources={source: word})
     texts = [TENANT]
     texts += [DATASET.format(n=n, source=source) for n in range(10)]
     texts += [MODEL.format(n=n, least=0.9 if n < 4 else 0.99) for n in range(6)]

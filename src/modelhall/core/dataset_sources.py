@@ -8,6 +8,7 @@ is one annotated `Model`, which names a model of the project.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import cache
 from typing import Literal, NamedTuple
 
 from modelhall.core import plugins
@@ -47,12 +48,11 @@ def with_sources(dataset: Dataset, urls: Mapping[str, str]) -> Dataset:
 
 def of_steps(steps: Sequence[Step]) -> list[StepSource]:
     """What the steps name; nothing of a step that is not there, which is for others to refuse."""
-    there = plugins.names("step")
     return [
         StepSource(place, step, option, sort)
         for place, step in enumerate(steps)
-        if step.name in there
-        for option, sort in plugins.sources_among("step", step.name, plugins.STEP, step.options).items()
+        for option, sort in _sources_of(step.name).items()
+        if isinstance(step.options.get(option), str)
     ]
 
 
@@ -63,6 +63,12 @@ def steps_with(steps: Sequence[Step], urls: Mapping[str, str]) -> tuple[Step, ..
         options = changed[found.place].options | {found.option: urls.get(found.field, found.url)}
         changed[found.place] = Step(name=found.step.name, options=options)
     return tuple(changed)
+
+
+@cache
+def _sources_of(step: str) -> dict[str, Literal["File", "Rows", "Model"]]:
+    """The options of a step that name sources. Kept, since a hall asks this of each of very many steps."""
+    return plugins.sources_of("step", step, plugins.STEP) if step in plugins.names("step") else {}
 
 
 def _field(split: str) -> str:

@@ -99,17 +99,13 @@ def check_options(
         raise Rejected(f"{name} needs the option {missing[0]!r}", field=field)
 
 
-def sources_among(
-    sort: str, name: str, functions: tuple[str, ...], options: dict[str, Any]
+def sources_of(
+    sort: str, name: str, functions: tuple[str, ...]
 ) -> dict[str, Literal["File", "Rows", "Model"]]:
-    """Those of `options` that name a source, and what is made of it: the parameters annotated `File`, `Rows` and
+    """The options of a plug-in that name a source, and what is made of it: parameters annotated `File`, `Rows` or
     `Model`."""
     parameters = _parameters(_path(sort, name, None), functions)
-    return {
-        option: parameters[option].source
-        for option, value in options.items()
-        if isinstance(value, str) and option in parameters and parameters[option].source
-    }
+    return {option: found.source for option, found in parameters.items() if found.source}
 
 
 def options_for(sort: str, name: str, function: str, options: dict[str, Any]) -> dict[str, Any]:

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from modelhall.app.hall import Hall
 
 STOP_S = 35.0
+GC_THRESHOLDS = (50_000, 20, 100)
 
 
 async def up(settings: Settings, announce: Callable[[Hall], None], *, standby: bool = False) -> None:
@@ -57,6 +58,8 @@ async def up(settings: Settings, announce: Callable[[Hall], None], *, standby: b
         from modelhall.doors import control_plane
 
         gc.freeze()
+        # A thousand watchers are a hundred thousand objects: gone through as often as is usual, they would wait for it.
+        gc.set_threshold(*GC_THRESHOLDS)
         gc.enable()
         await control_plane.run(settings, front, listening, bound, announce, standby=standby)
 

@@ -95,7 +95,22 @@ class Directory:
         How long it takes says nothing about any token: what is presented is compared by its HMAC, which nobody
         without the key can steer.
         """
+        return self._holder_of(digest_of(token_in(header), self._key))
+
+    def bearer(self, header: bytes | str | None) -> Callable[[], Identity]:
+        """Who shows this value, to be asked again and again of one who stays; raises as `authenticate` does, and
+        so does what it returns."""
         digest = digest_of(token_in(header), self._key)
+        return lambda: self._holder_of(digest)
+
+    def identity_of(self, user: str) -> Identity:
+        """What a user may do, who has shown who he is by other means than a token; raises Denied."""
+        rights = self._rights_of(user)
+        return Identity(
+            name=f"{USER}{user}", project=DEFAULT_PROJECT, grants=rights.grants, everywhere=rights.everywhere
+        )
+
+    def _holder_of(self, digest: bytes) -> Identity:
         if digest == self._first:
             return self._owner
         entry = self._entries.get(digest)
@@ -111,13 +126,6 @@ class Directory:
         if isinstance(identity, Denied):
             raise Denied(identity.message, status=401)
         return identity
-
-    def identity_of(self, user: str) -> Identity:
-        """What a user may do, who has shown who he is by other means than a token; raises Denied."""
-        rights = self._rights_of(user)
-        return Identity(
-            name=f"{USER}{user}", project=DEFAULT_PROJECT, grants=rights.grants, everywhere=rights.everywhere
-        )
 
     def _forget(self, before: AnyResource) -> None:
         if before.key.kind == "token":

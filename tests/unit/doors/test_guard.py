@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 import httpx
@@ -38,7 +39,7 @@ def ask(method: str = "POST", path: str = "/echo", **more: Any) -> httpx.Respons
         return "ok"
 
     answers.install(api)
-    guard.install(api, authenticate, Proofs(b"k" * 32))
+    guard.install(api, lambda header: partial(authenticate, header), Proofs(b"k" * 32))
 
     async def send() -> httpx.Response:
         transport = httpx.ASGITransport(api)

@@ -55,7 +55,7 @@ def create(hall: Hall) -> FastAPI:
     description.install(api)
     audited.install(api, hall.auditing)
     bodies.install(api)
-    guard.install(api, hall.directory.authenticate, hall.signing_in.proofs)
+    guard.install(api, hall.directory.bearer, hall.signing_in.proofs)
     gate.install(api, hall.guarding.gate)
     heads.install(api)
     # `/{kinds}` answers for any word, so what has a name of its own comes first.

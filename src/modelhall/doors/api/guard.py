@@ -20,21 +20,21 @@ UNAUTHORIZED = 401
 LARGEST_BODY_BYTES = 8 * 2**20
 TOO_LARGE = f"a body may have {LARGEST_BODY_BYTES} bytes"
 
-Authenticate = Callable[[bytes | None], Identity]
-"""The value of the Authorization header → who that is; raises Denied and NotNow."""
+Bearer = Callable[[bytes | None], Callable[[], Identity]]
+"""The value of the Authorization header → what tells who that is now; both raise Denied and NotNow."""
 
 
-def install(api: FastAPI, authenticate: Authenticate, proofs: Proofs) -> None:
+def install(api: FastAPI, bearer: Bearer, proofs: Proofs) -> None:
     """Put the guard before every route, known or not."""
-    api.add_middleware(_Guard, authenticate=authenticate, proofs=proofs)
+    api.add_middleware(_Guard, bearer=bearer, proofs=proofs)
 
 
 class _Guard:
     """Plain ASGI, so that it stands before routing and sees what is not HTTP too."""
 
-    def __init__(self, app: App, authenticate: Authenticate, proofs: Proofs) -> None:
+    def __init__(self, app: App, bearer: Bearer, proofs: Proofs) -> None:
         self._app = app
-        self._authenticate = authenticate
+        self._bearer = bearer
         self._proofs = proofs
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -69,16 +69,17 @@ class _Guard:
                 self._proofs.check(session, scope["method"], headers)
 
     def _by_token(self, headers: Mapping[bytes, bytes]) -> Callable[[], Identity]:
-        shown = _bearer(headers.get(b"authorization"))
-        return lambda: self._authenticate(shown)
+        return self._bearer(_token_shown(headers.get(b"authorization")))
 
     def _by_session(self, session: bytes, headers: Mapping[bytes, bytes]) -> Callable[[], Identity]:
         """Raises Rejected when a token is shown as well: who it is then would depend on who looks."""
         if b"authorization" in headers:
             raise Rejected(f"show a token or the cookie {COOKIE}, not both")
 
+        bearer = self._bearer(b"Bearer " + session)
+
         def identify() -> Identity:
-            who = self._authenticate(b"Bearer " + session)
+            who = bearer()
             if not is_session(who):
                 raise Denied(f"the cookie {COOKIE} holds no session; sign in", status=UNAUTHORIZED)
             return who
@@ -101,7 +102,7 @@ def _limited(receive: Receive) -> Receive:
     return counted
 
 
-def _bearer(value: bytes | None) -> bytes | None:
+def _token_shown(value: bytes | None) -> bytes | None:
     """A browser can only show a token as the password of Basic authentication; take it for the token it is."""
     if value is None or not value.lower().startswith(b"basic "):
         return value
