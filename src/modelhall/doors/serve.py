@@ -58,7 +58,7 @@ async def up(settings: Settings, announce: Callable[[Hall], None], *, standby: b
         from modelhall.doors import control_plane
 
         gc.freeze()
-        # A thousand watchers are a hundred thousand objects: gone through as often as is usual, they would wait for it.
+        # A thousand watchers are a hundred thousand objects, which would wait while they are gone through so often.
         gc.set_threshold(*GC_THRESHOLDS)
         gc.enable()
         await control_plane.run(settings, front, listening, bound, announce, standby=standby)
