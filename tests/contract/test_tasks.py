@@ -16,7 +16,9 @@ from PIL import Image
 from modelhall import networks, tasks
 from modelhall.core import plugins
 from modelhall.core.errors import Rejected
+from modelhall.core.kinds.choice import Choice
 from modelhall.core.kinds.model import Network
+from modelhall.stages.train import losses
 
 Splits = dict[str, pl.DataFrame]
 
@@ -50,8 +52,37 @@ def texts() -> Splits:
     return {"train": some(24), "validation": some(6), "test": some(7)}
 
 
+def prose() -> Splits:
+    """More than one sequence, in every split."""
+
+    def some(rows: int) -> pl.DataFrame:
+        words = ["the", "cat", "sat", "on", "a", "mat", "and", "saw", "猫"]
+        said = [" ".join(words[(row * 7 + place * place) % 9] for place in range(300)) for row in range(rows)]
+        return pl.DataFrame({"text": said})
+
+    return {"train": some(24), "validation": some(6), "test": some(7)}
+
+
+def rows(target: str, values: list[object]) -> Splits:
+    def some(rows: int) -> pl.DataFrame:
+        return pl.DataFrame(
+            {
+                "rooms": [float(row % 5) for row in range(rows)],
+                "built": [1900 + row for row in range(rows)],
+                "sort": ["flat" if row % 3 else "house" for row in range(rows)],
+                target: [values[row % 2] for row in range(rows)],
+            }
+        )
+
+    return {"train": some(24), "validation": some(6), "test": some(7)}
+
+
 DATA: dict[str, tuple[Callable[[], Splits], Network]] = {
+    "fill-mask": (texts, Network(family="bert", hidden=16, layers=1, heads=2)),
     "image-classification": (pictures, Network(family="cnn", channels=[4], hidden=8)),
+    "tabular-classification": (lambda: rows("label", ["cheap", "dear"]), Network(family="mlp", hidden=[8])),
+    "tabular-regression": (lambda: rows("target", [1.5, 7]), Network(family="linear")),
+    "text-generation": (prose, Network(family="llama", hidden=16, layers=1, heads=2)),
     "text-classification": (texts, Network(family="bert", hidden=16, layers=1, heads=2)),
 }
 
@@ -77,15 +108,18 @@ def network(name: str, task: tasks.Task) -> torch.nn.Module:
     return networks.build(DATA[name][1], task.shape)
 
 
-def test_a_batch_has_a_loss_whose_gradient_reaches_the_network(
-    task: tasks.Task, network: torch.nn.Module, splits: Splits
+def test_a_batch_has_losses_whose_gradients_reach_the_network(
+    name: str, task: tasks.Task, network: torch.nn.Module, splits: Splits
 ) -> None:
     examples = task.examples("train", splits["train"])
-    assert len(examples) == 24
-    loss = task.loss(network, task.batch(examples, [3, 0, 7]), label_smoothing=0.1)
-    loss.backward()
-    assert torch.isfinite(loss)
-    assert sum(p.grad.abs().sum().item() for p in network.parameters() if p.grad is not None) > 0
+    assert len(examples) >= 8
+    for loss_name in tasks.losses_of(name):
+        network.zero_grad()
+        criterion = losses.make(Choice(name=loss_name), task.shape.labels, examples.truth or ())
+        loss = task.loss(network, task.batch(examples, [3, 0, 7]), criterion)
+        loss.backward()
+        assert torch.isfinite(loss)
+        assert sum(p.grad.abs().sum().item() for p in network.parameters() if p.grad is not None) > 0
 
 
 def test_predictions_are_the_same_in_any_batch_size(
@@ -97,7 +131,7 @@ def test_predictions_are_the_same_in_any_batch_size(
     assert list(one.predicted) == list(all_at_once.predicted)
     np.testing.assert_allclose(one.scores, all_at_once.scores, atol=1e-5)
     assert one.truth is not None
-    assert len(one.truth) == 7
+    assert len(one.truth) == len(examples) == len(one.predicted) > 1
 
 
 def test_a_stored_task_and_network_answer_as_before(

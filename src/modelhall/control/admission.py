@@ -12,6 +12,7 @@ from modelhall.core.kinds import AnyResource, Dataset, Document, Key, Model, Run
 from modelhall.core.kinds.base import DEFAULT_PROJECT
 from modelhall.core.names import did_you_mean, split_reference
 from modelhall.core.references import MODEL_SCHEME, find_cycle, is_of_hall, references
+from modelhall.core.requirement import metric_of, slice_of
 
 
 async def check(
@@ -124,9 +125,47 @@ def _check_model(document: Model) -> None:
     plugins.check_options(
         "network", document.network.family, "build", document.network.options, field="network"
     )
-    for metric in document.require:
-        plugins.check("metric", metric, field=f"require.{metric}")
+    _check_training(document)
+    _check_metrics(document)
     split_reference(document.data)
+
+
+def _check_training(document: Model) -> None:
+    train = document.train
+    plugins.check_options(
+        "optimizer", train.optimizer.name, "make", train.optimizer.options, field="train.optimizer"
+    )
+    plugins.check_options(
+        "rate", train.schedule.name, "factor", train.schedule.options, field="train.schedule"
+    )
+    if train.loss is None:
+        return
+    known = plugins.constant("task", document.task, "LOSSES")
+    if train.loss.name not in known:
+        raise Rejected(
+            f"{document.task} is not trained by {train.loss.name!r}; {did_you_mean(train.loss.name, known)}",
+            field="train.loss",
+        )
+    plugins.check_options("loss", train.loss.name, "make", train.loss.options, field="train.loss")
+
+
+def _check_metrics(document: Model) -> None:
+    """That there are such metrics, and that they are for what the task predicts."""
+    predicts = plugins.constant("task", document.task, "PREDICTS")
+    suited = [name for name in plugins.names("metric") if plugins.constant("metric", name, "OF") == predicts]
+    for required in document.require:
+        metric, column = metric_of(required), slice_of(required)
+        plugins.check("metric", metric, field=f"require.{required}")
+        if column is not None and column not in document.slices:
+            raise Rejected(
+                f"{required} is of a slice by {column}, which `slices` does not name",
+                field=f"require.{required}",
+            )
+        if metric not in suited:
+            raise Rejected(
+                f"{metric} is no metric of {document.task}, which predicts {predicts}; there is: {', '.join(suited)}",
+                field=f"require.{required}",
+            )
 
 
 def _check_run(document: Run, stored: Mapping[Key, AnyResource]) -> None:

@@ -22,7 +22,7 @@ from modelhall.core.orders import (
     key_of,
 )
 from modelhall.core.ports.signature import SigningKeys
-from modelhall.core.requirement import unmet
+from modelhall.core.requirement import metric_of, unmet
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -139,6 +139,9 @@ def _judge(resource: ModelResource, facts: Facts, now: float) -> list[Action]:
         accepted=not refusal,
         refusal=refusal,
         metrics=measured.metrics,
+        intervals=measured.intervals,
+        classes=measured.classes,
+        rows=measured.rows,
         size_bytes=made.size_bytes,
         parameters=made.parameters,
         task=document.task,
@@ -193,5 +196,6 @@ def _evaluate_order(document: Model, data: DatasetVersion, trained: dict[str, ob
         task=document.task,
         model=TrainOutput.model_validate(trained).artifact,
         data=data.artifact,
-        metrics=tuple(sorted(document.require)),
+        metrics=tuple(sorted({metric_of(name) for name in document.require})),
+        slices=document.slices,
     )

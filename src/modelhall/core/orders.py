@@ -9,13 +9,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from pydantic import Field
+
 from modelhall.core import dataset_sources, digest
 from modelhall.core.kinds.base import Frozen
 from modelhall.core.kinds.dataset import Column, Dataset, Format, SourceFile, Step, StepReport
-from modelhall.core.kinds.model import Network, Train
+from modelhall.core.kinds.model import ClassFigures, Network, Train
 from modelhall.core.kinds.service import Batching
 
-VERSIONS = {"prepare": 3, "train": 1, "evaluate": 1, "sign": 1, "erase": 1}
+VERSIONS = {"prepare": 3, "train": 2, "evaluate": 2, "sign": 1, "erase": 1}
 WITHOUT_EFFECT: dict[str, Any] = {
     "train": {"train": {"checkpoint_s"}},
     # Told apart by `PrepareOrder.key`, so that orders without any have the keys they always had.
@@ -105,10 +107,17 @@ class EvaluateOrder(Frozen):
     split: str = "test"
     metrics: tuple[str, ...]
     """Names asked for in `require`; the task's own are measured as well."""
+    slices: tuple[str, ...] = ()
+    """Columns by whose values they are measured, too."""
 
 
 class EvaluateOutput(Frozen):
     metrics: dict[str, float]
+    """By name, and for slices as `accuracy[sex=Female]`."""
+    intervals: dict[str, tuple[float, float]] = Field(default_factory=dict)
+    """In which each metric lies with 95 % confidence."""
+    classes: dict[str, ClassFigures] = Field(default_factory=dict)
+    """By label, where classes are told apart."""
     rows: int
 
 

@@ -24,6 +24,9 @@ PLACES = {
     "network": "modelhall.networks",
     "step": "modelhall.stages.prepare.steps",
     "format": "modelhall.stages.prepare.formats",
+    "loss": "modelhall.stages.train.losses",
+    "optimizer": "modelhall.stages.train.optimizers",
+    "rate": "modelhall.stages.train.schedules",
     "metric": "modelhall.stages.evaluate.metrics",
     "engine": "modelhall.serving.engines",
     "balance": "modelhall.policy.balance",
@@ -114,6 +117,14 @@ def options_for(sort: str, name: str, function: str, options: dict[str, Any]) ->
     return {option: value for option, value in options.items() if option in taken}
 
 
+def constant(sort: str, name: str, constant: str) -> Any:
+    """What a plug-in's file says by `NAME = …` with a plain value, without importing it."""
+    for node in _tree(_path(sort, name, None)).body:
+        if isinstance(node, ast.Assign) and [ast.unparse(target) for target in node.targets] == [constant]:
+            return ast.literal_eval(node.value)
+    raise Broken(f"{sort} {name!r} says nothing of its {constant}")
+
+
 class _Parameter(NamedTuple):
     type: TypeAdapter[Any]
     required: bool
@@ -140,9 +151,7 @@ _TYPES = {
 def _parameters(path: Path, functions: tuple[str, ...]) -> dict[str, _Parameter]:
     """The keyword-only parameters of those of `functions` that the file at `path` has, read from its source."""
     found = [
-        node
-        for node in ast.parse(path.read_text()).body
-        if isinstance(node, ast.FunctionDef) and node.name in functions
+        node for node in _tree(path).body if isinstance(node, ast.FunctionDef) and node.name in functions
     ]
     if not found:
         raise Broken(f"{path} defines no function {' or '.join(map(repr, functions))}")
@@ -151,6 +160,11 @@ def _parameters(path: Path, functions: tuple[str, ...]) -> dict[str, _Parameter]
         for arg, default in zip(node.args.kwonlyargs, node.args.kw_defaults, strict=True):
             parameters[arg.arg] = _Parameter(TypeAdapter(_type(arg)), default is None, _source(arg))
     return parameters
+
+
+@cache
+def _tree(path: Path) -> ast.Module:
+    return ast.parse(path.read_text())
 
 
 def _type(argument: ast.arg) -> Any:

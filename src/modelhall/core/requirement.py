@@ -41,16 +41,32 @@ def parse(text: str) -> Requirement:
 
 
 def unmet(require: Mapping[str, str], metrics: Mapping[str, float]) -> list[str]:
-    """Say each requirement that is not met as `accuracy 0.81 < 0.85`; empty when all are."""
+    """Say each requirement that is not met as `accuracy 0.81 < 0.85`; empty when all are. One of `accuracy[sex]` is
+    met by every slice by that column."""
     said = []
     for name, text in require.items():
         wanted = parse(text)
-        value = metrics.get(name)
-        if value is None:
+        found = {one: metrics[one] for one in metrics if one == name or _is_slice(one, name)}
+        if not found:
             said.append(f"{name} was not measured")
-        elif not wanted.met_by(value):
-            said.append(f"{name} {_miss(value, wanted)}")
+        said += [f"{one} {_miss(value, wanted)}" for one, value in found.items() if not wanted.met_by(value)]
     return said
+
+
+def metric_of(name: str) -> str:
+    """The metric that is required: of `accuracy[sex=Female]` accuracy."""
+    return name.partition("[")[0]
+
+
+def slice_of(name: str) -> str | None:
+    """The column whose slices are required: of `accuracy[sex]` and `accuracy[sex=Female]` sex. None for the whole."""
+    _, bracket, rest = name.partition("[")
+    return rest.rstrip("]").partition("=")[0] if bracket else None
+
+
+def _is_slice(name: str, required: str) -> bool:
+    """Whether a metric's name is that of a slice by the required column."""
+    return required.endswith("]") and "=" not in required and name.startswith(f"{required[:-1]}=")
 
 
 def _miss(value: float, wanted: Requirement) -> str:

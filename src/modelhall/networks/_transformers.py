@@ -18,7 +18,9 @@ from modelhall.core.names import did_you_mean
 from modelhall.core.shape import Shape
 
 _HEADS = {
+    "causal-lm": "AutoModelForCausalLM",
     "image-classification": "AutoModelForImageClassification",
+    "masked-lm": "AutoModelForMaskedLM",
     "sequence-classification": "AutoModelForSequenceClassification",
 }
 """What each head is called in transformers; a task with a new head adds a line."""
@@ -183,9 +185,12 @@ def _from_shape(kind: Any, shape: Shape) -> dict[str, Any]:
         sizes["image_size"] = max(shape.sizes["height"], shape.sizes["width"])
     # The other special tokens of the vocabulary the type is known with mean nothing in this one.
     foreign = [name for name in known if name.endswith("_token_id")] if "vocabulary" in shape.sizes else []
-    return {
+    labels = {
         "id2label": dict(enumerate(shape.labels)),
         "label2id": {label: number for number, label in enumerate(shape.labels)},
+    }
+    return {
+        **(labels if shape.labels else {}),
         **dict.fromkeys(foreign),
         **{name: size for name, size in sizes.items() if size is not None and name in known},
     }

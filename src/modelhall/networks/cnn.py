@@ -4,13 +4,13 @@ over what is left and one hidden layer (after VGG, Simonyan and Zisserman 2014, 
 from __future__ import annotations
 
 import itertools
-from typing import NamedTuple
 
 import torch
 from torch import nn
 
 from modelhall.core.errors import Rejected
 from modelhall.core.shape import Shape
+from modelhall.networks._parts import Logits, check_dropout, check_head
 
 
 def build(
@@ -18,24 +18,16 @@ def build(
 ) -> nn.Module:
     """One block for each number in `channels`, by default 16 and 32. Takes images the blocks can halve."""
     channels = [16, 32] if channels is None else channels
-    if shape.head != "image-classification":
-        raise Rejected(f"cnn looks at images and has no head for {shape.head}", field="network.family")
+    check_head("cnn", shape, ("image-classification",))
+    check_dropout(dropout)
     if not channels or min(channels) < 1 or hidden < 1:
         raise Rejected("layers need at least one channel each", field="network.channels")
-    if not 0 <= dropout < 1:
-        raise Rejected(f"dropout is a share from 0 to below 1, not {dropout}", field="network.dropout")
     side = min(shape.sizes["height"], shape.sizes["width"])
     if side < 2 ** (len(channels) - 1):
         raise Rejected(
             f"images of {side} pixels cannot be halved {len(channels) - 1} times", field="network.channels"
         )
     return Cnn(shape, channels, hidden, dropout)
-
-
-class Logits(NamedTuple):
-    """What a network returns; the field has the name transformers gives it."""
-
-    logits: torch.Tensor
 
 
 class Cnn(nn.Module):

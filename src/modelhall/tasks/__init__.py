@@ -1,6 +1,7 @@
 """Tasks: one file an application. What its data must look like, how a network learns it, how it answers.
 
-A task's file has `COLUMNS` (the parts of a row and the columns they are in unless a model says otherwise),
+A task's file has `COLUMNS` (the parts of a row and the columns they are in unless a model says otherwise), `LOSSES`
+(those it can be trained by, its own first), `PREDICTS` (`classes`, `numbers` or `tokens`: which metrics there are),
 `fit(splits, columns, *, length)`, which learns labels, vocabulary or scales from the training split alone and
 returns a `Task`, and `load(folder)`, which reads back what its `save` wrote. Networks are built elsewhere to the
 task's `shape`; optimizers, metrics and HTTP are left to the stages and to serving.
@@ -41,6 +42,9 @@ one."""
 Batch = dict[str, torch.Tensor]
 """The network's inputs by name and, when the truth is known, `labels`."""
 
+Criterion = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
+"""Takes a network's outputs and the truth, returns the mean loss, a scalar with a gradient."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Examples:
@@ -70,12 +74,45 @@ class Predictions:
     scores: np.ndarray
     """(rows, …) float32: for classes the probability of each."""
     truth: Sequence[Any] | None = None
-    loss: float | None = None
-    """Mean over the rows, where the truth is known."""
+    losses: np.ndarray | None = None
+    """(rows,) float32: the mean loss of what is told of each row, where the truth is known."""
+    told: np.ndarray | None = None
+    """(rows,) int64: how much is told of each row, such as tokens; one if not said."""
+
+    @property
+    def loss(self) -> float | None:
+        """The mean over all that is told; None where the truth is not known."""
+        return None if self.losses is None else float(np.average(self.losses, weights=self.told))
 
     def rows(self, start: int, stop: int) -> Predictions:
         """A part of them, as for one request of a batch."""
-        return Predictions(predicted=self.predicted[start:stop], scores=self.scores[start:stop])
+        return self.take(np.arange(start, stop))
+
+    def take(self, rows: np.ndarray) -> Predictions:
+        """Those of some rows, also of some more than once."""
+        return Predictions(
+            predicted=[self.predicted[row] for row in rows],
+            scores=self.scores[rows],
+            truth=None if self.truth is None else [self.truth[row] for row in rows],
+            losses=None if self.losses is None else self.losses[rows],
+            told=None if self.told is None else self.told[rows],
+        )
+
+    @classmethod
+    def join(cls, parts: Sequence[Predictions], truth: Sequence[Any] | None) -> Predictions:
+        """Those of several batches below each other."""
+
+        def joined(name: str) -> np.ndarray | None:
+            arrays = [getattr(part, name) for part in parts]
+            return None if arrays[0] is None else np.concatenate(arrays)
+
+        return cls(
+            predicted=[value for part in parts for value in part.predicted],
+            scores=np.concatenate([part.scores for part in parts]),
+            truth=truth,
+            losses=joined("losses"),
+            told=joined("told"),
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -99,6 +136,8 @@ class Task(Protocol):
     inputs: tuple[Tensor, ...]
     """What a request holds."""
     outputs: tuple[Tensor, ...]
+    columns: Mapping[str, str]
+    """Which column of the data each part of a row is in; inputs are such parts."""
 
     def examples(self, split: str, frame: pl.DataFrame) -> Examples:
         """Rows with their truth; raises Rejected for a value that training never saw or that cannot be read."""
@@ -116,8 +155,8 @@ class Task(Protocol):
         """Some of the rows as tensors, padded to the longest."""
         ...
 
-    def loss(self, network: Network, batch: Batch, *, label_smoothing: float) -> torch.Tensor:
-        """The mean loss over a batch, a scalar with a gradient."""
+    def loss(self, network: Network, batch: Batch, criterion: Criterion) -> torch.Tensor:
+        """The mean loss over a batch by one of the task's `LOSSES`, a scalar with a gradient."""
         ...
 
     def predict(self, network: Network, batch: Batch) -> Predictions: ...
@@ -157,6 +196,11 @@ def columns_of(name: str, said: Mapping[str, str]) -> dict[str, str]:
     return {**plugins.load("task", name, field="task").COLUMNS, **said}
 
 
+def losses_of(name: str) -> tuple[str, ...]:
+    """The losses a task can be trained by, its own first."""
+    return cast("tuple[str, ...]", plugins.load("task", name, field="task").LOSSES)
+
+
 def load(name: str, folder: Path) -> Task:
     """The fitted task that `save` wrote into `folder`."""
     return cast(Task, plugins.load("task", name, field="task").load(folder))
@@ -175,13 +219,14 @@ def predict(
             if each:
                 each(done)
     back = np.argsort(order, kind="stable")
-    predicted = [value for part in parts for value in part.predicted]
-    return Predictions(
-        predicted=[predicted[place] for place in back],
-        scores=np.concatenate([part.scores for part in parts])[back],
-        truth=examples.truth,
-        loss=_mean([(part.loss, len(part.predicted)) for part in parts]),
-    )
+    truth = None if examples.truth is None else [examples.truth[row] for row in order]
+    return Predictions.join(parts, truth).take(back)
+
+
+def outputs_of(network: Network, batch: Batch) -> torch.Tensor:
+    """What the network makes of a batch."""
+    logits: torch.Tensor = network(**{name: part for name, part in batch.items() if name != "labels"}).logits
+    return logits
 
 
 def read_fitted(folder: Path, form: type[Fitted]) -> Fitted:
@@ -214,8 +259,3 @@ def _check_columns(split: str, frame: pl.DataFrame, placed: Mapping[str, str]) -
 def _chunks(order: np.ndarray, size: int) -> Iterator[np.ndarray]:
     for start in range(0, len(order), size):
         yield order[start : start + size]
-
-
-def _mean(parts: Sequence[tuple[float | None, int]]) -> float | None:
-    known = [(loss, rows) for loss, rows in parts if loss is not None]
-    return sum(loss * rows for loss, rows in known) / sum(rows for _, rows in known) if known else None

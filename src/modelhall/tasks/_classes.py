@@ -9,7 +9,7 @@ import torch
 from torch.nn import functional
 
 from modelhall.core.errors import Rejected
-from modelhall.tasks import Batch, Network, Predictions, Tensor
+from modelhall.tasks import Batch, Criterion, Network, Predictions, Tensor, outputs_of
 
 if TYPE_CHECKING:
     import polars as pl
@@ -52,21 +52,19 @@ class Classes:
             )
         return [self._numbers[label] for label in labels]
 
-    def loss(self, network: Network, batch: Batch, *, label_smoothing: float) -> torch.Tensor:
-        """Cross-entropy."""
-        return functional.cross_entropy(
-            _logits(network, batch), batch["labels"], label_smoothing=label_smoothing
-        )
+    def loss(self, network: Network, batch: Batch, criterion: Criterion) -> torch.Tensor:
+        return criterion(outputs_of(network, batch), batch["labels"])
 
     def predict(self, network: Network, batch: Batch) -> Predictions:
         """The likeliest class of each row, as a number, and the probability of every class."""
-        logits = _logits(network, batch).float()
+        logits = outputs_of(network, batch).float()
         truth = batch.get("labels")
         return Predictions(
             predicted=logits.argmax(-1).tolist(),
             scores=logits.softmax(-1).numpy(),
-            truth=None if truth is None else truth.tolist(),
-            loss=None if truth is None else functional.cross_entropy(logits, truth).item(),
+            losses=None
+            if truth is None
+            else functional.cross_entropy(logits, truth, reduction="none").numpy(),
         )
 
     def answer(self, predictions: Predictions) -> list[Tensor]:
@@ -99,11 +97,6 @@ def labels_of(column: pl.Series) -> list[str]:
             f"every row of train has the label {labels[0]!r}: nothing to tell apart", field="columns.label"
         )
     return labels
-
-
-def _logits(network: Network, batch: Batch) -> torch.Tensor:
-    logits: torch.Tensor = network(**{name: part for name, part in batch.items() if name != "labels"}).logits
-    return logits
 
 
 def _words(split: str, column: pl.Series) -> list[str]:

@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     import polars as pl
 
 COLUMNS = {"image": "image", "label": "label"}
+LOSSES = ("cross-entropy", "binary-cross-entropy")
+PREDICTS = "classes"
 MAX_SIDE = 224
 _FIELD = "columns.image"
 _Side = Annotated[int, Field(ge=1, le=MAX_SIDE)]
@@ -97,7 +99,7 @@ class ImageClassification(Classes):
             "mean": mean,
             "spread": spread,
         }
-        self._columns = columns
+        self.columns = columns
         self._size = size
         self._mean = torch.tensor(mean).view(-1, 1, 1)
         self._spread = torch.tensor(spread).view(-1, 1, 1)
@@ -109,12 +111,12 @@ class ImageClassification(Classes):
         )
 
     def examples(self, split: str, frame: pl.DataFrame) -> Examples:
-        pictures = enumerate(_bytes(frame[self._columns["image"]]))
+        pictures = enumerate(_bytes(frame[self.columns["image"]]))
         inputs = [
             _pixels(open_picture(data, f"row {row} of {split}", field=_FIELD), self._size)
             for row, data in pictures
         ]
-        return Examples(inputs=inputs, truth=self.truth(split, frame[self._columns["label"]]))
+        return Examples(inputs=inputs, truth=self.truth(split, frame[self.columns["label"]]))
 
     def read(self, inputs: Mapping[str, Tensor]) -> Examples:
         """Pictures in base64."""

@@ -18,7 +18,8 @@ CLEAN, SPLIT = (Step(name=name, options={}) for name in ("clean", "split"))
 DATASET = Dataset(name="d", source="a.csv", prepare=(CLEAN, SPLIT))
 OTHER_TRAINING = {
     "epochs": 9, "batch": 8, "optimizer": "sgd", "learning_rate": 0.1, "weight_decay": 0.5, "clip": None,
-    "schedule": "cosine", "warmup": 0.5, "label_smoothing": 0.1, "seed": 2,
+    "schedule": "cosine", "warmup": 0.5, "loss": {"cross-entropy": {"label_smoothing": 0.1}}, "seed": 2,
+    "accumulate": 2, "clip_value": 0.5, "freeze": ["a.*"], "ema": 0.99, "patience": 3,
 }  # fmt: skip
 NOT_IN_THE_RESULT = {"checkpoint_s"}
 

@@ -59,3 +59,10 @@ def test_a_missed_requirement_is_told_in_figures_that_show_it(sign: str, bound: 
         found = re.fullmatch(r"m (\S+) (>=|<=|<|>) (\S+)", said[0])
         assert found is not None
         assert parse(f"{found[2]} {found[3]}").met_by(float(found[1])), said[0]
+
+
+def test_a_slice_is_required_by_its_value_and_all_by_their_column() -> None:
+    metrics = {"accuracy": 0.9, "accuracy[sex=f]": 0.7, "accuracy[sex=m]": 0.95, "accuracy[age=old]": 0.1}
+    assert unmet({"accuracy[sex=m]": ">= 0.9"}, metrics) == []
+    assert unmet({"accuracy[sex]": ">= 0.8", "accuracy": "> 0.8"}, metrics) == ["accuracy[sex=f] 0.7 < 0.8"]
+    assert unmet({"accuracy[town]": ">= 0.8"}, metrics) == ["accuracy[town] was not measured"]

@@ -12,14 +12,17 @@ from typing import Any
 import numpy as np
 import polars as pl
 import pytest
+from safetensors.torch import load_file
 
+from modelhall.core import plugins
 from modelhall.core.errors import Failed, Rejected
+from modelhall.core.kinds.choice import Choice
 from modelhall.core.kinds.model import Network, Train
 from modelhall.core.orders import EvaluateOrder, TrainOrder
 from modelhall.core.program import Order, Reporter, open_blobs, unpacked
 from modelhall.stages import _data, evaluate, train
 from modelhall.stages.train.batches import batches
-from modelhall.stages.train.optimizers import learning_rate
+from modelhall.stages.train.schedules import Moment, rate
 
 Orders = Callable[..., Order]
 BERT = Network(family="bert", hidden=32, layers=1, heads=2, dropout=0.1)
@@ -115,9 +118,11 @@ def test_a_killed_training_goes_on_to_the_same_bits(order: Orders, data: str, sa
     assert sample < 16 or history(again)[0]["step"] > 1
 
 
-@pytest.mark.parametrize("optimizer", ["sgd", "adam", "adamw"])
+@pytest.mark.parametrize("optimizer", plugins.names("optimizer"))
 def test_every_optimizer_goes_on_to_the_same_bits(order: Orders, data: str, optimizer: str) -> None:
-    asked = an_order(data, train=TRAIN.model_copy(update={"optimizer": optimizer, "epochs": 2}))
+    """With all else that a training remembers, too."""
+    changes = {"optimizer": Choice(name=optimizer), "epochs": 2, "ema": 0.9, "accumulate": 3, "patience": 9}
+    asked = an_order(data, train=TRAIN.model_copy(update=changes))
     whole = run(order(asked, run="unbroken"))
     killed = order(asked, run="killed")
     with pytest.raises(Killed):
@@ -181,7 +186,7 @@ def test_without_a_validation_split_the_last_epoch_is_kept(
 
 
 def test_a_loss_that_is_no_number_fails_with_what_would_do(order: Orders, data: str) -> None:
-    wild = Train(epochs=2, batch=8, optimizer="sgd", learning_rate=1e30, clip=None, warmup=0)
+    wild = Train(epochs=2, batch=8, optimizer=Choice(name="sgd"), learning_rate=1e30, clip=None, warmup=0)
     with pytest.raises(Failed, match="learning rate below") as raised:
         run(order(an_order(data, train=wild)))
     assert raised.value.field == "train.learning_rate"
@@ -235,10 +240,118 @@ def test_rows_of_like_length_come_together() -> None:
     assert np.mean([np.ptp(lengths[batch]) for batch in cut]) < 5
 
 
+RATES = {"sgd": 0.1, "adafactor": 0.1, "muon": 0.05, "lion": 3e-3}
+
+
+@pytest.mark.parametrize("optimizer", plugins.names("optimizer"))
+def test_every_optimizer_learns(
+    order: Orders, store: Callable[[dict[str, pl.DataFrame]], str], optimizer: str
+) -> None:
+    points = np.random.default_rng(0).normal(size=(300, 2))
+    frame = pl.DataFrame({"x": points[:, 0], "y": points[:, 1], "label": points[:, 0] > points[:, 1]})
+    changes = {"optimizer": Choice(name=optimizer), "learning_rate": RATES.get(optimizer, 1e-2), "epochs": 10}
+    made = order(
+        an_order(
+            store({"train": frame[:200], "validation": frame[200:]}),
+            task="tabular-classification",
+            network=Network(family="mlp", hidden=[16, 16]),
+            train=TRAIN.model_copy(update=changes),
+        )
+    )
+    run(made)
+    assert max(line.get("validation_accuracy", 0) for line in history(made)) > 0.9
+
+
+def test_a_step_in_parts_is_the_step_in_one(order: Orders, data: str) -> None:
+    plain = Network(family="bert", hidden=32, layers=1, heads=2, dropout=0.0)
+    losses = []
+    for number, parts in enumerate((1, 3)):
+        changes = {"accumulate": parts, "epochs": 2}
+        made = order(
+            an_order(data, network=plain, train=TRAIN.model_copy(update=changes)), run=f"parts-{number}"
+        )
+        run(made)
+        losses.append([line["loss"] for line in history(made) if "loss" in line])
+    assert losses[0] == pytest.approx(losses[1], rel=1e-3)
+
+
+def test_what_is_frozen_stays_as_it_was_and_a_pattern_of_nothing_is_refused(order: Orders, data: str) -> None:
+    def weights(run_name: str, **changes: Any) -> dict[str, Any]:
+        made = order(an_order(data, train=TRAIN.model_copy(update=changes)), run=run_name)
+        with unpacked(made, run(made)["artifact"]) as folder:
+            return dict(load_file(folder / "model.safetensors"))
+
+    one, four = (
+        weights(f"frozen-{epochs}", epochs=epochs, freeze=("bert.embeddings.*",)) for epochs in (1, 4)
+    )
+    for name in one:
+        same = bool((one[name] == four[name]).all())
+        assert same == name.startswith("bert.embeddings."), name
+    with pytest.raises(Rejected, match="no parameter matches 'embedings") as raised:
+        weights("nothing", freeze=("embedings.*",))
+    assert raised.value.field == "train.freeze"
+
+
+def test_training_ends_when_the_validation_has_not_become_better_for_so_long(
+    order: Orders, store: Callable[[dict[str, pl.DataFrame]], str]
+) -> None:
+    # Validation says the opposite of training: it only becomes worse.
+    wrong = rows(40, 2).with_columns(label=1 - pl.col("label"))
+    data = store({"train": rows(80, 1), "validation": wrong})
+    made = order(an_order(data, train=TRAIN.model_copy(update={"epochs": 50, "patience": 2})))
+    steps = run(made)["steps"]
+    validated = [line["validation_loss"] for line in history(made) if "validation_loss" in line]
+    assert steps == 10 * len(validated) < 500
+
+
+def test_the_average_is_what_is_kept(order: Orders, store: Callable[[dict[str, pl.DataFrame]], str]) -> None:
+    """With a decay close to 1 it is nearly what training began with."""
+    data = store({"train": rows(80, 1), "test": rows(20, 3)})
+    found = []
+    for number, ema in enumerate((None, 0.999999)):
+        trained = run(order(an_order(data, train=TRAIN.model_copy(update={"ema": ema})), run=f"ema-{number}"))
+        asked = EvaluateOrder(
+            task="text-classification", model=trained["artifact"], data=data, metrics=("log_loss",)
+        )
+        made = order(asked, run=f"e-{number}")
+        found.append(evaluate.carry_out(made, Reporter(made.work))["metrics"]["log_loss"])
+    assert found[0] < 0.2
+    assert found[1] == pytest.approx(np.log(2), abs=0.2)
+
+
 @pytest.mark.parametrize(
     ("schedule", "rates"),
-    [("constant", [0.5, 1, 1, 1]), ("linear", [0.5, 1, 1, 0.5]), ("cosine", [0.5, 1, 1, 0.5])],
+    [
+        ("constant", [0.5, 1, 1, 1]),
+        ("linear", [0.5, 1, 1, 0.5]),
+        ({"linear": {"to": 0.5}}, [0.5, 1, 1, 0.75]),
+        ("cosine", [0.5, 1, 1, 0.5]),
+        ({"step": {"epochs": 2, "gamma": 0.1}}, [0.5, 1, 1, 0.1]),
+        ({"one-cycle": {"rise": 0.5}}, [0.5, 1, 0.04, 1]),
+    ],
 )
-def test_the_rate_rises_over_the_warm_up_and_falls_by_the_schedule(schedule: str, rates: list[float]) -> None:
-    train = Train(schedule=schedule, warmup=0.2, learning_rate=1.0)  # type: ignore[arg-type]
-    assert [learning_rate(train, step, 10) for step in (0, 1, 2, 6)] == pytest.approx(rates)
+def test_the_rate_rises_over_the_warm_up_and_falls_by_the_schedule(schedule: Any, rates: list[float]) -> None:
+    train = Train.model_validate({"schedule": schedule, "warmup": 0.2, "learning_rate": 1.0})
+    found = [rate(train, step, 10, steps_an_epoch=2) for step in (0, 1, 2, 6)]
+    assert found == pytest.approx(rates)
+
+
+def test_the_plateau_schedule_falls_after_epochs_that_were_no_better() -> None:
+    train = Train.model_validate(
+        {"schedule": {"plateau": {"epochs": 2, "gamma": 0.1}}, "warmup": 0, "learning_rate": 1}
+    )
+
+    def after(*losses: float) -> float:
+        return rate(train, 5, 10, steps_an_epoch=1, losses=losses)
+
+    assert after() == after(3, 2, 1) == after(3, 2, 2.5) == 1
+    assert after(3, 3, 3) == pytest.approx(0.1)
+    assert after(3, 3, 3, 2, 2.5, 2.5) == pytest.approx(0.01)
+
+
+def test_every_schedule_stays_between_nothing_and_the_whole_rate() -> None:
+    for name in plugins.names("rate"):
+        module = plugins.load("rate", name)
+        for step in range(100):
+            moment = Moment(step=step, total=100, steps_an_epoch=10, losses=(1.0,) * (step // 10))
+            assert 0 <= module.factor(moment) <= 1, (name, step)

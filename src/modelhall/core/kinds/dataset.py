@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, WithJsonSchema, model_validator
+from pydantic import Field
 
 from modelhall.core.kinds.base import Document, Frozen, Resource, Resources, Status
+from modelhall.core.kinds.choice import AS_WRITTEN, Choice
 
 SPLITS = ("train", "validation", "test")
 Split = Literal["train", "validation", "test"]
@@ -55,37 +56,11 @@ class Format(Frozen):
         return self.model_dump(mode="json", exclude={"type", "members", "query"}, exclude_defaults=True)
 
 
-class Step(Frozen):
+class Step(Choice):
     """One preparation step. In a hall file: `- clean` or `- clean: {strip_html: true}`."""
 
-    name: str
-    options: dict[str, Any] = Field(default_factory=dict)
 
-    @model_validator(mode="before")
-    @classmethod
-    def _from_hall_file(cls, value: Any) -> Any:
-        if isinstance(value, str):
-            return {"name": value}
-        if isinstance(value, dict) and not isinstance(value.get("name"), str):
-            if len(value) != 1:
-                raise ValueError("a step has one name, such as `- clean: {drop_empty: true}`")
-            ((name, options),) = value.items()
-            return {"name": name, "options": options or {}}
-        return value
-
-
-WrittenStep = Annotated[
-    Step,
-    WithJsonSchema(
-        {
-            "anyOf": [
-                {"type": "string"},
-                {"type": "object", "additionalProperties": {"type": "object"}, "maxProperties": 1},
-            ]
-        }
-    ),
-]
-"""A step, told to editors as people write it."""
+WrittenStep = Annotated[Step, AS_WRITTEN]
 
 
 class Dataset(Document):

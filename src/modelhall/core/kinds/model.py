@@ -7,6 +7,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from modelhall.core.kinds.base import Document, Frozen, Resource, Resources, Status
+from modelhall.core.kinds.choice import Choice, WrittenChoice
 from modelhall.core.names import Reference
 from modelhall.core.requirement import RequirementText
 
@@ -28,15 +29,37 @@ class Train(Frozen):
 
     epochs: int = Field(default=3, ge=1, le=100_000)
     batch: int = Field(default=32, ge=1, le=1_000_000, description="Rows a step.")
-    optimizer: Literal["sgd", "adam", "adamw"] = "adamw"
+    accumulate: int = Field(
+        default=1, ge=1, le=10_000, description="In how many parts a step's rows go through the network."
+    )
+    loss: WrittenChoice | None = Field(
+        default=None,
+        description="A file in stages/train/losses, such as `huber`; the task's own if not said.",
+    )
+    optimizer: WrittenChoice = Field(
+        default=Choice(name="adamw"), description="A file in stages/train/optimizers, such as `muon`."
+    )
     learning_rate: float = Field(default=1e-3, gt=0)
     weight_decay: float = Field(default=0.01, ge=0)
-    schedule: Literal["constant", "linear", "cosine"] = Field(
-        default="linear", description="How the learning rate falls after the warm-up."
+    schedule: WrittenChoice = Field(
+        default=Choice(name="linear"),
+        description="A file in stages/train/schedules: how the learning rate falls after the warm-up.",
     )
     warmup: float = Field(default=0.05, ge=0, le=1, description="Share of all steps with a rising rate.")
     clip: float | None = Field(default=1.0, gt=0, description="Largest norm of the gradient.")
-    label_smoothing: float = Field(default=0.0, ge=0, lt=1)
+    clip_value: float | None = Field(default=None, gt=0, description="Largest element of the gradient.")
+    freeze: tuple[str, ...] = Field(
+        default=(), description="Parameters that stay as they are, by patterns such as `embeddings.*`."
+    )
+    ema: float | None = Field(
+        default=None,
+        gt=0,
+        lt=1,
+        description="Decay of a moving average of the weights, which is what is kept.",
+    )
+    patience: int | None = Field(
+        default=None, ge=1, description="Epochs without a better validation after which training ends."
+    )
     seed: int = Field(default=1, ge=0)
     checkpoint_s: float = Field(default=20.0, gt=0, description="Seconds between checkpoints.")
 
@@ -53,7 +76,12 @@ class Model(Document):
     network: Network
     train: Train = Field(default_factory=Train)
     require: dict[str, RequirementText] = Field(
-        default_factory=dict, description="Metric → comparison on the test split, such as '>= 0.85'."
+        default_factory=dict,
+        description="Metric → comparison on the test split, such as '>= 0.85'; `accuracy[sex]` is that of every "
+        "slice by a column, `accuracy[sex=Female]` of one.",
+    )
+    slices: tuple[str, ...] = Field(
+        default=(), description="Columns of the test split by whose values metrics are also measured."
     )
     resources: Resources = Field(default_factory=Resources)
 
@@ -67,6 +95,17 @@ class Signature(Frozen):
     """Id of the key it was made with: the SHA-256 of the public key in PEM."""
 
 
+class ClassFigures(Frozen):
+    """How well one class is told."""
+
+    precision: float
+    recall: float
+    f1: float
+    rows: int
+    taken_for: dict[str, int]
+    """How many of its rows were taken for each label; its row of the confusion matrix."""
+
+
 class ModelVersion(Frozen):
     """One trained and measured state of a model; `id` is the digest of what it was made from."""
 
@@ -76,6 +115,13 @@ class ModelVersion(Frozen):
     refusal: str = ""
     """Each unmet requirement in words, such as `accuracy 0.81 < 0.85`."""
     metrics: dict[str, float]
+    """On the test split; of slices as `accuracy[sex=Female]`."""
+    intervals: dict[str, tuple[float, float]] = Field(default_factory=dict)
+    """In which each metric lies with 95 % confidence."""
+    classes: dict[str, ClassFigures] = Field(default_factory=dict)
+    """By label, where classes are told apart."""
+    rows: int = 0
+    """How many rows it was measured on."""
     size_bytes: int
     parameters: int
     task: str

@@ -3,7 +3,7 @@ requirement."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import polars as pl
@@ -15,6 +15,10 @@ from modelhall.core.errors import Rejected
 from modelhall.core.orders import EvaluateOrder, EvaluateOutput
 from modelhall.core.program import Order, Reporter, unpacked
 from modelhall.stages import _data
+from modelhall.stages.evaluate.classes import classes
+from modelhall.stages.evaluate.intervals import intervals
+from modelhall.stages.evaluate.slices import slices
+from modelhall.tasks import Predictions
 
 _BATCH = 256
 
@@ -24,7 +28,6 @@ def carry_out(order: Order, reporter: Reporter) -> Mapping[str, Any]:
     no such metric, or a row that the model cannot take."""
     what = EvaluateOrder.model_validate(order.what)
     torch.set_num_threads(order.threads)
-    measures = {name: plugins.load("metric", name, field=f"require.{name}").measure for name in what.metrics}
     rows = _rows(order, what)
     with unpacked(order, what.model) as folder:
         task, network = tasks.load(what.task, folder), networks.load(folder)
@@ -36,12 +39,33 @@ def carry_out(order: Order, reporter: Reporter) -> Mapping[str, Any]:
         batch=_BATCH,
         each=lambda done: reporter.progress(done, len(examples), "rows", message=what.split),
     )
-    measures |= {name: plugins.load("metric", name).measure for name in task.metrics}
-    metrics = {name: float(measure(predictions)) for name, measure in measures.items()}
-    if predictions.loss is not None:
-        metrics["loss"] = predictions.loss
+    measures = _measures(what, task)
+    metrics = {name: measure(predictions) for name, measure in measures.items()}
     reporter.metrics(0, metrics)
-    return EvaluateOutput(metrics=metrics, rows=len(examples)).model_dump(mode="json")
+    return EvaluateOutput(
+        metrics=metrics | _slices(what, rows, predictions, measures),
+        intervals=intervals(predictions, measures),
+        classes=classes(predictions, task.shape.labels) if task.shape.labels else {},
+        rows=len(examples),
+    ).model_dump(mode="json")
+
+
+def _measures(what: EvaluateOrder, task: tasks.Task) -> dict[str, Callable[[Predictions], float]]:
+    """What is asked for, what the task measures always, and the loss."""
+    names = [*what.metrics, *(name for name in task.metrics if name not in what.metrics)]
+    found = {name: plugins.load("metric", name, field=f"require.{name}").measure for name in names}
+    return {**found, "loss": lambda predictions: predictions.loss}
+
+
+def _slices(
+    what: EvaluateOrder,
+    rows: pl.DataFrame,
+    predictions: Predictions,
+    measures: Mapping[str, Callable[[Predictions], float]],
+) -> dict[str, float]:
+    if what.slices and len(predictions.predicted) != len(rows):
+        raise Rejected(f"{what.task} joins rows, so there are no slices of them", field="slices")
+    return slices(rows, what.slices, predictions, measures)
 
 
 def _rows(order: Order, what: EvaluateOrder) -> pl.DataFrame:

@@ -15,6 +15,7 @@ import torch
 
 from modelhall import networks, tasks
 from modelhall.core import files
+from modelhall.core.kinds.choice import Choice
 from modelhall.core.orders import TrainOrder, TrainOutput, key_of
 from modelhall.core.program import Order, Reporter, open_blobs, private_folder, unpacked
 from modelhall.stages import _data
@@ -43,6 +44,7 @@ def carry_out(order: Order, reporter: Reporter) -> Mapping[str, Any]:
         task=task,
         network=network,
         train=what.train,
+        loss=what.train.loss or Choice(name=tasks.losses_of(what.task)[0]),
         variation=Variation(task, splits["train"], varied, seed=what.train.seed) if varied else None,
         examples={
             name: task.examples(name, splits[name]) for name in ("train", "validation") if name in splits
@@ -53,23 +55,19 @@ def carry_out(order: Order, reporter: Reporter) -> Mapping[str, Any]:
     with private_folder(order) as folder:
         networks.save(network, what.network, task.shape, folder)
         task.save(folder)
-        _save_preparation(folder, what, task, steps)
+        _save_preparation(folder, task, steps)
         artifact = blobs.put_folder(folder)
     return TrainOutput(
         artifact=artifact,
         size_bytes=blobs.size_bytes(artifact),
         parameters=sum(parameter.numel() for parameter in network.parameters()),
-        steps=training.total_steps,
+        steps=training.steps,
     ).model_dump(mode="json")
 
 
-def _save_preparation(
-    folder: Path, what: TrainOrder, task: tasks.Task, steps: Sequence[Mapping[str, Any]]
-) -> None:
+def _save_preparation(folder: Path, task: tasks.Task, steps: Sequence[Mapping[str, Any]]) -> None:
     """Leave beside the model what is to be done to requests, if anything is."""
-    placed = tasks.columns_of(what.task, what.columns)
-    told = requests.preparation(
-        steps, {part.name: placed[part.name] for part in task.inputs if part.name in placed}
-    )
+    columns = {part.name: task.columns[part.name] for part in task.inputs if part.name in task.columns}
+    told = requests.preparation(steps, columns)
     if told is not None:
         files.write_json(folder / requests.FILE, told)

@@ -6,6 +6,7 @@ import numpy as np
 
 from modelhall.tasks import Predictions
 
+OF = "classes"
 HIGHER_IS_BETTER = True
 
 

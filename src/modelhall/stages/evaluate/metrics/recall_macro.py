@@ -6,6 +6,7 @@ from sklearn.metrics import recall_score
 
 from modelhall.tasks import Predictions
 
+OF = "classes"
 HIGHER_IS_BETTER = True
 
 

@@ -1,0 +1,153 @@
+"""The Transformer of "Attention is all you need" (Vaswani et al. 2017), to be read beside the paper.
+
+Section numbers are the paper's. As an encoder it classifies texts or fills in masked words, as a decoder it continues
+them; together they turn one text into another.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import nn
+from torch.nn import functional
+
+from modelhall.core.errors import Rejected
+from modelhall.core.shape import Shape
+from modelhall.networks._parts import Logits, check_dropout, check_head, outputs
+
+HEADS = ("sequence-classification", "masked-lm", "causal-lm")
+
+
+def build(
+    shape: Shape,
+    *,
+    hidden: int = 128,
+    layers: int = 2,
+    heads: int = 4,
+    feed_forward: int | None = None,
+    dropout: float = 0.1,
+) -> nn.Module:
+    """In the paper's words: `hidden` is d_model, `layers` N, `heads` h, and `feed_forward` d_ff, four times `hidden`
+    if not said."""
+    check_head("transformer", shape, HEADS)
+    check_dropout(dropout)
+    if layers < 1 or heads < 1 or hidden < 2 or hidden % (2 * heads):
+        raise Rejected(
+            f"hidden is a multiple of twice the heads, not {hidden} for {heads} heads", field="network.hidden"
+        )
+    return Transformer(shape, hidden, layers, heads, feed_forward or 4 * hidden, dropout)
+
+
+class Transformer(nn.Module):
+    """input_ids and attention_mask (rows, length) → logits (rows, classes), or (rows, length, vocabulary)."""
+
+    def __init__(
+        self, shape: Shape, hidden: int, layers: int, heads: int, feed_forward: int, dropout: float
+    ) -> None:
+        super().__init__()
+        self.of_texts = shape.head == "sequence-classification"
+        self.looks_back_only = shape.head == "causal-lm"
+        self.embed = Embedding(shape, hidden, dropout)
+        self.layers = nn.ModuleList(Layer(hidden, heads, feed_forward, dropout) for _ in range(layers))
+        self.head = nn.Linear(hidden, outputs(shape)) if self.of_texts else None
+
+    def forward(self, input_ids: torch.Tensor, attention_mask: torch.Tensor) -> Logits:
+        seen = attention_mask[:, None, None, :].bool()
+        if self.looks_back_only:
+            length = input_ids.shape[1]
+            seen = seen & torch.ones(length, length, dtype=torch.bool, device=seen.device).tril()
+        states = self.embed(input_ids)
+        for layer in self.layers:
+            states = layer(states, seen)
+        if self.head is None:
+            # Section 3.4: the same matrix reads words and tells them.
+            return Logits(functional.linear(states, self.embed.words.weight))
+        there = attention_mask.unsqueeze(-1).to(states.dtype)
+        return Logits(self.head((states * there).sum(1) / there.sum(1)))
+
+
+class Embedding(nn.Module):
+    """Sections 3.4 and 3.5: words as vectors, and where they stand as sines and cosines."""
+
+    def __init__(self, shape: Shape, hidden: int, dropout: float) -> None:
+        super().__init__()
+        self.words = nn.Embedding(shape.sizes["vocabulary"], hidden, padding_idx=shape.sizes["pad"])
+        nn.init.normal_(self.words.weight, std=hidden**-0.5)
+        self.dropout = nn.Dropout(dropout)
+        self.positions: torch.Tensor
+        self.register_buffer("positions", _positions(shape.sizes["length"], hidden), persistent=False)
+
+    def forward(self, input_ids: torch.Tensor) -> torch.Tensor:
+        words = self.words(input_ids) * math.sqrt(self.words.embedding_dim)
+        summed: torch.Tensor = self.dropout(words + self.positions[: input_ids.shape[1]])
+        return summed
+
+
+class Layer(nn.Module):
+    """Section 3.1: attention, then a feed-forward network, each with a way around it and a normalisation; in a
+    decoder that has something to look at, attention to that between the two."""
+
+    def __init__(
+        self, hidden: int, heads: int, feed_forward: int, dropout: float, *, looks_at_another: bool = False
+    ) -> None:
+        super().__init__()
+        self.attention = Attention(hidden, heads, dropout)
+        self.first = nn.LayerNorm(hidden)
+        self.other = Attention(hidden, heads, dropout) if looks_at_another else None
+        self.second = nn.LayerNorm(hidden) if looks_at_another else None
+        self.feed_forward = nn.Sequential(
+            nn.Linear(hidden, feed_forward), nn.ReLU(), nn.Linear(feed_forward, hidden)
+        )
+        self.last = nn.LayerNorm(hidden)
+        self.dropout = nn.Dropout(dropout)
+
+    def forward(
+        self,
+        states: torch.Tensor,
+        seen: torch.Tensor,
+        other: torch.Tensor | None = None,
+        seen_of_other: torch.Tensor | None = None,
+    ) -> torch.Tensor:
+        states = self.first(states + self.dropout(self.attention(states, states, seen)))
+        if self.other is not None and self.second is not None:
+            assert other is not None
+            states = self.second(states + self.dropout(self.other(states, other, seen_of_other)))
+        normed: torch.Tensor = self.last(states + self.dropout(self.feed_forward(states)))
+        return normed
+
+
+class Attention(nn.Module):
+    """Section 3.2.2: several heads, each of which looks where its queries meet keys, and takes the values there."""
+
+    def __init__(self, hidden: int, heads: int, dropout: float) -> None:
+        super().__init__()
+        self.heads = heads
+        self.dropout = dropout
+        self.queries, self.keys, self.values, self.together = (nn.Linear(hidden, hidden) for _ in range(4))
+
+    def forward(
+        self, states: torch.Tensor, looked_at: torch.Tensor, seen: torch.Tensor | None
+    ) -> torch.Tensor:
+        """`seen`, broadcast to (rows, heads, length, length looked at), is false where a word may not look."""
+        queries = self._split(self.queries(states))
+        keys, values = self._split(self.keys(looked_at)), self._split(self.values(looked_at))
+        # Equation 1, softmax(QKᵀ / √d) V, by the fastest way torch has.
+        heads = functional.scaled_dot_product_attention(
+            queries, keys, values, attn_mask=seen, dropout_p=self.dropout if self.training else 0.0
+        )
+        joined: torch.Tensor = self.together(heads.transpose(1, 2).flatten(2))
+        return joined
+
+    def _split(self, states: torch.Tensor) -> torch.Tensor:
+        """(rows, length, hidden) → (rows, heads, length, hidden / heads)."""
+        rows, length, hidden = states.shape
+        return states.view(rows, length, self.heads, hidden // self.heads).transpose(1, 2)
+
+
+def _positions(length: int, hidden: int) -> torch.Tensor:
+    """Section 3.5: float32 (length, hidden)."""
+    places = torch.arange(length)[:, None]
+    waves = torch.exp(torch.arange(0, hidden, 2) * (-math.log(10_000.0) / hidden))
+    angles = places * waves
+    return torch.stack([angles.sin(), angles.cos()], dim=-1).flatten(1)

@@ -1,0 +1,15 @@
+"""The mean over the classes there are of the share of their rows that are told; chance is 1 over their number."""
+
+from __future__ import annotations
+
+from sklearn.metrics import balanced_accuracy_score
+
+from modelhall.tasks import Predictions
+
+OF = "classes"
+HIGHER_IS_BETTER = True
+
+
+def measure(predictions: Predictions) -> float:
+    """From 0 to 1."""
+    return float(balanced_accuracy_score(predictions.truth, predictions.predicted))
