@@ -1,0 +1,36 @@
+"""What docs/training.md tells, held to what there is."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from pathlib import Path
+
+from modelhall.adapters.store.memory import MemoryStore
+from modelhall.control import declare
+from modelhall.core import plugins
+from modelhall.core.hallfile import parse
+from modelhall.core.kinds import Dataset
+from modelhall.core.kinds.model import Train
+
+TEXT = (Path(__file__).parents[3] / "docs" / "training.md").read_text()
+
+
+def test_the_model_is_one_that_a_hall_takes() -> None:
+    async def fingerprint(url: str, project: str) -> str:
+        return url
+
+    (declared,) = parse(TEXT.partition("```yaml\n")[2].partition("```")[0], "training.yaml")
+    documents = [Dataset(name="adult", source="adult.csv"), declared.document]
+    outcomes = asyncio.run(
+        declare.apply(MemoryStore(), documents, fingerprint=fingerprint, new_uid=lambda: "uid", now=1.0)
+    )
+    assert [outcome.change for outcome in outcomes] == ["created", "created"]
+
+
+def test_everything_there_is_is_told() -> None:
+    told = set(re.findall(r"`([^`\s]+)`", TEXT))
+    own = {name for name in plugins.names("network") if (plugins.PACKAGE / "networks" / f"{name}.py").exists()}
+    fields = set(Train.model_fields) - {"epochs", "learning_rate", "weight_decay", "seed", "checkpoint_s"}
+    for known in (own, fields, *(set(plugins.names(sort)) for sort in ("task", "loss", "optimizer", "rate", "metric"))):
+        assert known - told == set()
