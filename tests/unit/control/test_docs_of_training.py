@@ -30,7 +30,13 @@ def test_the_model_is_one_that_a_hall_takes() -> None:
 
 def test_everything_there_is_is_told() -> None:
     told = set(re.findall(r"`([^`\s]+)`", TEXT))
-    own = {name for name in plugins.names("network") if (plugins.PACKAGE / "networks" / f"{name}.py").exists()}
+    own = {
+        name for name in plugins.names("network") if (plugins.PACKAGE / "networks" / f"{name}.py").exists()
+    }
     fields = set(Train.model_fields) - {"epochs", "learning_rate", "weight_decay", "seed", "checkpoint_s"}
-    for known in (own, fields, *(set(plugins.names(sort)) for sort in ("task", "loss", "optimizer", "rate", "metric"))):
+    for known in (
+        own,
+        fields,
+        *(set(plugins.names(sort)) for sort in ("task", "loss", "optimizer", "rate", "metric")),
+    ):
         assert known - told == set()

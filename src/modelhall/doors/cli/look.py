@@ -12,8 +12,8 @@ from rich.live import Live
 from modelhall.core.errors import NotFound, NotNow, Rejected
 from modelhall.core.kinds import AnyResource, Key, kind_named
 from modelhall.core.names import split_reference
-from modelhall.core.versions import named
-from modelhall.doors.cli import data, data_tables, live, tables
+from modelhall.core.versions import named, number_of
+from modelhall.doors.cli import data, data_tables, live, model_tables, tables
 from modelhall.doors.cli.terminal import (
     IN_DEFAULT,
     Form,
@@ -85,7 +85,7 @@ def get(
 
 def describe(
     kind: KindArgument,
-    name: Annotated[str, typer.Argument(help="Its name; name@2 or name@3f2a for a version of a data set.")],
+    name: Annotated[str, typer.Argument(help="Its name; name@2 or name@3f2a for a version of it.")],
     project: Project = IN_DEFAULT,
     output: Output = Form.table,
     home: Home = None,
@@ -105,6 +105,8 @@ def describe(
     out.print(tables.description(resource))
     if record is not None:
         out.print(data_tables.record(record, resource))
+    if key.kind == "model":
+        _show_figures(resource, version)
     if happened:
         say("\nevents")
         show(output, happened, ("", "", ""), tables.event_rows(happened))
@@ -198,9 +200,23 @@ def _show_rows(hall: Hall, key: Key, version: str | None, split: str, limit: int
     show(output, found, tuple(found[0]) if found else (), cells)
 
 
-def _show_version(resource: AnyResource, word: str, output: Form) -> None:
+def _version_of(resource: AnyResource, word: str) -> Any:
     found, why = named(getattr(resource.status, "versions", ()), word, str(resource.key))
     if found is None:
         raise NotFound(why)
+    return found
+
+
+def _show_figures(resource: AnyResource, word: str | None) -> None:
+    """What was measured of a model's version: the one that is named, or the one its document declares."""
+    versions = resource.status.versions
+    wanted = resource.status.version if word is None else _version_of(resource, word).id
+    for version in versions:
+        if version.id == wanted:
+            out.print(model_tables.figures(version, number_of(versions, version)))
+
+
+def _show_version(resource: AnyResource, word: str, output: Form) -> None:
+    found = _version_of(resource, word)
     data = found.model_dump(mode="json")
     show(output, data, ("", ""), [(name, str(value)) for name, value in data.items()])

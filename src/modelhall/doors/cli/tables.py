@@ -33,6 +33,10 @@ def rows_of(kind: str, found: Sequence[AnyResource]) -> tuple[tuple[str, ...], R
     return columns, [row(resource) for resource in found]
 
 
+TABLES = ("metrics", "intervals", "classes")
+"""What of a version is shown by itself (`model_tables.py`)."""
+
+
 def description(resource: AnyResource) -> RenderableType:
     """All about one resource: what was declared, what is, and its versions."""
     data = as_data(resource)
@@ -50,7 +54,8 @@ def description(resource: AnyResource) -> RenderableType:
     ]
     for version in versions or []:
         current = " (current)" if version["id"] == status.get("version") else ""
-        parts.append(_fields(f"version {version['id'][:12]}{current}", version))
+        facts = {name: value for name, value in version.items() if name not in TABLES}
+        parts.append(_fields(f"version {version['id'][:12]}{current}", facts))
     return Group(*parts)
 
 
