@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
 import torch
 from pydantic import Field
 from tokenizers import Tokenizer
@@ -93,6 +94,8 @@ class FillMask:
         texts = _tokenizers.texts_of(split, frame[self.columns["text"]])
         tokens = [encoding.ids for encoding in self._tokenizer.encode_batch_fast(texts)]
         truth = [[row[place] for place in _asked(row)] for row in tokens]
+        if not any(truth):
+            raise Rejected(f"{split} has no text", field="columns.text")
         return Examples(inputs=tokens, truth=truth, lengths=[len(row) for row in tokens])
 
     def read(self, inputs: Mapping[str, Tensor]) -> Examples:
@@ -145,10 +148,10 @@ class FillMask:
         chosen = chances.argmax(-1)
         wanted = tokens[asked] if "labels" in batch else chosen
         counts = asked.sum(1).tolist()
-        likely = chances.gather(1, wanted[:, None])[:, 0].split(counts)
+        likely = chances.gather(1, wanted[:, None])[:, 0].split_with_sizes(counts)
         mean = torch.stack([row.mean() if len(row) else torch.zeros(()) for row in likely])
         return Predictions(
-            predicted=[row.tolist() for row in chosen.split(counts)],
+            predicted=[row.tolist() for row in chosen.split_with_sizes(counts)],
             scores=mean[:, None].numpy(),
             losses=-mean.numpy() if "labels" in batch else None,
             told=asked.sum(1).numpy(),
@@ -157,10 +160,11 @@ class FillMask:
     def answer(self, predictions: Predictions) -> list[Tensor]:
         """The words for the masks of each text, and their mean probability."""
         texts = self._tokenizer.decode_batch([list(tokens) for tokens in predictions.predicted])
-        chances = [min(1.0, float(score)) for score in torch.from_numpy(predictions.scores[:, 0]).exp()]
+        chances = np.minimum(np.exp(predictions.scores[:, 0]), 1.0).tolist()
+        rows = (len(texts),)
         return [
-            Tensor(name=out.name, datatype=out.datatype, shape=(len(texts),), data=data)
-            for out, data in zip(self.outputs, (texts, chances), strict=True)
+            Tensor(name="text", datatype="BYTES", shape=rows, data=texts),
+            Tensor(name="score", datatype="FP32", shape=rows, data=chances),
         ]
 
     def save(self, folder: Path) -> None:

@@ -23,7 +23,7 @@ def slices(
 ) -> dict[str, float]:
     """Each metric of each slice as `accuracy[sex=Female]`. Raises Rejected for a column that is not there, or has too
     many values to be a slice each."""
-    found = {}
+    found: dict[str, float] = {}
     for column in columns:
         if column not in rows.columns:
             raise Rejected(

@@ -15,4 +15,4 @@ def measure(predictions: Predictions) -> float:
         for row, truth in zip(predictions.predicted, predictions.truth or (), strict=True)
         for told, wanted in zip(row, truth, strict=True)
     ]
-    return sum(pairs) / len(pairs)
+    return float(sum(pairs) / len(pairs))
