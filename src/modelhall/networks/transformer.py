@@ -1,7 +1,7 @@
 """The Transformer of "Attention is all you need" (Vaswani et al. 2017), to be read beside the paper.
 
 Section numbers are the paper's. As an encoder it classifies texts or fills in masked words, as a decoder it continues
-them; together they turn one text into another.
+them.
 """
 
 from __future__ import annotations
@@ -85,35 +85,21 @@ class Embedding(nn.Module):
 
 
 class Layer(nn.Module):
-    """Section 3.1: attention, then a feed-forward network, each with a way around it and a normalisation; in a
-    decoder that has something to look at, attention to that between the two."""
+    """Section 3.1: attention, then a feed-forward network, each with a way around it and a normalisation."""
 
-    def __init__(
-        self, hidden: int, heads: int, feed_forward: int, dropout: float, *, looks_at_another: bool = False
-    ) -> None:
+    def __init__(self, hidden: int, heads: int, feed_forward: int, dropout: float) -> None:
         super().__init__()
         self.attention = Attention(hidden, heads, dropout)
         self.first = nn.LayerNorm(hidden)
-        self.other = Attention(hidden, heads, dropout) if looks_at_another else None
-        self.second = nn.LayerNorm(hidden) if looks_at_another else None
         self.feed_forward = nn.Sequential(
             nn.Linear(hidden, feed_forward), nn.ReLU(), nn.Linear(feed_forward, hidden)
         )
-        self.last = nn.LayerNorm(hidden)
+        self.second = nn.LayerNorm(hidden)
         self.dropout = nn.Dropout(dropout)
 
-    def forward(
-        self,
-        states: torch.Tensor,
-        seen: torch.Tensor,
-        other: torch.Tensor | None = None,
-        seen_of_other: torch.Tensor | None = None,
-    ) -> torch.Tensor:
-        states = self.first(states + self.dropout(self.attention(states, states, seen)))
-        if self.other is not None and self.second is not None:
-            assert other is not None
-            states = self.second(states + self.dropout(self.other(states, other, seen_of_other)))
-        normed: torch.Tensor = self.last(states + self.dropout(self.feed_forward(states)))
+    def forward(self, states: torch.Tensor, seen: torch.Tensor) -> torch.Tensor:
+        states = self.first(states + self.dropout(self.attention(states, seen)))
+        normed: torch.Tensor = self.second(states + self.dropout(self.feed_forward(states)))
         return normed
 
 
@@ -126,12 +112,11 @@ class Attention(nn.Module):
         self.dropout = dropout
         self.queries, self.keys, self.values, self.together = (nn.Linear(hidden, hidden) for _ in range(4))
 
-    def forward(
-        self, states: torch.Tensor, looked_at: torch.Tensor, seen: torch.Tensor | None
-    ) -> torch.Tensor:
-        """`seen`, broadcast to (rows, heads, length, length looked at), is false where a word may not look."""
-        queries = self._split(self.queries(states))
-        keys, values = self._split(self.keys(looked_at)), self._split(self.values(looked_at))
+    def forward(self, states: torch.Tensor, seen: torch.Tensor) -> torch.Tensor:
+        """`seen`, broadcast to (rows, heads, length, length), is false where a word may not look."""
+        queries, keys, values = (
+            self._split(linear(states)) for linear in (self.queries, self.keys, self.values)
+        )
         # Equation 1, softmax(QKᵀ / √d) V, by the fastest way torch has.
         heads = functional.scaled_dot_product_attention(
             queries, keys, values, attn_mask=seen, dropout_p=self.dropout if self.training else 0.0

@@ -136,3 +136,81 @@ def test_a_cnn_is_loaded_without_transformers(tmp_path: Path) -> None:
 def test_own_families_are_files_of_this_folder() -> None:
     assert plugins.load("network", "cnn").__name__ == "modelhall.networks.cnn"
     assert plugins.load("network", "bert").__name__ == "modelhall.networks._transformers"
+
+
+ROWS = Shape(head="tabular-regression", sizes={"features": 5})
+NEXT = TEXTS.model_copy(update={"head": "causal-lm", "labels": ()})
+MASKED = TEXTS.model_copy(update={"head": "masked-lm", "labels": ()})
+
+
+@pytest.mark.parametrize("family", ["linear", "mlp"])
+def test_a_row_of_a_table_gives_a_number_and_a_picture_a_figure_for_every_label(family: str) -> None:
+    assert networks.build(Network(family=family), ROWS)(features=torch.zeros(4, 5)).logits.shape == (4, 1)
+    of_pictures = networks.build(Network(family=family), IMAGES)
+    assert of_pictures(pixel_values=torch.zeros(4, 1, 8, 6)).logits.shape == (4, 3)
+
+
+def test_a_resnet_gives_a_figure_for_every_label_of_small_pictures() -> None:
+    network = networks.build(Network(family="resnet", blocks=1, channels=4), IMAGES)
+    assert network(pixel_values=torch.zeros(5, 1, 8, 6)).logits.shape == (5, 3)
+
+
+@pytest.mark.parametrize(
+    "network",
+    [
+        Network(family="transformer", **SMALL),
+        Network(family="rnn", hidden=8, cell="rnn"),
+        Network(family="rnn", hidden=8, cell="lstm", layers=2, bidirectional=True),
+        Network(family="rnn", hidden=8, cell="gru"),
+    ],
+)
+def test_padding_changes_no_answer(network: Network) -> None:
+    module = networks.build(network, TEXTS).eval()
+    ids = torch.randint(1, 50, (2, 9))
+    padded = torch.cat([ids, torch.zeros(2, 3, dtype=torch.int64)], dim=1)
+    mask = (padded > 0).long()
+    alone = module(input_ids=ids, attention_mask=torch.ones_like(ids)).logits
+    assert alone.shape == (2, 2)
+    torch.testing.assert_close(module(input_ids=padded, attention_mask=mask).logits, alone)
+
+
+@pytest.mark.parametrize("family", ["transformer", "rnn"])
+def test_what_continues_a_text_never_sees_what_follows(family: str) -> None:
+    options = SMALL if family == "transformer" else {"hidden": 8}
+    module = networks.build(Network(family=family, **options), NEXT).eval()
+    ids = torch.randint(1, 50, (1, 12))
+    other = ids.clone()
+    other[0, 7:] = torch.randint(1, 50, (5,))
+    mask = torch.ones_like(ids)
+    one, two = (module(input_ids=given, attention_mask=mask).logits for given in (ids, other))
+    assert one.shape == (1, 12, 50)
+    torch.testing.assert_close(one[0, :7], two[0, :7])
+    assert not torch.allclose(one[0, 7:], two[0, 7:])
+
+
+def test_an_encoder_sees_both_sides() -> None:
+    module = networks.build(Network(family="transformer", **SMALL), MASKED).eval()
+    ids = torch.randint(1, 50, (1, 12))
+    other = ids.clone()
+    other[0, 11] = 50 - ids[0, 11]
+    mask = torch.ones_like(ids)
+    one, two = (module(input_ids=given, attention_mask=mask).logits[0, 0] for given in (ids, other))
+    assert not torch.allclose(one, two)
+
+
+@pytest.mark.parametrize(
+    ("network", "shape", "field"),
+    [
+        (Network(family="linear"), TEXTS, "network.family"),
+        (Network(family="mlp", hidden=[]), ROWS, "network.hidden"),
+        (Network(family="mlp", activation="rellu"), ROWS, "network.activation"),
+        (Network(family="resnet"), TEXTS, "network.family"),
+        (Network(family="rnn", bidirectional=True), NEXT, "network.bidirectional"),
+        (Network(family="transformer", hidden=10, heads=4), TEXTS, "network.hidden"),
+        (Network(family="transformer", dropout=1.0), TEXTS, "network.dropout"),
+    ],
+)
+def test_what_a_family_cannot_be_is_refused_with_its_field(
+    network: Network, shape: Shape, field: str
+) -> None:
+    assert refused(network, shape).field == field

@@ -54,7 +54,13 @@ def test_digits_meet_their_requirement(order: Orders) -> None:
 @pytest.mark.slow
 @pytest.mark.timeout(1800)
 @pytest.mark.parametrize(
-    ("example", "folder"), [("hotel-reviews", DATA / "chinese"), ("sst2", DATA / "text")]
+    ("example", "folder"),
+    [
+        ("adult", DATA / "tabular"),
+        ("california-housing", DATA / "tabular"),
+        ("hotel-reviews", DATA / "chinese"),
+        ("sst2", DATA / "text"),
+    ],
 )
 def test_texts_meet_their_requirement(order: Orders, example: str, folder: Path) -> None:
     if not folder.is_dir():
