@@ -53,7 +53,7 @@ MISTAKES = {
         MODEL.replace("classification", "clasification"), 3, "task", "did you mean 'image-classification'?"
     ),
     "an unknown task like no other": Mistake(
-        MODEL.replace("image-classification", "xyz"), 3, "task", "image-classification, text-classification"
+        MODEL.replace("image-classification", "xyz"), 3, "task", "image-classification, tabular-classification"
     ),
     "an unknown network": Mistake(MODEL.replace("cnn", "cnm"), 5, "network.family", "did you mean"),
     "an unknown network option": Mistake(
@@ -79,7 +79,7 @@ MISTAKES = {
         DATA + "prepare:\n  - pixels: {shape: [8, 8]}\n", 5, "prepare.0.pixels", "needs the option 'columns'"
     ),
     "two steps in one": Mistake(
-        DATA + "prepare:\n  - clean: {}\n    split: {}\n", 5, "prepare.0", "a step has one name"
+        DATA + "prepare:\n  - clean: {}\n    split: {}\n", 5, "prepare.0", "one name is expected"
     ),
     # What documents name.
     "data that is not there": Mistake(MODEL.replace("digits", "digit"), 4, "data", "did you mean 'digits'?"),
@@ -213,7 +213,7 @@ def late_mistakes(folder: Path) -> dict[str, Mistake]:
             data.format(name="no-head", source="texts.csv")
             + model.format(name="no-head")
             + "network: {family: cnn}\n",
-            9, "network.family", "cnn looks at images",
+            9, "network.family", "cnn has no head for",
         ),
         "an empty split": Mistake(
             data.format(name="no-rows", source="odd.csv")
