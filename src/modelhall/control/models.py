@@ -140,7 +140,6 @@ def _judge(resource: ModelResource, facts: Facts, now: float) -> list[Action]:
         refusal=refusal,
         metrics=measured.metrics,
         intervals=measured.intervals,
-        classes=measured.classes,
         rows=measured.rows,
         size_bytes=made.size_bytes,
         parameters=made.parameters,

@@ -14,7 +14,7 @@ from pydantic import Field
 from modelhall.core import dataset_sources, digest
 from modelhall.core.kinds.base import Frozen
 from modelhall.core.kinds.dataset import Column, Dataset, Format, SourceFile, Step, StepReport
-from modelhall.core.kinds.model import ClassFigures, Network, Train
+from modelhall.core.kinds.model import Network, Train
 from modelhall.core.kinds.service import Batching
 
 VERSIONS = {"prepare": 3, "train": 2, "evaluate": 2, "sign": 1, "erase": 1}
@@ -116,8 +116,6 @@ class EvaluateOutput(Frozen):
     """By name, and for slices as `accuracy[sex=Female]`."""
     intervals: dict[str, tuple[float, float]] = Field(default_factory=dict)
     """In which each metric lies with 95 % confidence."""
-    classes: dict[str, ClassFigures] = Field(default_factory=dict)
-    """By label, where classes are told apart."""
     rows: int
 
 

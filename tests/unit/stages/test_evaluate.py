@@ -1,4 +1,4 @@
-"""Measuring: intervals that hold what they promise, slices and classes by hand."""
+"""Measuring: intervals that hold what they promise, slices by hand."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ import pytest
 
 from modelhall.core import plugins
 from modelhall.core.errors import Rejected
-from modelhall.stages.evaluate.classes import classes
 from modelhall.stages.evaluate.intervals import intervals
 from modelhall.stages.evaluate.slices import slices
 from modelhall.tasks import Predictions
@@ -52,15 +51,6 @@ def test_a_column_of_many_values_is_no_slice() -> None:
     rows = pl.DataFrame({"id": range(101)})
     with pytest.raises(Rejected, match="101 values"):
         slices(rows, ["id"], told([1] * 101, [1] * 101), ACCURACY)
-
-
-def test_a_class_has_its_figures_and_what_it_is_taken_for() -> None:
-    found = classes(told([0, 0, 1, 1, 1], [0, 1, 1, 1, 0], 3), ("a", "b", "c"))
-    assert found["b"].model_dump() == {
-        "precision": pytest.approx(2 / 3), "recall": pytest.approx(2 / 3), "f1": pytest.approx(2 / 3), "rows": 3,
-        "taken_for": {"a": 1, "b": 2},
-    }  # fmt: skip
-    assert (found["c"].rows, found["c"].recall, found["c"].taken_for) == (0, 0.0, {})
 
 
 def test_metrics_are_those_that_are_known() -> None:

@@ -95,17 +95,6 @@ class Signature(Frozen):
     """Id of the key it was made with: the SHA-256 of the public key in PEM."""
 
 
-class ClassFigures(Frozen):
-    """How well one class is told."""
-
-    precision: float
-    recall: float
-    f1: float
-    rows: int
-    taken_for: dict[str, int]
-    """How many of its rows were taken for each label; its row of the confusion matrix."""
-
-
 class ModelVersion(Frozen):
     """One trained and measured state of a model; `id` is the digest of what it was made from."""
 
@@ -118,8 +107,6 @@ class ModelVersion(Frozen):
     """On the test split; of slices as `accuracy[sex=Female]`."""
     intervals: dict[str, tuple[float, float]] = Field(default_factory=dict)
     """In which each metric lies with 95 % confidence."""
-    classes: dict[str, ClassFigures] = Field(default_factory=dict)
-    """By label, where classes are told apart."""
     rows: int = 0
     """How many rows it was measured on."""
     size_bytes: int

@@ -33,7 +33,7 @@ def rows_of(kind: str, found: Sequence[AnyResource]) -> tuple[tuple[str, ...], R
     return columns, [row(resource) for resource in found]
 
 
-TABLES = ("metrics", "intervals", "classes")
+TABLES = ("metrics", "intervals")
 """What of a version is shown by itself (`model_tables.py`)."""
 
 

@@ -15,7 +15,6 @@ from modelhall.core.errors import Rejected
 from modelhall.core.orders import EvaluateOrder, EvaluateOutput
 from modelhall.core.program import Order, Reporter, unpacked
 from modelhall.stages import _data
-from modelhall.stages.evaluate.classes import classes
 from modelhall.stages.evaluate.intervals import intervals
 from modelhall.stages.evaluate.slices import slices
 from modelhall.tasks import Predictions
@@ -45,7 +44,6 @@ def carry_out(order: Order, reporter: Reporter) -> Mapping[str, Any]:
     return EvaluateOutput(
         metrics=metrics | _slices(what, rows, predictions, measures),
         intervals=intervals(predictions, measures),
-        classes=classes(predictions, task.shape.labels) if task.shape.labels else {},
         rows=len(examples),
     ).model_dump(mode="json")
 
