@@ -34,7 +34,7 @@ async def _all_answered(hall, count: int) -> list[int]:
     ids=["breaks", "breaks in the middle", "is silent", "502", "503", "504", "speaks no http", "switches"],
 )  # fmt: skip
 async def test_what_one_replica_fails_at_another_answers(hall, fault):
-    bad, _ = await hall.serving(fault, well, try_timeout_s=0.3)
+    bad, _ = await hall.serving(fault, well, try_timeout_s=1.0)
     assert await _all_answered(hall, 10) == [200] * 10
     assert bad.seen
     assert {usage.replica for usage in hall.usage} == {"r1"}
