@@ -93,7 +93,7 @@ def of_frame(features: Sequence[Numbers | Words], split: str, frame: pl.DataFram
     for one in features:
         column = frame[one.name]
         _check_column(column, split, numbers=isinstance(one, Numbers))
-        parts.append(_columns(one, _plain(column)))
+        parts.append(_columns(one, column.to_list()))
     return list(np.concatenate(parts, axis=1))
 
 
@@ -154,10 +154,6 @@ def _check_column(column: pl.Series, split: str, *, numbers: bool | None = None)
             f"{column.name} of {split} holds {column.dtype}, and training had {wanted}", field="data"
         )
     check_gaps(column, split, "data")
-
-
-def _plain(column: pl.Series) -> list[Any]:
-    return column.to_list()
 
 
 def _asked(one: Numbers | Words, given: Tensor) -> list[Any]:

@@ -2,13 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
 import polars as pl
 
+from modelhall.core.errors import Rejected
+from modelhall.stages.prepare.steps import check_columns
+
 ABSTAINS = -1
 """The place of no label."""
+
+
+def check_names(rows: pl.DataFrame, made: Iterable[str | None], gold: str | None) -> None:
+    """Raise Rejected where a column that is to be made is there, or the one with true labels is not."""
+    check_columns(rows, [gold] if gold else [], "gold")
+    for name in filter(None, made):
+        if name in rows.columns:
+            raise Rejected(f"there is a column {name!r}; say another name", field="into")
 
 
 def places(gold: pl.Series, labels: list[Any]) -> np.ndarray:

@@ -10,7 +10,6 @@ from typing import Any, Literal
 import numpy as np
 import polars as pl
 
-from modelhall.core.errors import Rejected
 from modelhall.stages.prepare.steps import Done, Marks, _labels, _rules, check_columns
 from modelhall.stages.prepare.steps import _label_model as model
 from modelhall.stages.prepare.steps._labels import ABSTAINS
@@ -74,10 +73,7 @@ def apply(
     rules and labels are counted; what is counted stands in dataset.json, by split.
     """
     read = _rules.read(rules, column)
-    check_columns(rows, [gold] if gold else [], "gold")
-    for name in filter(None, (into, confidence)):
-        if name in rows.columns:
-            raise Rejected(f"there is a column {name!r}; say another name", field="into")
+    _labels.check_names(rows, (into, confidence), gold)
     labels = fitted["labels"]
     voted = _rules.votes(rows, read).to_numpy()
     likely = (

@@ -10,8 +10,7 @@ from typing import Literal
 import numpy as np
 import polars as pl
 
-from modelhall.core.errors import Rejected
-from modelhall.stages.prepare.steps import Done, Model, _labels, _other_model, check_columns
+from modelhall.stages.prepare.steps import Done, Model, _labels, _other_model
 from modelhall.stages.prepare.steps._labels import ABSTAINS
 
 REQUESTS = False
@@ -36,10 +35,7 @@ def apply(
     reads. A row whose label is less probable than `min_confidence` is dropped, or with `unsure: empty` has none.
     `gold` names a column with true labels of some rows, against which the labels are counted.
     """
-    check_columns(rows, [gold] if gold else [], "gold")
-    for name in filter(None, (into, confidence)):
-        if name in rows.columns:
-            raise Rejected(f"there is a column {name!r}; say another name", field="into")
+    _labels.check_names(rows, (into, confidence), gold)
     model = _other_model.load(by)
     chances = model.chances(rows, columns or {})
     sure = chances.max(axis=1)
