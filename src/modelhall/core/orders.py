@@ -17,7 +17,7 @@ from modelhall.core.kinds.dataset import Column, Dataset, Format, SourceFile, St
 from modelhall.core.kinds.model import Network, Train
 from modelhall.core.kinds.service import Batching
 
-VERSIONS = {"prepare": 3, "train": 2, "evaluate": 2, "sign": 1, "erase": 1}
+VERSIONS = {"prepare": 4, "train": 2, "evaluate": 2, "sign": 1, "erase": 1}
 WITHOUT_EFFECT: dict[str, Any] = {
     "train": {"train": {"checkpoint_s"}},
     # Told apart by `PrepareOrder.key`, so that orders without any have the keys they always had.

@@ -247,3 +247,26 @@ def test_a_url_of_the_named_host_is_a_path() -> None:
         assert (said.answered, talk.paths) == ([200], ["/slow"])
 
     talk(play)
+
+
+def test_a_refused_caller_who_goes_on_sending_is_listened_to_but_not_for_ever(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def play(talk: Talk) -> None:
+        now = [100.0]
+        calls: list[float] = []
+        monkeypatch.setattr(talk.connection.loop, "time", lambda: now[0])
+        monkeypatch.setattr(
+            talk.connection.loop, "call_later", lambda delay, *_: calls.append(now[0] + delay) or Timer()
+        )
+        talk.connection.data_received(b"rubbish\r\n\r\n")
+        for _ in range(40):
+            now[0] += 1.0
+            talk.connection.data_received(b"more")
+        assert calls[-40:] == [min(100.0 + second + 2.0, 130.0) for second in range(1, 41)]
+
+    class Timer:
+        def cancel(self) -> None:
+            pass
+
+    talk(play)

@@ -22,8 +22,9 @@ HEAD_S = 10.0
 """A head must have arrived whole within this, after its first byte or after the connection was made."""
 BODY_S = 60.0
 """A body must have arrived whole within this: for the largest that is taken, some 140 kB a second."""
-LINGER_S = 2.0
-"""How long a refused caller is listened to, so that it reads why before the connection breaks."""
+LINGER_S, MOST_LINGER_S = 2.0, 30.0
+"""How long a refused caller who goes on sending is listened to, after each piece and at most, so that it reads why
+before the connection breaks."""
 READ_BYTES = 256 * 1024
 """As much as one read may bring, of which only the end may belong to the head that is being read."""
 
@@ -41,6 +42,7 @@ class Connection(HttpToolsProtocol):
         self._refused = False
         self._last_word: HallError | None = None
         """What is wrong with what came after requests that are still to be answered."""
+        self._hung_up_at: float | None = None
 
     # From the socket.
 
@@ -50,6 +52,7 @@ class Connection(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         if self._refused:
+            self._listen_on()
             return
         super().data_received(data)
         if self._refused:
@@ -172,9 +175,18 @@ class Connection(HttpToolsProtocol):
         self._unset_keepalive_if_required()
         if self.transport.can_write_eof():
             self.transport.write_eof()
-            self._deadline = self.loop.call_later(LINGER_S, self.transport.abort)
+            self._hung_up_at = self.loop.time()
+            self._listen_on()
         else:
             self.transport.close()
+
+    def _listen_on(self) -> None:
+        """Have the connection broken when its caller, who was told why, is silent or does not end."""
+        if self._hung_up_at is None:
+            return
+        self._expect_nothing()
+        left = self._hung_up_at + MOST_LINGER_S - self.loop.time()
+        self._deadline = self.loop.call_later(min(LINGER_S, left), self.transport.abort)
 
 
 def _too_large() -> Rejected:

@@ -67,9 +67,12 @@ def read(
         told["rows_out"] += batch.height
         return batch
 
-    # No shard begins in one split and ends in another.
+    # No shard begins in one split and ends in another; and what is left out of one moves no row to another.
     for split, batches in itertools.groupby(_batches(inputs, form), key=itemgetter(0)):
-        for rows in cut(sound(split, batch) for _, batch in batches):
+        for piece in cut(batch for _, batch in batches):
+            rows = sound(split, piece)
+            if not rows.height:
+                continue
             if number not in there:
                 into.write(number, {split: rows}, {}, {"rows": {split: rows.height}, "steps": {}})
             number += 1
@@ -93,7 +96,7 @@ def blamed(field: str) -> Iterator[None]:
         raise Rejected(error.message, field=field) from None
 
 
-def _batches(inputs: Mapping[str, Input], form: Format) -> Iterator[tuple[str, pl.DataFrame]]:
+def _batches(inputs: Mapping[str, Input], form: Format) -> Iterator[tuple[str, formats.Batch]]:
     """The rows of every source by the split they fill, all with the same columns."""
     taken = {split: given for split, given in inputs.items() if isinstance(given, Taken)}
     files = {split: given for split, given in inputs.items() if not isinstance(given, Taken)}
@@ -104,10 +107,10 @@ def _batches(inputs: Mapping[str, Input], form: Format) -> Iterator[tuple[str, p
             name = own if split == "all" else split
             for path in _data.files(given.folder, own):
                 rows = pl.read_parquet(path)
-                yield name, _agreeing(rows, name, schemas)
+                yield name, formats.Batch(_agreeing(rows, name, schemas), [rows.height])
     with blamed(field_of(list(files))):
-        for split, rows in formats.batches_by_split(files, form) if files else ():
-            yield split, _agreeing(rows, split, schemas)
+        for split, batch in formats.batches_by_split(files, form) if files else ():
+            yield split, batch._replace(rows=_agreeing(batch.rows, split, schemas))
 
 
 def _agreeing(rows: pl.DataFrame, split: str, schemas: dict[str, pl.Schema]) -> pl.DataFrame:

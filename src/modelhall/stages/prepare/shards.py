@@ -1,17 +1,19 @@
 """Rows on the disk between two parts of a preparation: numbered shards, each there as a whole or not at all.
 
-Where one shard ends depends on the rows alone, so that neither the batches they are read in nor the number of
-workers can be seen in what comes out.
+Where one shard ends depends on the rows and the files they come from alone, so that neither the batches they are read
+in nor the number of workers can be seen in what comes out; and a file that changed leaves the shards of others as they
+were.
 """
 
 from __future__ import annotations
 
+import bisect
 import contextlib
 import json
 import os
 import re
 import shutil
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +22,7 @@ import polars as pl
 
 from modelhall.core import files
 from modelhall.core.kinds.dataset import SPLITS
+from modelhall.stages.prepare.formats import Batch
 
 SHARD_ROWS = 65_536
 SHARD_BYTES = 32 * 2**20
@@ -98,22 +101,40 @@ class Shards:
         shutil.rmtree(self._folder, ignore_errors=True)
 
 
-def cut(batches: Iterable[pl.DataFrame]) -> Iterator[pl.DataFrame]:
-    """The rows of `batches`, cut anew: a shard ends where it is SHARD_ROWS long or SHARD_BYTES large."""
+def cut(batches: Iterable[Batch]) -> Iterator[pl.DataFrame]:
+    """The rows of `batches`, cut anew: a shard ends where it is SHARD_ROWS long or SHARD_BYTES large, or with a file
+    once it is half of that."""
     held: list[pl.DataFrame] = []
     rows, size = 0, 0
-    for batch in batches:
-        while batch.height:
-            sizes = np.cumsum(_sizes(batch)) + size
-            take = min(SHARD_ROWS - rows, int(np.searchsorted(sizes, SHARD_BYTES)) + 1, batch.height)
-            held.append(batch.head(take))
-            rows, size = rows + take, int(sizes[take - 1])
-            batch = batch.slice(take)
-            if rows == SHARD_ROWS or size >= SHARD_BYTES:
+    for batch, ends in batches:
+        sizes = np.cumsum(_sizes(batch))
+        start = 0
+        while start < batch.height:
+            before = int(sizes[start - 1]) if start else 0
+            stop, is_whole = _end(sizes + (size - before), ends, start, start - rows)
+            held.append(batch.slice(start, stop - start))
+            rows, size = rows + stop - start, size + int(sizes[stop - 1]) - before
+            start = stop
+            if is_whole:
                 yield pl.concat(held, rechunk=True)
                 held, rows, size = [], 0, 0
     if held:
         yield pl.concat(held, rechunk=True)
+
+
+def _end(sizes: np.ndarray, ends: Sequence[int], start: int, begin: int) -> tuple[int, bool]:
+    """After which row of a batch the shard ends or the batch does, and whether the shard does. It began with the
+    batch's row `begin`, which may lie before the batch, and is `sizes` large after each of them."""
+
+    def reached(share: float) -> int:
+        enough = int(np.searchsorted(sizes, SHARD_BYTES * share)) + 1
+        return max(min(begin + int(SHARD_ROWS * share), enough), start + 1)
+
+    full, half = reached(1), reached(0.5)
+    place = bisect.bisect_left(ends, half)
+    with_file = ends[place] if place < len(ends) else full
+    stop = min(with_file, full)
+    return (stop, True) if stop <= len(sizes) else (len(sizes), False)
 
 
 def _sizes(rows: pl.DataFrame) -> np.ndarray:

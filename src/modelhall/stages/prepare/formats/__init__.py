@@ -14,7 +14,7 @@ import tempfile
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
-from typing import cast
+from typing import NamedTuple, cast
 
 import polars as pl
 
@@ -25,21 +25,29 @@ from modelhall.stages.prepare.formats import _archive
 from modelhall.stages.prepare.formats._source import Part, Source
 from modelhall.stages.prepare.formats._table import Table
 
-__all__ = ["BATCH_BYTES", "BATCH_ROWS", "Source", "batches", "batches_by_split"]
+__all__ = ["BATCH_BYTES", "BATCH_ROWS", "Batch", "Source", "batches", "batches_by_split"]
 
 BATCH_ROWS = 65_536
 BATCH_BYTES = 64 * 2**20
 
 
+class Batch(NamedTuple):
+    """Some rows, one after the other as they are in the files."""
+
+    rows: pl.DataFrame
+    ends: Sequence[int]
+    """After how many of them a file ends."""
+
+
 def batches(sources: Sequence[Source], form: Format) -> Iterator[pl.DataFrame]:
     """All rows of `sources`, in order, in batches of one schema; raises Rejected when there is no row."""
     for _, batch in batches_by_split({"all": sources}, form):
-        yield batch
+        yield batch.rows
 
 
 def batches_by_split(
     splits: Mapping[str, Sequence[Source]], form: Format
-) -> Iterator[tuple[str, pl.DataFrame]]:
+) -> Iterator[tuple[str, Batch]]:
     """The same for the sources of several splits, one after the other: a column has one type in all of them."""
     sources = [source for of_split in splits.values() for source in of_split]
     checks = [source.begin() for source in sources]
@@ -52,9 +60,9 @@ def batches_by_split(
         table = _table(list(parts.values()), form)
         for split, files in parts.items():
             rows = 0
-            with closing(_batched(frame for part in files for frame in table.frames(part))) as frames:
-                for batch in frames:
-                    rows += batch.height
+            with closing(_batched(_pieces(table, files))) as gathered:
+                for batch in gathered:
+                    rows += batch.rows.height
                     yield split, batch
             if not rows:
                 raise Rejected(f"{files[0].name} holds no rows", field="source")
@@ -69,21 +77,32 @@ def _table(splits: Sequence[Sequence[Part]], form: Format) -> Table:
     return cast(Table, plugins.load("format", name, field="format.type").read(files, **form.options))
 
 
-def _batched(frames: Iterator[pl.DataFrame]) -> Generator[pl.DataFrame, None, None]:
+def _pieces(table: Table, files: Sequence[Part]) -> Iterator[pl.DataFrame | None]:
+    """The rows of the files in pieces of which none is larger than a batch may be; None where a file ends."""
+    for part in files:
+        for frame in table.frames(part):
+            yield from _slices(frame)
+        yield None
+
+
+def _batched(pieces: Iterator[pl.DataFrame | None]) -> Generator[Batch, None, None]:
     """The rows again in batches of BATCH_ROWS, or fewer where those would be more than about BATCH_BYTES."""
     gathered: list[pl.DataFrame] = []
+    ends: list[int] = []
     rows = size = 0
-    for frame in frames:
-        for piece in _slices(frame):
-            if gathered and (rows + piece.height > BATCH_ROWS or size >= BATCH_BYTES):
-                yield pl.concat(gathered)
-                gathered, rows, size = [], 0, 0
-            if piece.height:
-                gathered.append(piece)
-                rows += piece.height
-                size += int(piece.estimated_size())
+    for piece in pieces:
+        if piece is None:
+            ends.append(rows)
+            continue
+        if gathered and (rows + piece.height > BATCH_ROWS or size >= BATCH_BYTES):
+            yield Batch(pl.concat(gathered), ends)
+            gathered, ends, rows, size = [], [], 0, 0
+        if piece.height:
+            gathered.append(piece)
+            rows += piece.height
+            size += int(piece.estimated_size())
     if gathered:
-        yield pl.concat(gathered)
+        yield Batch(pl.concat(gathered), ends)
 
 
 def _slices(frame: pl.DataFrame) -> Iterator[pl.DataFrame]:

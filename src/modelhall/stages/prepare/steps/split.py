@@ -65,8 +65,9 @@ def decide(
 def _at_random(marks: Marks, shares: dict[str, float], seed: int, stratify: str | None) -> np.ndarray:
     """The split of each row, by its number. Units are put in a random order and cut at the shares of the rows."""
     units, first, sizes = _units(marks)
+    # Drawn unit by unit, so that rows which are added at the end leave nearly all others in the split they were in.
     # RandomState and not Generator: its stream is promised never to change.
-    order = np.argsort(np.random.RandomState(seed % 2**32).permutation(len(first)), kind="stable")
+    order = np.argsort(np.random.RandomState(seed % 2**32).random_sample(len(first)), kind="stable")
     strata = np.zeros(len(first), np.int64)
     if stratify:
         strata = marks.column("by").rank("dense").fill_null(0).to_numpy()[first]
