@@ -1,0 +1,9 @@
+"""What holds for all tests."""
+
+from __future__ import annotations
+
+from hypothesis import settings
+
+# How long an example takes is the machine's affair.
+settings.register_profile("modelhall")
+settings.load_profile("modelhall")

@@ -105,7 +105,7 @@ def test_a_kill_between_commit_and_launch_neither_loses_nor_doubles_work(at: int
     assert plant.get("service", "digits").status.state == "ready"
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(st.integers(3, 50), st.booleans())
 def test_a_kill_at_any_commit_neither_loses_nor_doubles_work(at: int, after: bool) -> None:
     plant = hall()
@@ -290,7 +290,7 @@ def _finish(coroutine: Any) -> Any:
     raise AssertionError("the twin waited")
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(st.lists(STEPS, max_size=25))
 def test_whatever_happens_nothing_runs_twice_and_in_the_end_what_is_declared_is_true(
     steps: list[tuple[str, Any]],

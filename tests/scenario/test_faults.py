@@ -81,7 +81,7 @@ def test_a_machine_that_fails_every_time_ends_the_run_after_its_retries(plant: P
     assert "the disk is gone" in plant.get("model", "digits").status.reason
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.lists(st.floats(min_value=0.05, max_value=12), min_size=1, max_size=8))
 def test_a_control_plane_killed_at_any_moments_ends_in_the_same_state_with_nothing_run_twice(
     moments: list[float],

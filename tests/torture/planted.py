@@ -25,7 +25,7 @@ from modelhall.core.kinds.run import Exit
 from modelhall.core.ports.launcher import AttemptId, Observation
 from modelhall.core.ports.store import Answer, Store, Write
 
-LATE_S = 0.1
+LATE_S, GATHER_S = 0.1, 0.03
 
 
 def acknowledge_before_commit() -> None:
@@ -42,6 +42,8 @@ def acknowledge_before_commit() -> None:
                     threading.Timer(LATE_S, self._commit).start()
                     return None
                 if sql == "BEGIN IMMEDIATE":
+                    # Without it the next write would nearly always commit this one before a kill comes.
+                    time.sleep(GATHER_S)
                     self._commit()
                 return self._connection.execute(sql, *values)
 

@@ -36,7 +36,6 @@ MORE_THAN_A_SCHEMA = {
 MODES = list(schemathesis.GenerationMode)
 CHOSEN = settings(
     max_examples=150 if LONG else 3,
-    deadline=None,
     derandomize=not LONG,
     database=None,
     phases=[Phase.explicit, Phase.generate],

@@ -334,7 +334,7 @@ HAPPENINGS = st.one_of(
 )
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.lists(HAPPENINGS, max_size=40))
 def test_whatever_happens_one_leads_and_nothing_of_those_before_is_written(
     happenings: list[tuple[str, Any]],

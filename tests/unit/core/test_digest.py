@@ -24,13 +24,13 @@ def test_the_addresses_of_known_values_never_change() -> None:
     assert digest.of_bytes(b"") == "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.dictionaries(st.text("abc", max_size=5), JSON, max_size=5))
 def test_the_order_of_keys_does_not_matter(value: dict[str, object]) -> None:
     assert digest.of_json(dict(reversed(value.items()))) == digest.of_json(value)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(JSON, JSON)
 def test_two_values_have_one_address_only_when_they_are_the_same_json(a: object, b: object) -> None:
     same = json.dumps(a, sort_keys=True) == json.dumps(b, sort_keys=True)

@@ -194,7 +194,7 @@ YAML_PIECES = st.sampled_from([
 ])  # fmt: skip
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.one_of(st.text(), st.lists(YAML_PIECES, max_size=40).map("".join)))
 @example('"\\UFFFFFFFF"')
 @example("kind: run\nname: a\nstr: 1")
@@ -215,7 +215,7 @@ FIELDS = st.sampled_from([
 ])  # fmt: skip
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 @given(
     st.sampled_from(["dataset", "model", "service", "run", "project"]),
     st.dictionaries(FIELDS, JSON, max_size=5),

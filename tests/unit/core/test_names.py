@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from modelhall.core.errors import Rejected
@@ -24,7 +24,6 @@ def test_nothing_else_makes_a_name(name: str) -> None:
         check_name(name)
 
 
-@settings(deadline=None)
 @given(NAMES, VERSIONS)
 def test_a_reference_is_split_where_it_was_joined(name: str, version: str) -> None:
     assert split_reference(name) == (name, None)
@@ -52,7 +51,6 @@ def test_a_word_like_no_other_is_met_with_all_there_is_in_order() -> None:
     assert many.endswith("and 10 more")
 
 
-@settings(deadline=None)
 @given(st.text(max_size=20), st.lists(st.text(min_size=1, max_size=10)))
 def test_a_suggestion_is_always_something_there_is(word: str, known: list[str]) -> None:
     said = did_you_mean(word, known)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import graphlib
 import itertools
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from modelhall.core.kinds import Dataset, Key, Model, Run, Service
@@ -32,7 +32,6 @@ def test_a_data_set_names_those_it_is_made_of() -> None:
     assert references(Dataset(name="d", source="a.csv")) == {}
 
 
-@settings(deadline=None)
 @given(GRAPHS)
 def test_a_ring_is_found_exactly_when_there_is_one(graph: dict[Key, list[Key]]) -> None:
     ring = find_cycle(graph)

@@ -6,7 +6,7 @@ import math
 import re
 
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from modelhall.core.requirement import parse, unmet
@@ -46,7 +46,6 @@ def test_not_a_number_meets_nothing() -> None:
         assert unmet({"loss": f"{sign} 0"}, {"loss": math.nan})
 
 
-@settings(deadline=None)
 @given(SIGNS, FIGURES, FIGURES)
 @example(">=", 0.95, 0.949996)
 @example(">", 1e-7, 1e-8)

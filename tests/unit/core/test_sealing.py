@@ -51,7 +51,7 @@ def test_what_was_sealed_comes_back_and_is_not_to_be_seen_meanwhile(size: int) -
     assert len(sealed) == HEAD_BYTES + size + TAG_BYTES * max(1, -(-size // CHUNK_BYTES))
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.lists(st.integers(0, CHUNK_BYTES + 2), max_size=5))
 def test_it_does_not_matter_in_what_pieces_content_comes(sizes: list[int]) -> None:
     parts = [bytes([number]) * size for number, size in enumerate(sizes)]

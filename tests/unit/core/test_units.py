@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from modelhall.core.units import show_bytes, show_carbon, show_energy, show_money, show_seconds
@@ -26,7 +26,6 @@ def test_quantities_are_shown_in_units_of_their_size(shown: str, text: str) -> N
     assert shown == text
 
 
-@settings(deadline=None)
 @given(st.floats(min_value=0, max_value=1e15))
 def test_no_quantity_is_shown_as_sixty_seconds_of_a_minute(value: float) -> None:
     assert "60 s" not in show_seconds(value)

@@ -13,7 +13,7 @@ from modelhall.policy.schedule import Asking, Hold, Placement, Room, Share
 from modelhall.policy.schedule.first_fit import place
 
 GIB = 2**30
-quick = settings(max_examples=50, deadline=None)
+quick = settings(max_examples=50)
 CPUS = st.sampled_from([0.0, 0.1, 0.5, 1.0, 2.0, 3.0, 8.0])
 MEMORY = st.sampled_from([0, GIB // 2, GIB, 4 * GIB])
 PROJECTS = ("default", "red", "blue")
