@@ -5,14 +5,17 @@ from __future__ import annotations
 import asyncio
 import itertools
 import pkgutil
+from typing import Any
 
 import pytest
 from store_facts import KINDS_OF_STORE, Play, event, history, new, put
 
 from modelhall.adapters import store as stores
 from modelhall.core.errors import Conflict
-from modelhall.core.kinds import AnyResource, Key, Problem, Run
-from modelhall.core.ports.store import Delete, Put, Store, Write
+from modelhall.core.kinds import AnyResource, Key, Model, Problem, Run
+from modelhall.core.kinds.model import Network
+from modelhall.core.ports.store import Delete, Put, Store, Unread, Write
+from modelhall.core.references import references
 
 
 def test_every_store_there_is_is_tested() -> None:
@@ -256,5 +259,32 @@ def test_a_writer_who_gives_up_waiting_disturbs_nobody(play: Play) -> None:
         assert {f"d{number}" for number in range(1, 50, 2)} <= {
             r.key.name for r in await store.find("dataset")
         }
+
+    play(story)
+
+
+def test_what_is_alive_is_found_page_by_page_and_what_is_settled_reads_as_it_was_put(play: Play) -> None:
+    async def story(store: Store) -> None:
+        model = Model(name="m", task="fill-mask", data="a", network=Network(family="bert"))
+        (unsettled, *both) = await put(store, new("b"), new("a"), new("", document=model))
+        ready = [one.with_status(state="ready", observed_generation=1) for one in both]
+        data, settled = await put(store, *ready)
+        (run,) = await put(store, new("", document=Run(name="r", command=("work",))))
+        await put(store, run.with_status(state="succeeded"))
+
+        async def alive(kind: str, **which: Any) -> list[AnyResource]:
+            found = await store.alive(kind, **which)
+            for one in found:
+                if isinstance(one, Unread):
+                    assert one.names == tuple(references(one.read().document).values())
+            read = [one.read() if isinstance(one, Unread) else one for one in found]
+            assert [(one.key, one.revision) for one in found] == [(one.key, one.revision) for one in read]
+            return read
+
+        assert await alive("dataset") == [data, unsettled]
+        assert await alive("dataset", limit=1) == [data]
+        assert await alive("dataset", after=data.key, limit=1) == [unsettled]
+        assert await alive("model") == [settled]
+        assert await alive("run") == []
 
     play(story)

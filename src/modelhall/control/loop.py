@@ -119,12 +119,12 @@ class Loop:
     def _begin(self) -> None:
         """Look at everything: at once at what is on its way, and little by little at what is as declared."""
         settled = 0
-        for resource in self.view.everything():
-            if _is_settled(resource):
+        for key in self.view.all_keys():
+            if self.view.is_settled(key):
                 settled += 1
-                self._wakeups.set_alarm(resource.key, self._clock.monotonic() + settled / SETTLED_PER_S)
+                self._wakeups.set_alarm(key, self._clock.monotonic() + settled / SETTLED_PER_S)
             else:
-                self._wakeups.wake(resource.key)
+                self._wakeups.wake(key)
 
     def _wait_s(self) -> float:
         if self._queue_changed:
@@ -273,12 +273,6 @@ def new_resource(document: Document, uid: str, now: float) -> AnyResource:
     """A resource for a document nobody has stored yet."""
     kind = KINDS[document.kind]
     return kind.resource(document=document, status=kind.status(), uid=uid, created_at=now, updated_at=now)
-
-
-def _is_settled(resource: AnyResource) -> bool:
-    """Whether it was as declared when it was looked at last."""
-    seen = resource.status.observed_generation == resource.generation
-    return seen and not resource.deleting and resource.status.state in ("ready", "refused")
 
 
 def _key_of(write: Write) -> Key | None:

@@ -1,7 +1,7 @@
 """What the loop sees: in memory whatever is alive, as it last read it; what is at rest is asked of the store.
 
 Most of what a hall keeps is at rest (`core.kinds.rests`): finished runs, results. The loop starts and steps at a cost
-that depends on what is alive, however much lies behind it.
+that depends on what is alive, however much lies behind it; what is as declared is read when it is first asked for.
 """
 
 from __future__ import annotations
@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Hashable, Iterable
 
-from modelhall.core.kinds import KINDS, AnyResource, Key, Run, rests
+from modelhall.core.kinds import KINDS, AnyResource, Key, Run, is_settled, rests
 from modelhall.core.kinds.base import DEFAULT_PROJECT
 from modelhall.core.kinds.result import Result, result_name
 from modelhall.core.kinds.run import ACTIVE, DONE, RunResource
-from modelhall.core.ports.store import Change, Store
+from modelhall.core.ports.store import Change, Store, Unread
 from modelhall.core.references import references
 
 PAGE = 2000
@@ -24,7 +24,7 @@ class View:
 
     def __init__(self, store: Store) -> None:
         self._store = store
-        self._alive: dict[Key, AnyResource] = {}
+        self._alive: dict[Key, AnyResource | Unread] = {}
         self._index: dict[Hashable, set[Key]] = defaultdict(set)
         self._awaited: dict[tuple[str, str], set[Key]] = defaultdict(set)
 
@@ -32,32 +32,35 @@ class View:
         """Read all that is alive; return the revision from which changes are to be followed."""
         revision = await self._store.revision()
         for kind in KINDS:
-            page = await self._store.find(kind, resting=False, limit=PAGE)
+            page = await self._store.alive(kind, limit=PAGE)
             while page:
-                for resource in page:
-                    self.apply(Change(revision=resource.revision, key=resource.key, resource=resource))
+                for found in page:
+                    self._renew(found.key, found.revision, found)
                 after = page[-1].key if len(page) == PAGE else None
-                page = await self._store.find(kind, resting=False, after=after, limit=PAGE) if after else []
+                page = await self._store.alive(kind, after=after, limit=PAGE) if after else []
         return revision
 
     def apply(self, change: Change) -> bool:
         """Take in one change; False when it was known already."""
-        before = self._alive.get(change.key)
-        if before is not None:
-            if before.revision >= change.revision:
-                return False
-            self._unlink(change.key, before)
-        if change.resource is not None and not rests(change.resource):
-            self._link(change.key, change.resource)
-        return before is not None or change.resource is not None
+        resource, known = change.resource, change.key in self._alive
+        alive = None if resource is None or rests(resource) else resource
+        return self._renew(change.key, change.revision, alive) and (known or resource is not None)
 
     def get(self, key: Key) -> AnyResource | None:
         """What is at `key`, if it is alive. What people declare always is."""
-        return self._alive.get(key)
+        found = self._alive.get(key)
+        if isinstance(found, Unread):
+            found = self._alive[key] = found.read()
+        return found
 
-    def everything(self) -> Iterable[AnyResource]:
-        """All that is alive."""
-        return list(self._alive.values())
+    def all_keys(self) -> list[Key]:
+        """Of all that is alive."""
+        return list(self._alive)
+
+    def is_settled(self, key: Key) -> bool:
+        """Whether what is alive at `key` was as declared when it was looked at last."""
+        found = self._alive[key]
+        return isinstance(found, Unread) or is_settled(found)
 
     def of_kind(self, kind: str) -> list[AnyResource]:
         return self._find("kind", kind)
@@ -91,7 +94,7 @@ class View:
 
     async def run(self, key: Key) -> RunResource | None:
         """One run, also when it is over."""
-        return self._alive.get(key) or await self._store.get(key)
+        return self.get(key) or await self._store.get(key)
 
     def runs_computing(self, project: str, stage_key: str) -> list[RunResource]:
         """The unfinished runs of a project whose result has the address `stage_key`, whoever they were made for."""
@@ -148,24 +151,37 @@ class View:
 
     def _find(self, *place: Hashable) -> list[AnyResource]:
         keys = self._index.get(place if len(place) > 1 else place[0])
-        return [self._alive[key] for key in sorted(keys)] if keys else []
+        return [found for key in sorted(keys) if (found := self.get(key))] if keys else []
 
-    def _link(self, key: Key, resource: AnyResource) -> None:
-        self._alive[key] = resource
-        for place in _places(key, resource):
+    def _renew(self, key: Key, revision: int, found: AnyResource | Unread | None) -> bool:
+        """Have `found`, or nothing, at `key`; False when what is there is as new."""
+        before = self._alive.get(key)
+        if before is not None:
+            if before.revision >= revision:
+                return False
+            self._unlink(key, before)
+        if found is not None:
+            self._link(key, found)
+        return True
+
+    def _link(self, key: Key, found: AnyResource | Unread) -> None:
+        self._alive[key] = found
+        for place in _places(key, found):
             self._index[place].add(key)
 
-    def _unlink(self, key: Key, resource: AnyResource) -> None:
+    def _unlink(self, key: Key, found: AnyResource | Unread) -> None:
         del self._alive[key]
-        for place in _places(key, resource):
+        for place in _places(key, found):
             keys = self._index[place]
             keys.discard(key)
             if not keys:
                 del self._index[place]
 
 
-def _places(key: Key, resource: AnyResource) -> list[Hashable]:
+def _places(key: Key, resource: AnyResource | Unread) -> list[Hashable]:
     """Every index entry that a resource belongs to."""
+    if isinstance(resource, Unread):
+        return [("kind", key.kind), *(("names", target) for target in resource.names)]
     document = resource.document
     places: list[Hashable] = [("kind", key.kind)]
     places += [("names", target) for target in references(document).values()]

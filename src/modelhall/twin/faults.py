@@ -13,7 +13,7 @@ from typing import Any, NamedTuple, TypeVar
 from modelhall.core.errors import NotNow
 from modelhall.core.kinds import AnyResource, Key
 from modelhall.core.ports.launcher import AttemptId, Launch, Launcher, LogPart, NodeReport, Observation
-from modelhall.core.ports.store import Answer, Change, Event, Lease, Store, Write
+from modelhall.core.ports.store import Answer, Change, Event, Lease, Store, Unread, Write
 from modelhall.twin.scheduler import Killed, Scheduler, pause
 
 T = TypeVar("T")
@@ -111,6 +111,9 @@ class FaultyStore:
 
     async def find(self, kind: str, project: str | None = None, **which: Any) -> list[AnyResource]:
         return await self._wire.carry("find", self._store.find(kind, project, **which))
+
+    async def alive(self, kind: str, **which: Any) -> Sequence[AnyResource | Unread]:
+        return await self._wire.carry("find", self._store.alive(kind, **which))
 
     async def commit(self, writes: Sequence[Write]) -> list[AnyResource]:
         return await self._wire.carry("commit", self._commit(writes))

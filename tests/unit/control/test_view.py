@@ -49,7 +49,7 @@ def test_what_is_alive_is_there_after_a_start_and_what_is_at_rest_is_not() -> No
     runs = [run(state, state=state) for state in STATES]
     view = view_of(DATASET, MODEL, SERVICE, *runs, resource(Result(name="k-1", run="r", output={})))
     assert sorted(names(view.of_kind("run"))) == ["queued", "running", "starting", "waiting"]
-    others = sorted(resource.key for resource in view.everything() if resource.key.kind != "run")
+    others = sorted(key for key in view.all_keys() if key.kind != "run")
     assert others == [DATASET.key, MODEL.key, SERVICE.key]
 
 

@@ -13,8 +13,9 @@ from dataclasses import dataclass, field
 from typing import Generic, NamedTuple, TypeVar
 
 from modelhall.core.errors import Broken, Conflict, Gone, HallError, Stale
-from modelhall.core.kinds import AnyResource, Key, resource_from_json, rests
+from modelhall.core.kinds import AnyResource, Key, is_settled, resource_from_json, rests
 from modelhall.core.ports.store import Answer, Delete, Event, Hold, Lead, Lease, Need, Put, Write
+from modelhall.core.references import references
 
 B = TypeVar("B")
 
@@ -57,6 +58,9 @@ class Row(NamedTuple, Generic[B]):
     labels: dict[str, str]
     deleting: bool
     resting: bool
+    settled: bool
+    names: tuple[Key, ...]
+    """What its document names."""
     body: B | None
 
 
@@ -216,8 +220,16 @@ class _Trial(Generic[B]):
         self._count(owner, +1)
         self.rows.pop(key, None)
         self.rows[key] = Row(
-            key, self.revision, owner, stored.document.labels, stored.deleting, rests(stored), self._encode(stored)
-        )  # fmt: skip
+            key=key,
+            revision=self.revision,
+            owner=owner,
+            labels=stored.document.labels,
+            deleting=stored.deleting,
+            resting=rests(stored),
+            settled=is_settled(stored),
+            names=tuple(references(stored.document).values()),
+            body=self._encode(stored),
+        )
         self._new.add(key)
         self.put.append(stored)
 
@@ -231,7 +243,7 @@ class _Trial(Generic[B]):
         self._count(before.owner, -1)
         self.revision += 1
         self.rows.pop(key, None)
-        self.rows[key] = Row(key, self.revision, None, {}, False, True, None)
+        self.rows[key] = Row(key, self.revision, None, {}, False, True, False, (), None)
         self._new.discard(key)
 
     def _need(self, key: Key) -> None:

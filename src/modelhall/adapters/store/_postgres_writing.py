@@ -12,6 +12,7 @@ from typing import Any
 
 from psycopg import AsyncCursor
 
+from modelhall.adapters.store import _sql
 from modelhall.adapters.store._judge import Effects, Facts, Judge, Row, Stored, Wanted, encoded, wanted
 from modelhall.adapters.store._postgres_server import SQL, Connection
 from modelhall.core.errors import HallError
@@ -115,7 +116,12 @@ def _rows(rows: Iterable[Any]) -> dict[str, str]:
 
 
 def _values(row: Row[str]) -> Mapping[str, Any]:
-    return {**row.key._asdict(), **row._asdict(), "labels": without_nul(row.labels)}
+    return {
+        **row.key._asdict(),
+        **row._asdict(),
+        "labels": without_nul(row.labels),
+        "names": _sql.paths(row.names),
+    }
 
 
 def _event(event: Event) -> Mapping[str, Any]:

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from modelhall.core.errors import Rejected
-from modelhall.core.kinds import Key, resource_from_json
-from modelhall.core.ports.store import Change, Event
+from modelhall.core.kinds import AnyResource, Key, resource_from_json
+from modelhall.core.ports.store import Change, Event, Unread
 
 FOLDER = Path(__file__).with_name("sql")
 
@@ -80,6 +80,17 @@ def find(
     return " ".join(sql[part] for part, is_asked in parts.items() if is_asked), values
 
 
+def alive(
+    sql: Mapping[str, str], kind: str, *, after: Key | None, limit: int | None
+) -> tuple[str, dict[str, Any]]:
+    """The statement that finds those that are not at rest, and the values for it."""
+    parts = ["alive", *(["find after"] if after else []), "find in order"]
+    values = {
+        "kind": kind, "after_project": after and after.project, "after_name": after and after.name, "limit": limit,
+    }  # fmt: skip
+    return " ".join(sql[part] for part in parts), values
+
+
 def events(
     sql: Mapping[str, str], key: Key | None, project: str | None, limit: int
 ) -> tuple[str, dict[str, Any]]:
@@ -93,6 +104,19 @@ def change_of(row: tuple[Any, ...]) -> Change:
     revision, kind, project, name, body = row
     resource = resource_from_json(kind, body) if body else None
     return Change(revision=revision, key=Key(kind, project, name), resource=resource)
+
+
+def paths(names: Iterable[Key]) -> str:
+    """What a document names, as text."""
+    return " ".join(name.path for name in names)
+
+
+def alive_of(row: tuple[Any, ...]) -> AnyResource | Unread:
+    kind, project, name, revision, settled, names, body = row
+    if not settled:
+        return resource_from_json(kind, body)
+    named = tuple(map(Key.parse, names.split()))
+    return Unread(key=Key(kind, project, name), revision=revision, names=named, body=body)
 
 
 def events_of(rows: Iterable[tuple[Any, ...]]) -> list[Event]:

@@ -61,6 +61,11 @@ class MemoryStore:
         ]
         return matching[:limit]
 
+    async def alive(
+        self, kind: str, *, after: Key | None = None, limit: int | None = None
+    ) -> list[AnyResource]:
+        return await self.find(kind, resting=False, after=after, limit=limit)
+
     async def commit(self, writes: Sequence[Write]) -> list[AnyResource]:
         judge = Judge(self._facts(wanted([writes])), lambda resource: resource)
         answer = judge.judge(writes)

@@ -23,7 +23,7 @@ from modelhall.adapters.store._postgres_server import RETRY_S, SQL, Locked, Serv
 from modelhall.adapters.store._postgres_writing import Writing, without_nul
 from modelhall.core.errors import Broken, HallError, NotNow
 from modelhall.core.kinds import AnyResource, Key, resource_from_json
-from modelhall.core.ports.store import Answer, Change, Event, Lease, Write
+from modelhall.core.ports.store import Answer, Change, Event, Lease, Unread, Write
 
 REMOVALS_KEPT = 10_000
 BUSY_S = 5.0
@@ -88,6 +88,12 @@ class PostgresStore:
             SQL, kind, project, labels=labels, owner=owner, resting=resting, after=after, limit=limit
         )
         return [resource_from_json(kind, body) for (body,) in await self._read(sql, values)]
+
+    async def alive(
+        self, kind: str, *, after: Key | None = None, limit: int | None = None
+    ) -> Sequence[AnyResource | Unread]:
+        rows = await self._read(*_sql.alive(SQL, kind, after=after, limit=limit))
+        return [_sql.alive_of(row) for row in rows]
 
     async def commit(self, writes: Sequence[Write]) -> list[AnyResource]:
         self._check_writable()

@@ -37,7 +37,7 @@ from modelhall.adapters.store._sqlite_file import cannot, migrate, open_file
 from modelhall.core.errors import Broken, HallError, Rejected
 from modelhall.core.failpoints import reach
 from modelhall.core.kinds import AnyResource, Key, resource_from_json
-from modelhall.core.ports.store import Answer, Change, Event, Lease, Write
+from modelhall.core.ports.store import Answer, Change, Event, Lease, Unread, Write
 
 EVENTS_KEPT = 50_000
 ANSWERS_KEPT = 50_000
@@ -122,6 +122,12 @@ class SqliteStore:
         )
         rows = await self._read(sql, values)
         return [resource_from_json(kind, body) for (body,) in rows]
+
+    async def alive(
+        self, kind: str, *, after: Key | None = None, limit: int | None = None
+    ) -> Sequence[AnyResource | Unread]:
+        rows = await self._read(*_sql.alive(SQL, kind, after=after, limit=limit))
+        return [_sql.alive_of(row) for row in rows]
 
     async def commit(self, writes: Sequence[Write]) -> list[AnyResource]:
         if self._writer is None:
@@ -323,7 +329,8 @@ class _Writing:
 
 def _values(row: Row[str]) -> tuple[Any, ...]:
     return (
-        *row.key, row.revision, row.owner, json.dumps(row.labels), row.deleting, row.resting, row.body,
+        *row.key, row.revision, row.owner, json.dumps(row.labels), row.deleting, row.resting, row.settled,
+        _sql.paths(row.names), row.body,
     )  # fmt: skip
 
 

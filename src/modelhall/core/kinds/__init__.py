@@ -62,8 +62,14 @@ def rests(resource: AnyResource) -> bool:
     return kind == "result" or (kind == "run" and resource.status.state in DONE and not resource.deleting)
 
 
+def is_settled(resource: AnyResource) -> bool:
+    """Whether it was as declared when it was looked at last."""
+    seen = resource.status.observed_generation == resource.generation
+    return seen and not resource.deleting and resource.status.state in ("ready", "refused")
+
+
 __all__ = [
     "KINDS", "AnyResource", "Dataset", "Document", "Key", "Kind", "Model", "Node", "Problem", "Project",
-    "Resource", "Resources", "Result", "Run", "Service", "Status", "Token", "User", "kind_named",
+    "Resource", "Resources", "Result", "Run", "Service", "Status", "Token", "User", "is_settled", "kind_named",
     "resource_from_json", "rests",
 ]  # fmt: skip

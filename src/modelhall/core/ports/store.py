@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
-from modelhall.core.kinds import AnyResource, Key
+from modelhall.core.kinds import AnyResource, Key, resource_from_json
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,6 +88,21 @@ class Change:
     resource: AnyResource | None
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Unread:
+    """A resource that is as declared, in the form it is stored in: to read it takes time, and what it is found by is
+    known without."""
+
+    key: Key
+    revision: int
+    names: tuple[Key, ...]
+    """What its document names."""
+    body: str
+
+    def read(self) -> AnyResource:
+        return resource_from_json(self.key.kind, self.body)
+
+
 class Store(Protocol):
     """A transactional set of resources with one growing revision.
 
@@ -111,6 +126,12 @@ class Store(Protocol):
         """Those of one kind, ordered by project and name: of a project, with all of these labels, made for the
         resource with the path `owner`, at rest or not (see `core.kinds.rests`). For paging, the `limit` first of
         those after the key `after`."""
+        ...
+
+    async def alive(
+        self, kind: str, *, after: Key | None = None, limit: int | None = None
+    ) -> Sequence[AnyResource | Unread]:
+        """As `find`, those that are not at rest; such as are settled (see `core.kinds.is_settled`) may be unread."""
         ...
 
     async def commit(self, writes: Sequence[Write]) -> list[AnyResource]:

@@ -1,8 +1,8 @@
 """Rows on the disk between two parts of a preparation: numbered shards, each there as a whole or not at all.
 
-Where one shard ends depends on the rows and the files they come from alone, so that neither the batches they are read
-in nor the number of workers can be seen in what comes out; and a file that changed leaves the shards of others as they
-were.
+Where one shard ends depends on the rows and the files they come from alone, so that neither the batches they are
+read in nor the number of workers can be seen in what comes out; and a file that changed leaves the shards of others
+as they were.
 """
 
 from __future__ import annotations

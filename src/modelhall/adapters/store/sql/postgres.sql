@@ -34,6 +34,8 @@ SELECT body FROM resource WHERE kind = %(kind)s AND body IS NOT NULL
 SELECT body FROM resource WHERE owner = %(owner)s AND kind = %(kind)s AND body IS NOT NULL
 -- name: find alive
 SELECT body FROM resource WHERE kind = %(kind)s AND NOT resting AND body IS NOT NULL
+-- name: alive
+SELECT kind, project, name, revision, settled, names, body FROM resource WHERE kind = %(kind)s AND NOT resting AND body IS NOT NULL
 -- name: find in a project
 AND project = %(project)s
 -- name: find with labels
@@ -103,15 +105,16 @@ FROM json_array_elements_text(%(rows)s::json) AS asked (path)
 SELECT once FROM answer JOIN json_array_elements_text(%(rows)s::json) AS asked (once) USING (once)
 
 -- name: put
-INSERT INTO resource (kind, project, name, revision, owner, labels, deleting, resting, body)
-SELECT kind, project, name, revision, owner, labels, deleting, resting, body
+INSERT INTO resource (kind, project, name, revision, owner, labels, deleting, resting, settled, names, body)
+SELECT kind, project, name, revision, owner, labels, deleting, resting, settled, names, body
 FROM json_to_recordset(%(rows)s::json) AS row (
     kind text, project text, name text, revision bigint, owner text, labels jsonb, deleting boolean,
-    resting boolean, body text
+    resting boolean, settled boolean, names text, body text
 )
 ON CONFLICT (kind, project, name) DO UPDATE SET
     revision = excluded.revision, owner = excluded.owner, labels = excluded.labels,
-    deleting = excluded.deleting, resting = excluded.resting, body = excluded.body
+    deleting = excluded.deleting, resting = excluded.resting,
+    settled = excluded.settled, names = excluded.names, body = excluded.body
 
 -- name: put events
 INSERT INTO event (at, kind, project, name, event, message)

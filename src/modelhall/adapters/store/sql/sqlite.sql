@@ -11,6 +11,9 @@ WHERE owner = :owner AND kind = :kind AND body IS NOT NULL
 -- name: find alive
 SELECT body FROM resource INDEXED BY resource_alive
 WHERE kind = :kind AND resting = 0 AND body IS NOT NULL
+-- name: alive
+SELECT kind, project, name, revision, settled, names, body FROM resource INDEXED BY resource_alive
+WHERE kind = :kind AND resting = 0 AND body IS NOT NULL
 -- name: find in a project
 AND project = :project
 -- name: find with labels
@@ -62,11 +65,12 @@ WHERE kind = ? AND project = ? AND name = ? AND body IS NOT NULL
 SELECT count(*) FROM resource WHERE owner = ?
 
 -- name: put
-INSERT INTO resource (kind, project, name, revision, owner, labels, deleting, resting, body)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
+INSERT INTO resource (kind, project, name, revision, owner, labels, deleting, resting, settled, names, body)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 ON CONFLICT (kind, project, name) DO UPDATE SET
     revision = excluded.revision, owner = excluded.owner, labels = excluded.labels,
-    deleting = excluded.deleting, resting = excluded.resting, body = excluded.body
+    deleting = excluded.deleting, resting = excluded.resting,
+    settled = excluded.settled, names = excluded.names, body = excluded.body
 
 -- name: put event
 INSERT INTO event (at, kind, project, name, event, message) VALUES (?, ?, ?, ?, ?, ?)

@@ -45,9 +45,7 @@ def batches(sources: Sequence[Source], form: Format) -> Iterator[pl.DataFrame]:
         yield batch.rows
 
 
-def batches_by_split(
-    splits: Mapping[str, Sequence[Source]], form: Format
-) -> Iterator[tuple[str, Batch]]:
+def batches_by_split(splits: Mapping[str, Sequence[Source]], form: Format) -> Iterator[tuple[str, Batch]]:
     """The same for the sources of several splits, one after the other: a column has one type in all of them."""
     sources = [source for of_split in splits.values() for source in of_split]
     checks = [source.begin() for source in sources]

@@ -1,0 +1,4 @@
+-- What is as declared need not be read at the start: a row tells that it is, and what it names. Of rows that are there
+-- already it is not known, and they are read.
+ALTER TABLE resource ADD COLUMN settled boolean NOT NULL DEFAULT false;
+ALTER TABLE resource ADD COLUMN names text COLLATE "C" NOT NULL DEFAULT '';
