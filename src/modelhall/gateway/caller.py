@@ -58,8 +58,9 @@ class CallerConnection(asyncio.Protocol):
         self._waits = ""
         self._deadline = math.inf
         self._arriving: Request | None = None
-        """The request whose body is waited for, and since when."""
+        """The request whose body is waited for."""
         self._since = 0.0
+        """When that began, or the end of the connection did."""
 
     # From the server.
 
@@ -97,6 +98,8 @@ class CallerConnection(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         if self._deaf:
+            if self._waits == "end":
+                self._linger()
             return
         try:
             self._reader.feed(data)
@@ -258,8 +261,13 @@ class CallerConnection(asyncio.Protocol):
             self._hear_on()
         if self._transport.can_write_eof():  # TLS cannot end one side alone; such a caller reads that it ends
             self._transport.write_eof()
-        self._waits = "end"
-        self._deadline = self._loop.time() + self._limits.linger_s
+        self._waits, self._since = "end", self._loop.time()
+        self._linger()
+
+    def _linger(self) -> None:
+        """Listen on for a while: a caller who is cut off while it sends does not read what we said."""
+        limits = self._limits
+        self._deadline = min(self._loop.time() + limits.linger_s, self._since + limits.most_linger_s)
 
     def _hear_on(self) -> None:
         self._paused = False

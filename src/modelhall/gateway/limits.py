@@ -26,7 +26,10 @@ class Limits:
     write_s: float = 60.0
     """Longest time a caller may leave its answer unread."""
     linger_s: float = 2.0
-    """How long a refused caller is listened to, so that it reads why before the connection breaks."""
+    """How long a refused caller is listened to after each piece it sends, so that it reads why before the connection
+    breaks."""
+    most_linger_s: float = 30.0
+    """The same in all."""
     check_s: float = 0.5
     """How often these times are looked at: much cheaper than a timer for every request."""
 

@@ -57,6 +57,16 @@ async def test_a_body_that_drips_in_does_not_hold_a_connection_for_ever(hall):
     assert "bytes a second" in answer.error
 
 
+async def test_a_refused_caller_who_goes_on_sending_is_not_cut_off(hall):
+    caller = await hall.caller()
+    caller.send(b"rubbish\r\n\r\n")
+    for _ in range(12):  # longer than a silent one is waited for
+        await asyncio.sleep(0.1)
+        caller.send(b"more")
+        await caller.writer.drain()
+    assert (await caller.answer()).status == 400
+
+
 async def test_a_connection_with_nothing_to_do_is_closed_without_a_word(hall):
     caller = await hall.caller()
     caller.send(request("/v2", b"", method="GET"))
