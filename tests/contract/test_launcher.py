@@ -549,10 +549,13 @@ def test_a_stage_finds_its_order_and_its_reports_and_result_are_read(processes: 
         does += """; echo '{"output": {"rows": 3}}' > result.json"""
         (processes.folder / "runs" / "r" / "state").mkdir(parents=True)
         files.write_json(processes.folder / "runs" / "r" / "state" / "report", REPORT)
-        await processes.launcher.start(asked := launch(processes, does, order={"epochs": 3}, threads=2))
+        await processes.launcher.start(
+            asked := launch(processes, does, order={"epochs": 3}, threads=2, workers=4)
+        )
         await processes.until(lambda: _exists(processes.work(asked.id) / "here"))
         order = processes.read(asked.id, "seen")
         assert (order["what"], order["attempt"], order["threads"]) == ({"epochs": 3}, 1, 2)
+        assert (order["workers"], order["address"]) == (4, "127.0.0.1")
         assert Path(order["work"]) == processes.work(asked.id)
         assert Path(order["state"]).is_dir()
         seen = await observe(processes.launcher, asked.id)

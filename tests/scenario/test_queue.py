@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
-from modelhall.core.kinds import Project, Resources, Run
+import pytest
+from virtual_hall import HALL_FILE, declare
+
+from modelhall.core.kinds import Dataset, Project, Resources, Run, Service
 from modelhall.core.kinds.project import Quota
+from modelhall.core.kinds.run import RunStatus
 from modelhall.twin.plant import Plant
 
 
@@ -62,3 +66,47 @@ def test_a_project_over_its_quota_waits_while_another_starts(plant: Plant) -> No
     held = [status for status in states.values() if status.state == "queued"]
     assert len(held) == 1
     assert "holds 1 of its 1 CPUs" in held[0].reason
+
+
+def declare_training(plant: Plant, resources: str) -> None:
+    declare(plant, HALL_FILE.replace("family: cnn}", f"family: cnn}}\nresources: {resources}"))
+
+
+def training(plant: Plant) -> RunStatus:
+    (run,) = (run for run in plant.all("run") if "-train-" in run.key.name)
+    return run.status
+
+
+def test_all_workers_of_a_training_count_for_the_node_and_for_those_behind(plant: Plant) -> None:
+    declare_training(plant, "{cpus: 1, workers: 2}")
+    plant.advance(12)
+    gang = training(plant)
+    assert (gang.state, gang.workers) == ("running", 2)
+    assert gang.reason.endswith("with 2 workers")
+    launch = plant.launcher.starts[-1]
+    assert (launch.workers, launch.cpus, launch.threads) == (2, 2.0, 1)
+    used = {node.key.name: node.status.used_cpus for node in plant.all("node")}
+    assert used[gang.node or ""] == 2.0
+    plant.apply(command("a"), command("b"), command("c"))
+    plant.advance(1)
+    assert sorted(state(plant, name) for name in "abc") == ["queued", "running", "running"]
+
+
+def test_a_training_starts_with_as_many_workers_as_there_is_room_for(plant: Plant) -> None:
+    declare_training(plant, "{cpus: 1, workers: {min: 1, max: 2}}")
+    plant.advance(9)
+    plant.apply(command("a"), command("b"), command("c"))
+    plant.advance(3)
+    status = training(plant)
+    assert (status.state, status.workers) == ("running", 1)
+
+
+def test_only_a_training_has_workers() -> None:
+    with pytest.raises(ValueError, match="a run is one process"):
+        Run(name="a", command=("true",), resources=Resources.model_validate({"workers": 2}))
+    with pytest.raises(ValueError, match="`replicas` says"):
+        Service(name="a", model="m", resources=Resources.model_validate({"workers": 2}))
+    with pytest.raises(ValueError, match="more `cpus`"):
+        Dataset(name="a", source="a.csv", resources=Resources.model_validate({"workers": 2}))
+    with pytest.raises(ValueError, match="min is at most max"):
+        Resources.model_validate({"workers": {"min": 3, "max": 2}})

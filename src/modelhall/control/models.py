@@ -114,8 +114,11 @@ def _compute(
     resource: ModelResource, step: Work, order: TrainOrder | EvaluateOrder, state: str
 ) -> list[Action]:
     said, problem = work.progress(step)
+    asked = resource.document.resources
+    if isinstance(order, EvaluateOrder):
+        asked = asked.of_one()
     return [
-        *work.start(resource.key, step, order, resource.document.resources),
+        *work.start(resource.key, step, order, asked),
         *update_status(resource, state="failed" if problem else state, reason=said, problem=problem),
     ]
 
@@ -186,7 +189,7 @@ def _shown(document: Model, metrics: dict[str, float]) -> str:
 def _train_order(document: Model, data: DatasetVersion) -> TrainOrder:
     return TrainOrder(
         task=document.task, columns=document.columns, network=document.network, train=document.train,
-        data=data.artifact,
+        data=data.artifact, shards=document.resources.workers.max,
     )  # fmt: skip
 
 

@@ -8,6 +8,7 @@ from modelhall.control.actions import Action, Create, Note, Update
 from modelhall.control.view import View
 from modelhall.core.kinds import Node
 from modelhall.core.kinds.node import NodeResource
+from modelhall.core.kinds.run import held_cpus
 from modelhall.core.ports.launcher import NodeReport
 
 LOST_AFTER_S = 10.0
@@ -56,4 +57,4 @@ def _seen(node: NodeResource, report: NodeReport, used_cpus: float, now: float) 
 
 
 def _used_cpus(view: View, name: str) -> float:
-    return sum((run.document.resources.cpus for run in view.active(name)), 0.0)
+    return sum((held_cpus(run) for run in view.active(name)), 0.0)

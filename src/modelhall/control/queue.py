@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 
 from modelhall.control.actions import Action, Note, Start, Update, update_status
-from modelhall.control.runs import launch_of
+from modelhall.control.runs import launch_of, said_of
 from modelhall.control.view import View
 from modelhall.core.kinds import Key
 from modelhall.core.kinds.base import DEFAULT_PROJECT
 from modelhall.core.kinds.node import NodeResource
-from modelhall.core.kinds.run import ACTIVE, Attempt, RunResource
+from modelhall.core.kinds.run import ACTIVE, Attempt, RunResource, held_bytes, held_cpus
 from modelhall.policy.schedule import Asking, Hold, Placement, Room, Share
 
 ATTEMPTS_KEPT = 20
@@ -31,7 +31,7 @@ def schedule(view: View, policy: Policy, now: float) -> list[Action]:
     for decision in policy(asking, rooms, _shares(view, [*queued.values(), *active])):
         run = queued[decision.project, decision.run]
         if isinstance(decision, Placement):
-            actions += _start(run, decision.node, now)
+            actions += _start(run, decision, now)
         else:
             actions += update_status(run, reason=decision.reason)
     return actions
@@ -49,17 +49,19 @@ def _waits_for_room(run: RunResource) -> bool:
     return bool(run.status.state == "queued" and not run.deleting and not run.document.cancelled)
 
 
-def _start(run: RunResource, node: str, now: float) -> list[Action]:
-    number = run.status.attempt + 1
+def _start(run: RunResource, placement: Placement, now: float) -> list[Action]:
+    number, node = run.status.attempt + 1, placement.node
+    attempt = Attempt(number=number, node=node, started_at=now, workers=placement.workers)
+    where = said_of(attempt)
     started = run.with_status(
         state="starting",
-        reason=f"attempt {number} on node {node}",
+        reason=where,
         attempt=number,
-        attempts=(*run.status.attempts[-ATTEMPTS_KEPT:], Attempt(number=number, node=node, started_at=now)),
+        attempts=(*run.status.attempts[-ATTEMPTS_KEPT:], attempt),
         node=node,
         address=None,
     )
-    note = Note(key=run.key, name="run.started", message=f"attempt {number} on node {node}")
+    note = Note(key=run.key, name="run.started", message=where)
     return [Update(resource=started), note, Start(launch=launch_of(started))]
 
 
@@ -68,7 +70,9 @@ def _asking(run: RunResource) -> Asking:
         name=run.key.name,
         project=run.key.project,
         cpus=run.document.resources.cpus,
-        memory_bytes=_memory_bytes(run),
+        memory_bytes=run.document.resources.memory_bytes,
+        workers=run.document.resources.workers.max,
+        fewest_workers=run.document.resources.workers.min,
         serves=run.document.restart,
         priority=run.document.priority,
         since=run.created_at,
@@ -81,8 +85,8 @@ def _room(node: NodeResource, active: list[RunResource]) -> Room:
         name=node.key.name,
         cpus=node.status.cpus,
         memory_bytes=node.status.memory_bytes,
-        free_cpus=node.status.cpus - sum(run.document.resources.cpus for run in here),
-        free_memory_bytes=node.status.memory_bytes - sum(_memory_bytes(run) for run in here),
+        free_cpus=node.status.cpus - sum(held_cpus(run) for run in here),
+        free_memory_bytes=node.status.memory_bytes - sum(held_bytes(run) for run in here),
         holders=tuple(run.key.name for run in here if run.document.resources.cpus),
     )
 
@@ -91,13 +95,9 @@ def _shares(view: View, runs: list[RunResource]) -> dict[str, Share]:
     used: dict[str, float] = {run.key.project: 0.0 for run in runs}
     for run in runs:
         if run.status.state in ACTIVE:
-            used[run.key.project] += run.document.resources.cpus
+            used[run.key.project] += held_cpus(run)
     shares = {}
     for name, cpus in used.items():
         project = view.get(Key("project", DEFAULT_PROJECT, name))
         shares[name] = Share(used_cpus=cpus, most_cpus=project.document.quota.cpus if project else None)
     return shares
-
-
-def _memory_bytes(run: RunResource) -> int:
-    return round((run.document.resources.memory_gib or 0) * 2**30)

@@ -24,7 +24,17 @@ from modelhall.control.actions import (
 from modelhall.control.view import View
 from modelhall.core.kinds import Key, Problem, Result
 from modelhall.core.kinds.result import result_name
-from modelhall.core.kinds.run import ACTIVE, DONE, Exit, Run, RunResource, RunStatus
+from modelhall.core.kinds.run import (
+    ACTIVE,
+    DONE,
+    Attempt,
+    Exit,
+    Run,
+    RunResource,
+    RunStatus,
+    held_bytes,
+    held_cpus,
+)
 from modelhall.core.ports.launcher import AttemptId, Launch, Observation
 from modelhall.core.program import HALL_SECRETS, PROGRAMS
 from modelhall.policy import restart
@@ -78,6 +88,12 @@ def attempt_id(resource: RunResource) -> AttemptId:
     return AttemptId(resource.uid, resource.status.attempt)
 
 
+def said_of(attempt: Attempt) -> str:
+    """Where an attempt is, in words."""
+    workers = f" with {attempt.workers} workers" if attempt.workers > 1 else ""
+    return f"attempt {attempt.number} on node {attempt.node}{workers}"
+
+
 def launch_of(resource: RunResource) -> Launch:
     """All a launcher must know to start the newest attempt."""
     document: Run = resource.document
@@ -90,9 +106,10 @@ def launch_of(resource: RunResource) -> Launch:
         node=resource.status.node or "",
         argv=argv,
         order=stage.order if stage else None,
-        cpus=asked.cpus,
+        workers=resource.status.workers,
+        cpus=held_cpus(resource),
         threads=asked.threads,
-        memory_bytes=round(asked.memory_gib * 2**30) if asked.memory_gib else None,
+        memory_bytes=held_bytes(resource) or None,
         timeout_s=document.timeout_s,
         project=document.project,
         secrets=document.secrets,
@@ -125,7 +142,7 @@ def _active(resource: RunResource, facts: Facts, now: float) -> list[Action]:
 def _report(resource: RunResource, seen: Observation, now: float) -> list[Action]:
     """Write down how far the run is, at once when it matters and now and then otherwise."""
     status: RunStatus = resource.status
-    reason = f"attempt {status.attempt} on node {status.node}"
+    reason = said_of(status.attempts[-1]) if status.attempts else ""
     news = status.model_copy(update={"state": "running", "reason": reason, "address": seen.address})
     if seen.address is not None:
         news = news.model_copy(update={"problem": None})
@@ -244,7 +261,8 @@ def _overrun(resource: RunResource, exit: Exit) -> Problem | None:
         message = f"ran longer than its {limit} and was ended; allow it more time, or give it less to do"
         return Problem(message=message, who="caller", field="timeout_s")
     if exit.out_of_memory:
-        limit = _figure(document.resources.memory_gib, "GiB")
+        asked_gib = document.resources.memory_gib
+        limit = _figure(asked_gib and asked_gib * resource.status.workers, "GiB")
         peak = _figure(exit.peak_bytes / 2**30, "GiB")
         message = (
             f"used all of its {limit} of memory (peak {peak}); ask for more, or have it hold less at a time"

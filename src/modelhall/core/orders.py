@@ -19,7 +19,7 @@ from modelhall.core.kinds.service import Batching
 
 VERSIONS = {"prepare": 4, "train": 2, "evaluate": 2, "sign": 1, "erase": 1}
 WITHOUT_EFFECT: dict[str, Any] = {
-    "train": {"train": {"checkpoint_s"}},
+    "train": {"train": {"checkpoint_s", "keep_checkpoints"}},
     # Told apart by `PrepareOrder.key`, so that orders without any have the keys they always had.
     "prepare": {"erasures"},
     # What is to go, goes once, whatever there is beside it.
@@ -27,6 +27,9 @@ WITHOUT_EFFECT: dict[str, Any] = {
 }
 """Fields of a stage's order that cannot change its result, or are part of its key in another way, in the form of
 pydantic's `exclude`."""
+
+CAME_LATER: dict[str, tuple[str, ...]] = {"train": ("shards",)}
+"""Fields that are no part of a key where they are at their default: orders that had none keep their keys."""
 
 SIGNATURE_FILE, SIGNATURE_FORMAT = "model.sig", "model-signing"
 """What the folder of a signature holds, and the plug-in that writes and checks it."""
@@ -89,6 +92,8 @@ class TrainOrder(Frozen):
     train: Train
     data: str
     """Artifact of the data version."""
+    shards: int = Field(default=1, ge=1)
+    """In how many parts each step is learnt from, by whichever workers there are; 1 is by one worker."""
 
 
 class TrainOutput(Frozen):
@@ -160,4 +165,7 @@ class ServeOrder(Frozen):
 def key_of(stage: str, order: Frozen, **more: object) -> str:
     """The address of what `stage` makes of `order`."""
     relevant = order.model_dump(mode="json", exclude=WITHOUT_EFFECT.get(stage))
+    for field in CAME_LATER.get(stage, ()):
+        if relevant[field] == type(order).model_fields[field].default:
+            del relevant[field]
     return digest.of_json({"stage": stage, "version": VERSIONS[stage], "order": relevant, **more})

@@ -60,6 +60,11 @@ class Order(Frozen):
     cache: Path
     """A folder of all the project's runs on this node, for artifacts while they are unpacked."""
     threads: int = Field(ge=1)
+    """Of each worker."""
+    workers: int = Field(default=1, ge=1)
+    """How many processes it may be: those of one gang."""
+    address: str = "127.0.0.1"
+    """Of this node, at which workers meet; they listen nowhere else."""
     sources: SourceRules = Field(default_factory=SourceRules)
     """The operator's word on where sources may be fetched from, and how large they may be."""
 

@@ -68,7 +68,7 @@ def _reading(run: RunResource, attempt: Attempt, *, cpu_s: float, at: float, end
         uid=run.uid,
         attempt=attempt.number,
         node=attempt.node,
-        cpus=run.document.resources.cpus,
+        cpus=run.document.resources.cpus * attempt.workers,
         cpu_s=cpu_s,
         started_at=attempt.started_at,
         at=at,

@@ -15,7 +15,7 @@ from collections.abc import Callable, Sequence
 
 from modelhall.control.leadership import RELEASED, SILENCE_S
 from modelhall.core.kinds import AnyResource, Key
-from modelhall.core.kinds.run import ACTIVE, DONE, RunResource
+from modelhall.core.kinds.run import ACTIVE, DONE, RunResource, held_cpus
 from modelhall.core.ports.clock import Clock
 from modelhall.core.ports.launcher import AttemptId, Launch, NodeReport
 from modelhall.core.ports.store import Answer, Delete, Event, Hold, Lease, Put, Write
@@ -178,11 +178,11 @@ class Witness:
     def _check_room(self, run: RunResource, since: int) -> None:
         """What a loop could know when it decided: the store as it had read it."""
         active = [r for key, r in self.there.items() if key.kind == "run" and r.status.state in ACTIVE]
-        here = sum(r.document.resources.cpus for r in active if r.status.node == run.status.node)
+        here = sum(held_cpus(r) for r in active if r.status.node == run.status.node)
         if here > self._cpus[run.status.node or ""] + CLOSE:
             raise Violation(f"{run.status.node} is given runs of {here} CPUs, the last {run.key}")
         project = run.key.project
-        held = sum(r.document.resources.cpus for r in active if r.key.project == project)
+        held = sum(held_cpus(r) for r in active if r.key.project == project)
         quotas = [quota for revision, quota in self._quotas[project] if revision <= since][-1:]
         quotas += [quota for revision, quota in self._quotas[project] if revision > since]
         most = max((float("inf") if quota is None else quota for quota in quotas), default=float("inf"))

@@ -21,7 +21,7 @@ OTHER_TRAINING = {
     "schedule": "cosine", "warmup": 0.5, "loss": {"cross-entropy": {"label_smoothing": 0.1}}, "seed": 2,
     "accumulate": 2, "clip_value": 0.5, "freeze": ["a.*"], "ema": 0.99, "patience": 3,
 }  # fmt: skip
-NOT_IN_THE_RESULT = {"checkpoint_s"}
+NOT_IN_THE_RESULT = {"checkpoint_s", "keep_checkpoints"}
 
 
 def train_key(**changes: object) -> str:
@@ -39,7 +39,18 @@ def test_another_way_of_training_is_another_result(field: str) -> None:
 
 
 def test_how_often_checkpoints_are_written_changes_no_result() -> None:
-    assert train_key(train=Train(checkpoint_s=1)) == train_key()
+    assert train_key(train=Train(checkpoint_s=1, keep_checkpoints=9)) == train_key()
+
+
+def test_what_one_worker_has_trained_is_found_where_it_always_was() -> None:
+    plain = TrainOrder(task="t", columns={}, network=Network(family="mlp"), train=Train(), data="d")
+    assert key_of("train", plain, data="x") == (
+        "1584b725c631857ced95f1102a53774c4c193be0c97bd9d1f43b5c5964d67925"
+    )
+
+
+def test_in_how_many_parts_a_step_is_learnt_from_is_part_of_the_result() -> None:
+    assert len({train_key(shards=number) for number in (1, 2, 3)}) == 3
 
 
 @pytest.mark.parametrize(

@@ -22,8 +22,12 @@ ASKING = st.builds(
     Asking, name=st.just(""), project=st.sampled_from(PROJECTS), cpus=CPUS, memory_bytes=MEMORY,
     serves=st.booleans(), priority=st.integers(-2, 2), since=st.integers(0, 3).map(float),
 )  # fmt: skip
-QUEUES = st.lists(ASKING, max_size=12).map(
-    lambda queue: [replace(asking, name=f"r{number}") for number, asking in enumerate(queue)]
+WORKERS = st.sampled_from([(1, 1), (1, 1), (2, 2), (1, 3)])
+QUEUES = st.lists(st.tuples(ASKING, WORKERS), max_size=12).map(
+    lambda queue: [
+        replace(asking, name=f"r{number}", fewest_workers=fewest, workers=most)
+        for number, (asking, (fewest, most)) in enumerate(queue)
+    ]
 )
 SHARES = st.dictionaries(
     st.sampled_from(PROJECTS),
@@ -77,10 +81,13 @@ def test_no_node_and_no_quota_is_ever_overcommitted(
     cpus: dict[str, float] = defaultdict(float)
     memory: dict[str, int] = defaultdict(int)
     held: dict[str, float] = defaultdict(float)
-    for run, node in started(place(queue, rooms, shares)).items():
-        cpus[node] += asked[run].cpus
-        memory[node] += asked[run].memory_bytes
-        held[asked[run].project] += asked[run].cpus
+    for decision in place(queue, rooms, shares):
+        if isinstance(decision, Placement):
+            run = asked[decision.run]
+            assert run.fewest_workers <= decision.workers <= run.workers
+            cpus[decision.node] += run.cpus * decision.workers
+            memory[decision.node] += run.memory_bytes * decision.workers
+            held[run.project] += run.cpus * decision.workers
     for node in rooms:
         assert cpus[node.name] <= node.free_cpus + 1e-6
         assert memory[node.name] <= node.free_memory_bytes
@@ -117,19 +124,24 @@ def test_a_run_that_could_start_does_when_nothing_ahead_of_it_waits(
 ) -> None:
     decisions = place(queue, rooms, shares)
     where = started(decisions)
+    workers = {d.run: d.workers for d in decisions if isinstance(d, Placement)}
     never = {d.run for d in decisions if isinstance(d, Hold) and d.never}
     for asking in queue:
+        least_cpus = asking.cpus * asking.fewest_workers
+        least_bytes = asking.memory_bytes * asking.fewest_workers
         ahead = [other for other in queue if order(other) < order(asking)]
         if asking.name in where or any(a.name not in where and a.name not in never for a in ahead):
             continue
         share = shares.get(asking.project, Share(used_cpus=0, most_cpus=None))
-        used = share.used_cpus + sum(a.cpus for a in ahead if a.project == asking.project and a.name in where)
+        here = [a for a in ahead if a.project == asking.project and a.name in where]
+        used = share.used_cpus + sum(a.cpus * workers[a.name] for a in here)
+        on = {node.name: [a for a in ahead if where.get(a.name) == node.name] for node in rooms}
         assert not any(
-            asking.cpus <= node.free_cpus - sum(a.cpus for a in ahead if where.get(a.name) == node.name)
-            and asking.memory_bytes
-            <= node.free_memory_bytes - sum(a.memory_bytes for a in ahead if where.get(a.name) == node.name)
+            least_cpus <= node.free_cpus - sum(a.cpus * workers[a.name] for a in on[node.name])
+            and least_bytes
+            <= node.free_memory_bytes - sum(a.memory_bytes * workers[a.name] for a in on[node.name])
             for node in rooms
-        ) or (share.most_cpus is not None and used + asking.cpus > share.most_cpus)
+        ) or (share.most_cpus is not None and used + least_cpus > share.most_cpus)
 
 
 @quick
@@ -243,3 +255,22 @@ def test_a_reason_names_the_freest_node_and_what_uses_it() -> None:
     (hold,) = place([ask("a", 2)], [busy, replace(room("m", 2), free_cpus=0.0)], {})
     assert isinstance(hold, Hold)
     assert "node n has 1 of 4 CPUs free, used by r0, r1, r2, r3 and others" in hold.reason
+
+
+def test_workers_are_placed_all_or_none() -> None:
+    rooms = [room("n1", 2.0), room("n2", 3.0)]
+    three, four = (ask(f"of-{n}", 1.0, workers=n, fewest_workers=n) for n in (3, 4))
+    assert place([three], rooms, {}) == [Placement("default", "of-3", "n2", 3)]
+    (hold,) = place([four], rooms, {})
+    assert isinstance(hold, Hold)
+    assert hold.reason.startswith("asks for 4 CPUs for 4 workers")
+
+
+def test_who_makes_do_with_fewer_workers_gets_as_many_as_there_is_room_for() -> None:
+    elastic = ask("elastic", 1.0, workers=4, fewest_workers=2)
+    assert place([elastic], [room("n1", 3.0)], {}) == [Placement("default", "elastic", "n1", 3)]
+    share = {"default": Share(used_cpus=0.0, most_cpus=2.0)}
+    assert place([elastic], [room("n1", 3.0)], share) == [Placement("default", "elastic", "n1", 2)]
+    (hold,) = place([elastic], [room("n1", 1.0)], {})
+    assert isinstance(hold, Hold)
+    assert hold.never

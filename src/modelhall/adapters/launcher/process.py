@@ -43,6 +43,8 @@ from modelhall.core.ports.source import SourceRules
 from modelhall.core.sealing import KeysOf
 
 NODE = "local"
+LOOPBACK = "127.0.0.1"
+"""Where the workers of a gang meet, since all of them are on this machine."""
 SLOWEST_START_S = 20.0
 """An attempt whose supervisor has not shown up after this long is given up."""
 REFUSED = 127
@@ -204,6 +206,8 @@ class ProcessLauncher:
             "state": str(folder.parent / "state"),
             "cache": str(self._cache / launch.project),
             "threads": launch.threads,
+            "workers": launch.workers,
+            "address": LOOPBACK,
             "sources": self._sources,
         }
 

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any, Generic, NamedTuple, TypeVar
+from typing import Annotated, Any, Generic, NamedTuple, Self, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema, model_validator
 
 from modelhall.core.errors import HallError
 from modelhall.core.names import Name
 
 DEFAULT_PROJECT = "default"
+MOST_WORKERS = 64
 
 
 class Frozen(BaseModel):
@@ -75,16 +76,62 @@ class Status(Frozen):
     observed_generation: int = 0
 
 
+class Workers(Frozen):
+    """How many processes train together: from `min` to `max`, as there is room. In a hall file also one number."""
+
+    min: int = Field(ge=1, le=MOST_WORKERS)
+    max: int = Field(ge=1, le=MOST_WORKERS)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_hall_file(cls, value: Any) -> Any:
+        return {"min": value, "max": value} if isinstance(value, int) else value
+
+    @model_validator(mode="after")
+    def _in_order(self) -> Self:
+        if self.min > self.max:
+            raise ValueError(f"from {self.min} to {self.max} workers there are none; min is at most max")
+        return self
+
+
+_AS_WRITTEN = WithJsonSchema(
+    {
+        "anyOf": [
+            {"type": "integer", "minimum": 1},
+            {
+                "type": "object",
+                "properties": {"min": {"type": "integer"}, "max": {"type": "integer"}},
+                "required": ["min", "max"],
+                "additionalProperties": False,
+            },
+        ]
+    }
+)
+
+
 class Resources(Frozen):
-    """What a run is given on its node."""
+    """What a run is given on its node, and each of its workers, if it has several."""
 
     cpus: float = Field(default=1.0, ge=0, le=4096, description="Processor cores; 0 means whatever is free.")
     memory_gib: float | None = Field(default=None, gt=0, description="Memory limit in GiB.")
+    workers: Annotated[Workers, _AS_WRITTEN] = Field(
+        default=Workers(min=1, max=1),
+        description="Processes that train together, each with these CPUs and this memory.",
+    )
 
     @property
     def threads(self) -> int:
         """How many threads a numeric library should use."""
         return max(1, int(self.cpus))
+
+    @property
+    def memory_bytes(self) -> int:
+        """Of one worker; 0 when there is no limit."""
+        return round((self.memory_gib or 0) * 2**30)
+
+    def of_one(self) -> Resources:
+        """What one worker has."""
+        return self.model_copy(update={"workers": Workers(min=1, max=1)})
 
 
 D = TypeVar("D", bound=Document)

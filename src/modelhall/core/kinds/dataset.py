@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from modelhall.core.kinds.base import Document, Frozen, Resource, Resources, Status
 from modelhall.core.kinds.choice import AS_WRITTEN, Choice
@@ -74,6 +74,12 @@ class Dataset(Document):
         default=0.01, ge=0, le=1, description="Largest share of damaged rows that may be skipped."
     )
     resources: Resources = Field(default_factory=Resources)
+
+    @model_validator(mode="after")
+    def _has_no_workers(self) -> Self:
+        if self.resources.workers.max > 1:
+            raise ValueError("resources.workers: only training has them; give preparation more `cpus`")
+        return self
 
     @property
     def sources(self) -> dict[str, str]:

@@ -62,6 +62,9 @@ class Train(Frozen):
     )
     seed: int = Field(default=1, ge=0)
     checkpoint_s: float = Field(default=20.0, gt=0, description="Seconds between checkpoints.")
+    keep_checkpoints: int = Field(
+        default=2, ge=1, le=1000, description="How many stay, the newest; the best weights are part of each."
+    )
 
 
 class Model(Document):

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from modelhall.core.kinds.base import Document, Frozen, Resource, Resources, Status
 from modelhall.core.names import Name
@@ -40,6 +40,13 @@ class Run(Document):
     restart: bool = Field(default=False, description="Whether it is started again whenever it ends.")
     cancelled: bool = Field(default=False, description="Whether it is to stop and not be started again.")
 
+    @model_validator(mode="after")
+    def _has_workers_for_training_only(self) -> Self:
+        trains = self.stage is not None and self.stage.program == "train"
+        if self.resources.workers.max > 1 and not trains:
+            raise ValueError("resources.workers: a run is one process; a model's training has workers")
+        return self
+
     @field_validator("command")
     @classmethod
     def _can_be_passed_on(cls, command: tuple[str, ...] | None) -> tuple[str, ...] | None:
@@ -68,6 +75,8 @@ class Attempt(Frozen):
     number: int
     node: str
     started_at: float
+    workers: int = 1
+    """How many it was placed with."""
     exit: Exit | None = None
 
 
@@ -99,5 +108,20 @@ class RunStatus(Status):
     """host:port of a replica that is ready."""
     result: dict[str, Any] | None = None
 
+    @property
+    def workers(self) -> int:
+        """How many the newest attempt was placed with."""
+        return self.attempts[-1].workers if self.attempts else 1
+
 
 RunResource = Resource[Run, RunStatus]
+
+
+def held_cpus(run: RunResource) -> float:
+    """What all workers of a run that is placed hold together."""
+    return run.document.resources.cpus * run.status.workers
+
+
+def held_bytes(run: RunResource) -> int:
+    """The same of memory."""
+    return run.document.resources.memory_bytes * run.status.workers

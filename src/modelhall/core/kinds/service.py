@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from modelhall.core.kinds.base import Document, Frozen, Resource, Resources, Status
 from modelhall.core.names import Reference
@@ -27,6 +27,12 @@ class Service(Document):
     try_timeout_s: float = Field(default=10.0, gt=0, le=3600, description="Wait for one replica's answer.")
     retries: int = Field(default=3, ge=0, le=10, description="Further replicas tried when one fails.")
     resources: Resources = Field(default_factory=lambda: Resources(cpus=0))
+
+    @model_validator(mode="after")
+    def _has_no_workers(self) -> Self:
+        if self.resources.workers.max > 1:
+            raise ValueError("resources.workers: only training has them; `replicas` says how many answer")
+        return self
 
 
 class Replica(Frozen):

@@ -28,8 +28,12 @@ class Launch:
     order: Mapping[str, Any] | None
     """For a stage: written to `order.json` in the work folder, together with where that folder is."""
     cpus: float
+    """Of all its workers together, and so is its memory."""
     threads: int
+    """Of each worker."""
     memory_bytes: int | None
+    workers: int = 1
+    """How many processes the program may be: a gang, told in its order how many and where on the node they meet."""
     timeout_s: float | None = None
     """An attempt that runs longer is ended; counted by a clock that nobody sets."""
     project: str = "default"

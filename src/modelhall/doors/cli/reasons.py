@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import NamedTuple
 
 from modelhall.core.kinds import AnyResource, Problem
-from modelhall.core.kinds.run import ACTIVE
+from modelhall.core.kinds.run import ACTIVE, held_cpus
 from modelhall.core.units import show_seconds
 
 SHOWN = 5
@@ -62,16 +62,16 @@ def _queued(run: AnyResource, around: Around) -> Explanation:
 
 def _starts_with(run: AnyResource, around: Around) -> str:
     """What would have the scheduler start it: the first of its conditions that is not met."""
-    asked = run.document.resources
+    cpus, memory_bytes = _least(run)
     nodes = [node for node in around.nodes if node.status.state == "ready"]
     if not nodes:
         return "a node that is ready; `hall get nodes` shows what there is"
     if words := _quota(run, around):
         return words
-    if all(asked.cpus > node.status.cpus for node in nodes):
+    if all(cpus > node.status.cpus for node in nodes):
         most = max(node.status.cpus for node in nodes)
         return f"a larger node, or a run that asks for at most {most:g} CPUs"
-    if all((asked.memory_gib or 0) * 2**30 > node.status.memory_bytes for node in nodes):
+    if all(memory_bytes > node.status.memory_bytes for node in nodes):
         most = max(node.status.memory_bytes for node in nodes) / 2**30
         return f"a node with more memory, or a run that asks for at most {most:.1f} GiB"
     holding = _holders(around, None)
@@ -81,18 +81,22 @@ def _starts_with(run: AnyResource, around: Around) -> str:
 
 def _quota(run: AnyResource, around: Around) -> str:
     """Which quota is in its way, and what would move it; empty when none is."""
-    name, asked = run.key.project, run.document.resources.cpus
+    name, (asked, _) = run.key.project, _least(run)
     most = next((p.document.quota.cpus for p in around.projects if p.key.name == name), None)
     if most is None or not asked:
         return ""
-    used = sum(
-        o.document.resources.cpus for o in around.alive if o.key.project == name and o.status.state in ACTIVE
-    )
+    used = sum(held_cpus(o) for o in around.alive if o.key.project == name and o.status.state in ACTIVE)
     if asked > most:
         return f"a quota of at least {asked:g} CPUs for project {name} (it has {most:g}), or a run that asks for less"
     if used + asked > most:
         return f"the end of runs of project {name} ({_holders(around, name)}), or a quota above {most:g} CPUs"
     return ""
+
+
+def _least(run: AnyResource) -> tuple[float, int]:
+    """The CPUs and the bytes without which it does not start: those of the fewest workers."""
+    asked = run.document.resources
+    return asked.cpus * asked.workers.min, asked.memory_bytes * asked.workers.min
 
 
 def _holders(around: Around, project: str | None) -> str:

@@ -17,11 +17,17 @@ class Asking:
     name: str
     project: str
     cpus: float
+    """Of each of its workers."""
     memory_bytes: int
+    """Of each of its workers."""
     serves: bool
     """Whether it is a replica: services go before batch work."""
     priority: int
     since: float
+    workers: int = 1
+    """How many processes it asks for; all are placed on one node, or none."""
+    fewest_workers: int = 1
+    """With how many it makes do."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,6 +55,7 @@ class Placement(NamedTuple):
     project: str
     run: str
     node: str
+    workers: int = 1
 
 
 class Hold(NamedTuple):
