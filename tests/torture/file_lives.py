@@ -43,7 +43,7 @@ def replace_files(say: Say, folder: Path, seed: int, after_s: float) -> None:
                 say(("done", name, _sha256(content)))
 
     cut.start()
-    _until_the_cut(cut, [partial(replace, name) for name in names])
+    until_the_cut(cut, [partial(replace, name) for name in names])
 
 
 def store_blobs(
@@ -88,7 +88,7 @@ def store_blobs(
                 say(("stored", digest, listed))
 
     cut.start()
-    _until_the_cut(cut, [partial(store, number) for number in range(THREADS)])
+    until_the_cut(cut, [partial(store, number) for number in range(THREADS)])
 
 
 def store_what_is_there(say: Say, folder: Path, source: Path, twin: Path) -> None:
@@ -108,7 +108,7 @@ def store_what_is_there(say: Say, folder: Path, source: Path, twin: Path) -> Non
     say(("stored", digest, {path.name: _sha256(path.read_bytes()) for path in source.iterdir()}))
 
 
-def _until_the_cut(cut: Cut, works: list[Callable[[], None]]) -> None:
+def until_the_cut(cut: Cut, works: list[Callable[[], None]]) -> None:
     """Do all of it at once, until the disk is gone."""
     failed: list[BaseException] = []
 

@@ -36,7 +36,13 @@ Life = Callable[..., None]
 """A life gets `say`, the folder of its disk, and what else it was given. It ends when it returns."""
 
 _FORKS = multiprocessing.get_context("forkserver")
-_FORKS.set_forkserver_preload(["modelhall.adapters.store.sqlite", "modelhall.adapters.blobs.folder"])
+_FORKS.set_forkserver_preload(
+    [
+        "modelhall.adapters.store.sqlite",
+        "modelhall.adapters.blobs.folder",
+        "modelhall.stages.train.checkpoint",
+    ]
+)
 
 
 def tortured() -> bool:

@@ -9,6 +9,7 @@ from typing import Any
 
 import power
 import pytest
+from checkpoint_lives import write_checkpoints
 from file_lives import replace_files, store_blobs, store_what_is_there
 from power import Machine
 from store_lives import History, Wrong, write_until_cut
@@ -16,6 +17,7 @@ from store_lives import History, Wrong, write_until_cut
 SEED = 20_250_701
 STORE_CUTS = power.cuts(60, 1000)
 FILE_CUTS = power.cuts(25, 300)
+CHECKPOINT_CUTS = power.cuts(10, 100)
 CUTS_A_DISK = 30
 
 pytestmark = [
@@ -91,6 +93,26 @@ def test_a_file_that_was_replaced_stays_replaced_and_is_whole_when_the_power_is_
                 del unknown[name]
                 acknowledged += 1
     assert acknowledged > FILE_CUTS
+
+
+# Checkpoints.
+
+
+def test_training_goes_on_from_the_last_checkpoint_that_was_written_when_the_power_is_cut(
+    machine: Machine,
+) -> None:
+    rng = random.Random(SEED)
+    known = acknowledged = 0
+    for life in range(CHECKPOINT_CUTS + 1):
+        for word, step, whole in machine.live(write_checkpoints, rng.getrandbits(64), rng.uniform(0, 0.1)):
+            told = f"seed {SEED}, life {life}: step {step} after {known}"
+            assert whole, told
+            if word == "found":
+                # One more may have been written than was told.
+                assert step in (known, known + 1), told
+            acknowledged += word == "done"
+            known = step
+    assert acknowledged >= CHECKPOINT_CUTS
 
 
 # Blobs.
