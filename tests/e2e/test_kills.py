@@ -12,6 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import httpx
+import psutil
 import pytest
 from real_hall import (
     DATASET,
@@ -90,6 +91,22 @@ def test_a_killed_trainer_goes_on_from_its_checkpoint_as_the_same_run(hall: Real
     assert [attempt.exit.signal for attempt in run.status.attempts] == [9, None]
     assert first_step(folder.with_name("2")) > caught_at
     assert hall.runs("prepare", "model/default/long") == []
+
+
+def test_a_killed_worker_is_replaced_without_anybody_hearing_of_it(hall: RealHall) -> None:
+    pair = LONG_MODEL.replace("name: long", "name: pair") + "resources: {cpus: 0.5, workers: 2}\n"
+    assert hall.apply(pair, file="pair.yaml").code == 0
+    folder = training_folder(hall, "pair")
+    until(lambda: newest_checkpoint(folder.parent / "state"), "a checkpoint")
+    leader = psutil.Process(json.loads((folder / "child.json").read_text())["pid"])
+    assert len(leader.children()) == 2
+    leader.children()[0].kill()
+    (model,) = hall.wait(("model", "pair"))
+    assert model.status.state == "ready"
+    (run,) = hall.runs("train", "model/default/pair")
+    assert [(attempt.workers, attempt.exit.code) for attempt in run.status.attempts] == [(2, 0)]
+    with hall.client as client:
+        assert b"is gone (signal 9) and is replaced" in client.log(run.key.name)
 
 
 def test_no_request_fails_while_a_replica_is_killed_under_load(hall: RealHall, picture: bytes) -> None:

@@ -33,6 +33,12 @@ def build(network: Network, shape: Shape) -> nn.Module:
     return module
 
 
+def get_ready(network: Network) -> None:
+    """Import what building and loading this one will need, and do nothing else: a process that is forked then starts
+    seconds earlier."""
+    _way(network.family).get_ready(network.family)
+
+
 def save(module: nn.Module, network: Network, shape: Shape, folder: Path) -> None:
     """Write `module` into `folder`, so that `load` finds it again, and so does `from_pretrained` if the family
     is one of transformers'."""

@@ -15,6 +15,11 @@ from modelhall.core.shape import Shape
 _FILE = "model.safetensors"
 
 
+def get_ready(family: str) -> None:
+    """The family's file is all there is."""
+    plugins.load("network", family)
+
+
 def build(shape: Shape, family: str, **options: Any) -> nn.Module:
     """A new network of the family."""
     module: nn.Module = plugins.load("network", family).build(shape, **options)

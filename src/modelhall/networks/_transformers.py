@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import importlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -57,6 +59,13 @@ _MORE_POSITIONS = 2
 
 # Bars on the way of a tenth of a second only fill the logs.
 transformers.logging.disable_progress_bar()  # type: ignore[no-untyped-call]
+
+
+def get_ready(model_type: str) -> None:
+    """The code of a type is imported when the first network of it is made."""
+    name = model_type.replace("-", "_")
+    with contextlib.suppress(ImportError):
+        importlib.import_module(f"transformers.models.{name}.modeling_{name}")
 
 
 def build(

@@ -1,10 +1,12 @@
-"""What docs/training.md tells, held to what there is."""
+"""What docs/training.md and docs/workers.md tell, held to what there is."""
 
 from __future__ import annotations
 
 import asyncio
 import re
 from pathlib import Path
+
+import pytest
 
 from modelhall.adapters.store.memory import MemoryStore
 from modelhall.control import declare
@@ -13,15 +15,18 @@ from modelhall.core.hallfile import parse
 from modelhall.core.kinds import Dataset
 from modelhall.core.kinds.model import Train
 
-TEXT = (Path(__file__).parents[3] / "docs" / "training.md").read_text()
+DOCS = Path(__file__).parents[3] / "docs"
+TEXT = (DOCS / "training.md").read_text()
 
 
-def test_the_model_is_one_that_a_hall_takes() -> None:
+@pytest.mark.parametrize("page", ["training", "workers"])
+def test_the_model_is_one_that_a_hall_takes(page: str) -> None:
     async def fingerprint(url: str, project: str) -> str:
         return url
 
-    (declared,) = parse(TEXT.partition("```yaml\n")[2].partition("```")[0], "training.yaml")
-    documents = [Dataset(name="adult", source="adult.csv"), declared.document]
+    text = (DOCS / f"{page}.md").read_text()
+    (declared,) = parse(text.partition("```yaml\n")[2].partition("```")[0], f"{page}.yaml")
+    documents = [Dataset(name=declared.document.data, source="a.csv"), declared.document]
     outcomes = asyncio.run(
         declare.apply(MemoryStore(), documents, fingerprint=fingerprint, new_uid=lambda: "uid", now=1.0)
     )

@@ -22,7 +22,9 @@ Orders = Callable[..., Order]
 def order(tmp_path: Path) -> Orders:
     """Makes an order; two with the same `run` share their state, as attempts of one run do."""
 
-    def make(what: Frozen | dict[str, Any], run: str = "r1", attempt: int = 1, threads: int = 1) -> Order:
+    def make(
+        what: Frozen | dict[str, Any], run: str = "r1", attempt: int = 1, threads: int = 1, workers: int = 1
+    ) -> Order:
         places = {
             "work": tmp_path / run / str(attempt),
             "state": tmp_path / run / "state",
@@ -37,6 +39,7 @@ def order(tmp_path: Path) -> Orders:
             what=given,
             blobs=f"folder://{tmp_path}/blobs",
             threads=threads,
+            workers=workers,
             **places,
         )
 

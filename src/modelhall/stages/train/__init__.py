@@ -1,8 +1,8 @@
 """train: one data version, one task, one network → an artifact that can be served.
 
 The same order gives the same weights, also when it is killed on the way and started again: it goes on from the
-last checkpoint, to the same bits. With a validation split the best epoch is kept, else the last one. Whether
-the result is good enough is decided by evaluate and the requirement.
+last checkpoint, to the same bits. Several workers are led by `gang`. With a validation split the best epoch is kept,
+else the last one. Whether the result is good enough is decided by evaluate and the requirement.
 """
 
 from __future__ import annotations
@@ -12,23 +12,84 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import nn
 
 from modelhall import networks, tasks
-from modelhall.core import files
+from modelhall.core import files, plugins
 from modelhall.core.kinds.choice import Choice
 from modelhall.core.orders import TrainOrder, TrainOutput, key_of
 from modelhall.core.program import Order, Reporter, open_blobs, private_folder, unpacked
 from modelhall.stages import _data
 from modelhall.stages.train import requests
 from modelhall.stages.train.checkpoint import Checkpoints
+from modelhall.stages.train.gang.leader import Leader
+from modelhall.stages.train.gang.member import Member
+from modelhall.stages.train.gang.post import Post
+from modelhall.stages.train.gang.signs import Waiting
 from modelhall.stages.train.loop import Training
 from modelhall.stages.train.variation import Variation, varying
+from modelhall.stages.train.writing import writing
 
 
 def carry_out(order: Order, reporter: Reporter) -> Mapping[str, Any]:
     """Train one network; the result is a TrainOutput. Raises Rejected for data, task or network that do not fit,
     Failed when the loss stops being a number."""
     what = TrainOrder.model_validate(order.what)
+    if what.shards > 1:
+        return _carry_out_together(order, what, reporter)
+    trainee = _Trainee(order, what)
+    if found := trainee.checkpoints.newest():
+        trainee.training.go_on_from(found)
+    with writing(trainee.checkpoints, every_s=trainee.checkpoint_s) as one:
+        trainee.training.run(reporter, one)
+    return trainee.save()
+
+
+def _carry_out_together(order: Order, what: TrainOrder, reporter: Reporter) -> Mapping[str, Any]:
+    """The same by several workers. This process only forks them, with all they need imported; it must read no data
+    itself, since libraries that have begun to do so do not survive a fork."""
+    plugins.load("task", what.task, field="task")
+    networks.get_ready(what.network)
+
+    def live(post: Post, waits: Waiting) -> None:
+        trainee = _Trainee(order, what)
+        Member(trainee, post, address=order.address, meeting=order.work, waits=waits).live()
+
+    return Leader(live, order.workers, reporter).lead()
+
+
+class _Trainee:
+    """One training, from its data to its artifact."""
+
+    def __init__(self, order: Order, what: TrainOrder) -> None:
+        self._order = order
+        self._what = what
+        self._task, self._network, self._steps, self.training = _prepared(order, what)
+        key = key_of("train", what)
+        self.checkpoints = Checkpoints(order.state, key, kept=what.train.keep_checkpoints)
+        self.checkpoint_s = what.train.checkpoint_s
+
+    def save(self) -> Mapping[str, Any]:
+        """Leave the weights that are to be kept as an artifact; a TrainOutput."""
+        self.training.finish()
+        blobs = open_blobs(self._order)
+        with private_folder(self._order) as folder:
+            networks.save(self._network, self._what.network, self._task.shape, folder)
+            self._task.save(folder)
+            _save_preparation(folder, self._task, self._steps)
+            artifact = blobs.put_folder(folder)
+        return TrainOutput(
+            artifact=artifact,
+            size_bytes=blobs.size_bytes(artifact),
+            parameters=sum(parameter.numel() for parameter in self._network.parameters()),
+            steps=self.training.steps,
+        ).model_dump(mode="json")
+
+
+def _prepared(
+    order: Order, what: TrainOrder
+) -> tuple[tasks.Task, nn.Module, Sequence[Mapping[str, Any]], Training]:
+    """The task, the network, the steps of the data set, and the training of one by the other."""
     torch.set_num_threads(order.threads)
     # Warned and not enforced: a few networks have no other way. (`use_deterministic_algorithms` does the same and
     # first imports the compiler, which takes seconds.)
@@ -49,20 +110,9 @@ def carry_out(order: Order, reporter: Reporter) -> Mapping[str, Any]:
         examples={
             name: task.examples(name, splits[name]) for name in ("train", "validation") if name in splits
         },
+        shards=what.shards,
     )
-    training.run(Checkpoints(order.state, key_of("train", what)), reporter)
-    blobs = open_blobs(order)
-    with private_folder(order) as folder:
-        networks.save(network, what.network, task.shape, folder)
-        task.save(folder)
-        _save_preparation(folder, task, steps)
-        artifact = blobs.put_folder(folder)
-    return TrainOutput(
-        artifact=artifact,
-        size_bytes=blobs.size_bytes(artifact),
-        parameters=sum(parameter.numel() for parameter in network.parameters()),
-        steps=training.steps,
-    ).model_dump(mode="json")
+    return task, network, steps, training
 
 
 def _save_preparation(folder: Path, task: tasks.Task, steps: Sequence[Mapping[str, Any]]) -> None:

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import math
-import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -20,9 +19,11 @@ from modelhall.stages.train import losses, optimizers, schedules, snapshot
 from modelhall.stages.train.average import Average
 from modelhall.stages.train.batches import batches
 from modelhall.stages.train.best import Best
-from modelhall.stages.train.checkpoint import Checkpoint, Checkpoints
+from modelhall.stages.train.checkpoint import Checkpoint
 from modelhall.stages.train.freezing import freeze
+from modelhall.stages.train.shards import Alone, Shards, Together
 from modelhall.stages.train.variation import Variation
+from modelhall.stages.train.writing import Room, Writing
 from modelhall.tasks import Batch, Examples, Task, predict
 
 _LOSSES_REPORTED = 200
@@ -31,7 +32,8 @@ _VALIDATION_BATCH = 256
 
 class Training:
     """One network in training. The state is the network, its average, the optimizer, the best weights so far and
-    `steps`; learning rate and data order follow from them."""
+    `steps`; learning rate and data order follow from them. Of several workers each holds all of it, to the same
+    bits."""
 
     def __init__(
         self,
@@ -42,8 +44,10 @@ class Training:
         loss: Choice,
         examples: Mapping[str, Examples],
         variation: Variation | None = None,
+        shards: int = 1,
     ) -> None:
-        """`variation` changes the rows that are learnt from; those that are validated on stay as they are."""
+        """`variation` changes the rows that are learnt from; those that are validated on stay as they are. Each step
+        is learnt from in so many `shards`, by however many workers."""
         freeze(network, train.freeze)
         self._task = task
         self._variation = variation
@@ -55,19 +59,17 @@ class Training:
         self._criterion = losses.make(loss, task.shape.labels, self._examples.truth or ())
         self._average = None if train.ema is None else Average(network, train.ema)
         self._best = Best()
+        self._shards = Shards(network, shards, seed=train.seed) if shards > 1 else None
+        self._group: Together = Alone()
         self._steps_an_epoch = math.ceil(len(self._examples) / train.batch)
         self._total = self._steps_an_epoch * train.epochs
         self.steps = 0
 
-    def run(
-        self, checkpoints: Checkpoints, reporter: Reporter, monotonic: Callable[[], float] = time.monotonic
-    ) -> None:
-        """Train to the end, from the newest checkpoint if there is one, and leave the weights that are to be kept in
-        the network."""
-        found = checkpoints.newest()
-        if found:
-            self._go_on_from(found)
-        begun, written = self.steps, monotonic()
+    def run(self, reporter: Reporter, writing: Writing | None = None, group: Together | None = None) -> None:
+        """Train from here to the end, offering checkpoints to `writing`, one of a `group` of workers. When that falls
+        apart, raises what it does, and the state is that after `steps` steps."""
+        self._group = group or Alone()
+        begun = self.steps
         while not self._is_over():
             epoch, place = divmod(self.steps, self._steps_an_epoch)
             for rows in self._batches(epoch)[place:]:
@@ -77,9 +79,11 @@ class Training:
                 if self.steps % self._steps_an_epoch == 0:
                     # Before the checkpoint, which so holds whether this epoch was the best.
                     self._validate(reporter)
-                if monotonic() - written >= self._train.checkpoint_s:
-                    checkpoints.write(self._checkpoint())
-                    written = monotonic()
+                if writing is not None and writing.offer(self.checkpoint):
+                    reporter.metrics(self.steps, {"checkpoint_stall_share": writing.stall_share})
+
+    def finish(self) -> None:
+        """Leave the weights that are to be kept in the network."""
         if kept := self._best.weights or (self._average and self._average.weights):
             self._network.load_state_dict(kept)
         self._network.eval()
@@ -101,8 +105,10 @@ class Training:
         """One step over some rows; their loss. Raises Failed when it is not a number."""
         self._network.train()
         self._optimizer.zero_grad(set_to_none=True)
-        parts = np.array_split(rows, min(self._train.accumulate, len(rows)))
-        loss = sum(self._backward(part, len(rows)) for part in parts)
+        if self._shards is None:
+            loss = self._gradient(rows, len(rows))
+        else:
+            loss = self._shards.learn(self.steps, rows, self._gradient, self._group)
         if not math.isfinite(loss):
             raise Failed(
                 f"the loss became {loss} at step {self.steps} of {self._total}; a learning rate below "
@@ -117,8 +123,13 @@ class Training:
             self._average.take_in()
         return loss
 
+    def _gradient(self, rows: np.ndarray, of: int) -> float:
+        """Add the gradient of some of a step's rows, part by part; their share of its loss."""
+        parts = np.array_split(rows, min(self._train.accumulate, len(rows)))
+        return sum(self._backward(part, of) for part in parts)
+
     def _backward(self, rows: np.ndarray, of: int) -> float:
-        """Add the gradient of some of a step's rows; their share of its loss."""
+        """Add the gradient of one part."""
         loss = self._task.loss(self._network, self._batch(rows.tolist()), self._criterion) * (len(rows) / of)
         loss.backward()  # type: ignore[no-untyped-call]
         return loss.item()
@@ -166,14 +177,16 @@ class Training:
             self._best.see(value if metric.HIGHER_IS_BETTER else -value, loss, self._network.state_dict())
         reporter.metrics(self.steps, {f"validation_{name}": value, "validation_loss": loss})
 
-    def _checkpoint(self) -> Checkpoint:
+    def checkpoint(self, room: Room) -> Checkpoint:
+        """A copy of the state, in the memory of `room` where that fits."""
         parts = {"network": self._network.state_dict(), "best": self._best.weights}
         if self._average is not None:
             parts["average"] = self._average.weights
-        tensors = snapshot.take(parts, self._optimizer)
+        tensors = snapshot.take(parts, self._optimizer, room)
         return Checkpoint(step=self.steps, tensors=tensors, facts={"best": self._best.facts()})
 
-    def _go_on_from(self, checkpoint: Checkpoint) -> None:
+    def go_on_from(self, checkpoint: Checkpoint) -> None:
+        """Be as one was that gave this checkpoint, which is its own from here on."""
         parts: dict[str, Any] = snapshot.restore(checkpoint.tensors, self._optimizer)
         self._network.load_state_dict(parts["network"])
         self._best.go_on(checkpoint.facts["best"], parts.get("best", {}))

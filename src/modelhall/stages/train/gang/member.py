@@ -1,0 +1,79 @@
+"""A worker's life: prepare, come to hand, be of a group until it falls apart, come to hand again."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Protocol
+
+from modelhall.stages.train.checkpoint import Checkpoints
+from modelhall.stages.train.gang.group import Group, Parted, Place
+from modelhall.stages.train.gang.post import Message, NoReports, Post, PostedReports
+from modelhall.stages.train.gang.signs import Waiting
+from modelhall.stages.train.loop import Training
+from modelhall.stages.train.writing import Writing
+
+
+class Trainee(Protocol):
+    """What a worker is made of: all that a training needs, and what is done with it in the end."""
+
+    training: Training
+    checkpoints: Checkpoints
+    checkpoint_s: float
+
+    def save(self) -> Mapping[str, Any]:
+        """Leave the weights that are to be kept as an artifact; what the stage answers."""
+        ...
+
+
+class Member:
+    """One worker."""
+
+    def __init__(self, trainee: Trainee, post: Post, *, address: str, meeting: Path, waits: Waiting) -> None:
+        """`waits` is told when it waits for the others; the rest is what groups need."""
+        self._trainee = trainee
+        self._training = trainee.training
+        self._post = post
+        self._address = address
+        self._meeting = meeting
+        self._waits = waits
+        self._has_state = False
+        self._writing: Writing | None = None
+
+    def live(self) -> None:
+        """Do what the leader says, for ever: it ends its workers when it has the artifact."""
+        while True:
+            said = self._post.come_to_hand(self._training.steps if self._has_state else None)
+            # A group that has fallen apart says nothing of those who are left.
+            with contextlib.suppress(Parted), self._join(Place(**said["join"])) as group:
+                self._share_state(said, group)
+                self._train(group)
+
+    def _join(self, place: Place) -> Group:
+        return Group(
+            place, address=self._address, meeting=self._meeting, heed=self._post.heed, waits=self._waits
+        )
+
+    def _share_state(self, said: Message, group: Group) -> None:
+        """Have all of the group be where the one is who is furthest; at the start, where the last checkpoint is."""
+        source, behind = said["source"], said["behind"]
+        if group.rank == source:
+            if not self._has_state and (found := self._trainee.checkpoints.newest()):
+                self._training.go_on_from(found)
+            for rank in behind:
+                group.send(self._training.checkpoint({}), rank)
+        elif group.rank in behind:
+            self._training.go_on_from(group.receive(source))
+        self._has_state = True
+
+    def _train(self, group: Group) -> None:
+        """Train to the end. The first worker tells how it goes, writes the checkpoints and saves the artifact."""
+        if group.rank > 0:
+            self._training.run(NoReports(), None, group)
+            return
+        if self._writing is None:
+            self._trainee.checkpoints.clear_torn()
+            self._writing = Writing(self._trainee.checkpoints, every_s=self._trainee.checkpoint_s)
+        self._training.run(PostedReports(self._post), self._writing, group)
+        self._post.told(output=dict(self._trainee.save()))

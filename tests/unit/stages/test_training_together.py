@@ -1,0 +1,370 @@
+"""Several workers: the same bits however many there are and whoever of them is killed."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+import psutil
+import pytest
+import torch
+from torch import nn
+
+from modelhall.core.errors import NotNow, Rejected
+from modelhall.core.kinds.model import Network, Train
+from modelhall.core.orders import TrainOrder
+from modelhall.core.program import Order, Reporter, open_blobs
+from modelhall.stages import _data, train
+from modelhall.stages.train.checkpoint import Checkpoint
+from modelhall.stages.train.gang.formation import Call, Formation, Hand, decide
+from modelhall.stages.train.gang.group import Group, Parted, Place
+from modelhall.stages.train.gang.leader import Leader
+from modelhall.stages.train.gang.post import Post
+from modelhall.stages.train.gang.signs import Signs, Waiting
+from modelhall.stages.train.shards import Alone, Shards
+
+Orders = Callable[..., Order]
+PATIENCE_S = 240.0
+"""How long a busy machine may take."""
+
+
+# A whole training, as the launcher starts it.
+
+
+@pytest.fixture
+def asked(order: Orders, tmp_path: Path) -> TrainOrder:
+    points = np.random.default_rng(0).normal(size=(120, 3))
+    frame = pl.DataFrame({name: points[:, place] for place, name in enumerate("xyz")})
+    frame = frame.with_columns(label=pl.col("x") > pl.col("y"))
+    folder = tmp_path / "splits"
+    folder.mkdir()
+    for name, part in (("train", frame[:100]), ("validation", frame[100:])):
+        part.write_parquet(folder / _data.name(name, 0, 1))
+    return TrainOrder(
+        task="tabular-classification",
+        columns={},
+        network=Network(family="mlp", hidden=[16], dropout=0.2),
+        train=Train(epochs=10, batch=8, learning_rate=1e-2, ema=0.9, checkpoint_s=0.2),
+        data=open_blobs(order({})).put_folder(folder),
+        shards=2,
+    )
+
+
+@pytest.fixture
+def by_one(order: Orders, asked: TrainOrder) -> Order:
+    """One worker's training of both shards, done."""
+    made = order(asked, run="one")
+    trainee = train._Trainee(made, asked)
+    trainee.training.run(Reporter(made.work))
+    (made.work / "result.json").write_text(json.dumps({"output": dict(trainee.save())}))
+    return made
+
+
+def started(made: Order) -> subprocess.Popen[bytes]:
+    (made.work / "order.json").write_text(made.model_dump_json())
+    program = [sys.executable, "-m", "modelhall.stages.train", str(made.work / "order.json")]
+    return subprocess.Popen(program, env=os.environ | {"POLARS_MAX_THREADS": "1"})
+
+
+def samples(made: Order) -> float:
+    report = made.work / "report.json"
+    told = json.loads(report.read_text()) if report.exists() else {}
+    return float(told.get("progress", {}).get("done", 0.0))
+
+
+def result(made: Order) -> dict[str, Any]:
+    return dict(json.loads((made.work / "result.json").read_text())["output"])
+
+
+def losses(made: Order) -> list[dict[str, float]]:
+    lines = map(json.loads, (made.work / "metrics.jsonl").read_text().splitlines())
+    return [line for line in lines if "checkpoint_stall_share" not in line]
+
+
+def test_workers_that_are_killed_cost_neither_a_bit_of_the_weights_nor_a_point_of_the_curve(
+    order: Orders, asked: TrainOrder, by_one: Order
+) -> None:
+    made = order(asked, run="two", workers=2)
+    program = started(made)
+    deadline, due, killed = time.monotonic() + PATIENCE_S, [100.0, 400.0, 700.0], 0
+    while program.poll() is None and time.monotonic() < deadline:
+        if due and samples(made) >= due[0]:
+            workers = psutil.Process(program.pid).children()
+            for worker in workers[:1] if len(due) > 1 else workers:  # one, another one, all
+                worker.kill()
+                killed += 1
+            due.pop(0)
+        time.sleep(0.002)
+    assert program.wait(PATIENCE_S) == 0
+    assert killed >= 3
+    assert result(made) == result(by_one)
+    assert losses(made) == losses(by_one)
+
+
+def test_a_training_whose_leader_is_killed_goes_on_to_the_same_bits_with_fewer_workers(
+    order: Orders, asked: TrainOrder, by_one: Order
+) -> None:
+    program = started(order(asked, run="led", workers=2))
+    state = order(asked, run="led").state
+    deadline = time.monotonic() + PATIENCE_S
+    while not list(state.glob("step-*.json")) and time.monotonic() < deadline:
+        time.sleep(0.002)
+    workers = psutil.Process(program.pid).children()
+    program.kill()
+    program.wait()
+    psutil.wait_procs(workers, timeout=PATIENCE_S)
+    assert not any(worker.is_running() for worker in workers)
+    again = order(asked, run="led", attempt=2, workers=1)
+    assert started(again).wait(PATIENCE_S) == 0
+    assert result(again) == result(by_one)
+    assert losses(again)[0]["step"] > 1
+
+
+# A step.
+
+
+class Remembers(nn.Module):
+    """Means of what it has seen, as normalisations keep them."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layers = nn.Sequential(nn.Linear(4, 8), nn.BatchNorm1d(8), nn.Linear(8, 1))
+        self.unused = nn.Parameter(torch.ones(3))
+
+    def forward(self, rows: torch.Tensor) -> torch.Tensor:
+        return self.layers(rows)
+
+
+def learnt(network: nn.Module, shards: Shards, group: Any, steps: int = 2) -> list[torch.Tensor]:
+    """The parameters and means after some steps over rows of an uneven number."""
+    data = torch.randn(3, 13, 4, generator=torch.Generator().manual_seed(1))
+    optimizer = torch.optim.AdamW(network.parameters())
+    for step in range(steps):
+
+        def gradient(rows: np.ndarray, of: int) -> float:
+            loss = network(data[step][rows.tolist()]).square().mean() * len(rows) / of  # noqa: B023
+            loss.backward()
+            return loss.item()
+
+        told = shards.learn(step, np.arange(13), gradient, group)
+        optimizer.step()
+    return [*network.state_dict().values(), torch.tensor(told)]
+
+
+def side_by_side(workers: int, work: Callable[[Group], Any], meeting: Path) -> list[Any]:
+    """What each of a group of workers makes, here in threads."""
+    found: list[Any] = [None] * workers
+
+    def live(rank: int) -> None:
+        place = Place(rank=rank, of=workers, number=workers)
+        with (
+            contextlib.suppress(Parted),
+            Group(place, address="127.0.0.1", meeting=meeting) as group,
+        ):
+            found[rank] = work(group)
+
+    threads = [threading.Thread(target=live, args=(rank,)) for rank in range(workers)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(PATIENCE_S)
+    return found
+
+
+@pytest.mark.parametrize("number", [2, 3, 5])
+def test_a_step_has_the_same_outcome_however_many_workers_share_it(number: int, tmp_path: Path) -> None:
+    def work(group: Any) -> list[torch.Tensor]:
+        network = Remembers()
+        torch.manual_seed(0)  # the threads' draws would mix; nothing is drawn from here on
+        with torch.no_grad():
+            for place, part in enumerate(network.parameters()):
+                part.copy_(torch.linspace(-1, 1, part.numel()).view_as(part) * (place + 1) / 7)
+        return learnt(network, Shards(network, number, seed=1), group)
+
+    alone = work(Alone())
+    assert alone[0].isfinite().all()
+    for workers in (1, 2, 3):
+        for found in side_by_side(workers, work, tmp_path):
+            assert all(torch.equal(a, b) for a, b in zip(alone, found, strict=True)), workers
+
+
+def test_what_is_drawn_for_a_shard_is_a_function_of_the_order_alone() -> None:
+    network = nn.Linear(2, 2)
+
+    def draws(before: int) -> list[float]:
+        torch.manual_seed(before)
+        found: list[float] = []
+
+        def gradient(rows: np.ndarray, of: int) -> float:
+            found.append(torch.rand(()).item())
+            return 0.0
+
+        Shards(network, 3, seed=4).learn(7, np.arange(6), gradient, Alone())
+        return found
+
+    assert draws(1) == draws(2)
+    assert len(set(draws(1))) == 3
+
+
+def test_a_step_that_somebody_left_changes_nothing(tmp_path: Path) -> None:
+    def work(group: Group) -> bool:
+        if group.rank == 1:
+            raise Parted("killed")
+        network = Remembers()
+        before = [value.clone() for value in network.state_dict().values()]
+        with pytest.raises(Parted):
+            learnt(network, Shards(network, 2, seed=1), group)
+        return all(torch.equal(a, b) for a, b in zip(before, network.state_dict().values(), strict=True))
+
+    first, _ = side_by_side(2, work, tmp_path)
+    assert first is True
+
+
+def test_a_state_is_handed_over_to_the_bit(tmp_path: Path) -> None:
+    tensors = {
+        "weights": torch.randn(5, 3),
+        "half": torch.randn(4).to(torch.bfloat16),
+        "count": torch.tensor(7),
+        "none": torch.zeros(0),
+        "flags": torch.tensor([True, False]),
+    }
+    state = Checkpoint(step=12, tensors=tensors, facts={"losses": [0.1, 1e-9]})
+
+    def work(group: Group) -> Checkpoint | None:
+        return group.receive(1) if group.rank == 0 else group.send(state, 0)
+
+    found = side_by_side(2, work, tmp_path)[0]
+    assert (found.step, found.facts) == (12, state.facts)
+    assert found.tensors.keys() == tensors.keys()
+    for name, tensor in tensors.items():
+        assert found.tensors[name].dtype == tensor.dtype
+        assert torch.equal(found.tensors[name], tensor)
+
+
+# Who works with whom.
+
+FREE, WORKING = functools.partial(Hand, doing="free"), Hand(doing="working")
+NEW, LEAVING = Hand(doing="preparing"), Hand(doing="leaving")
+
+
+@pytest.mark.parametrize(
+    ("hands", "decision"),
+    [
+        # The first group waits for all.
+        ([FREE(), NEW], None),
+        ([FREE(), FREE()], Formation(workers=[0, 1], source=0, behind=[1])),
+        # Who is left goes on at once.
+        ([FREE(step=7), NEW], Formation(workers=[0], source=0, behind=[])),
+        ([NEW, FREE(step=7)], Formation(workers=[1], source=0, behind=[])),
+        # But not before all who are left have left.
+        ([FREE(step=7), WORKING, NEW], None),
+        # Who is furthest tells the others.
+        ([FREE(step=7), FREE(step=8), FREE()], Formation(workers=[0, 1, 2], source=1, behind=[0, 2])),
+        ([FREE(step=8), FREE(step=8)], Formation(workers=[0, 1], source=0, behind=[])),
+        # A new one is taken in.
+        ([WORKING, FREE()], Call(worker=0)),
+        ([LEAVING, FREE()], None),
+        # Who is done waits for the first, who saves.
+        ([WORKING, FREE(step=9)], None),
+        # Nobody has any state: from the last checkpoint, all together.
+        ([NEW, NEW], None),
+    ],
+)
+def test_a_group_is_formed_of_those_at_hand(hands: list[Hand], decision: Any) -> None:
+    assert decide(hands, len(hands)) == decision
+
+
+class Heard(Reporter):
+    def __init__(self) -> None:
+        self.heard: list[tuple[int, dict[str, float]]] = []
+
+    def metrics(self, step: int, values: Any) -> None:
+        self.heard.append((step, dict(values)))
+
+
+def lead(live: Callable[[Post, Waiting], None], workers: int = 2) -> tuple[Any, Heard]:
+    heard = Heard()
+    return Leader(live, workers, heard).lead(), heard
+
+
+def test_what_a_worker_refuses_ends_the_training_in_its_words() -> None:
+    def live(post: Post, waits: Waiting) -> None:
+        raise Rejected("no such column", field="columns.label")
+
+    with pytest.raises(Rejected, match="no such column") as raised:
+        lead(live)
+    assert raised.value.field == "columns.label"
+
+
+def test_workers_that_die_again_and_again_end_the_attempt_and_are_time_s_to_mend() -> None:
+    def live(post: Post, waits: Waiting) -> None:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    with pytest.raises(NotNow, match="gone with no step between them, the last by signal 9"):
+        lead(live)
+
+
+def test_figures_of_a_step_that_was_done_twice_are_reported_once() -> None:
+    def live(post: Post, waits: Waiting) -> None:
+        said = post.come_to_hand(None)
+        if said["join"]["rank"] == 0:
+            for step in (1, 2, 2, 3):
+                post.told(metrics=[step, {"loss": 0.5}])
+            post.told(output={"done": True})
+        signal.pause()
+
+    output, heard = lead(live)
+    assert output == {"done": True}
+    assert [step for step, _ in heard.heard] == [1, 2, 3]
+
+
+# Signs of life.
+
+
+@pytest.fixture
+def child() -> Iterator[Callable[[str], psutil.Process]]:
+    made: list[subprocess.Popen[bytes]] = []
+
+    def start(code: str) -> psutil.Process:
+        made.append(subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE))
+        assert made[-1].stdout is not None
+        made[-1].stdout.readline()
+        return psutil.Process(made[-1].pid)
+
+    yield start
+    for process in made:
+        process.kill()
+        process.communicate()
+
+
+def test_who_sleeps_or_is_stopped_is_still_and_who_works_is_not(
+    child: Callable[[str], psutil.Process],
+) -> None:
+    sleeper = child("import time; print(flush=True); time.sleep(1000)")
+    worker = child("print(flush=True)\nwhile True: pass")
+    while sleeper.status() != psutil.STATUS_SLEEPING:
+        time.sleep(0.001)
+    signs = {process: Signs(process.pid, now=0.0) for process in (sleeper, worker)}
+    for now in (1.0, 11.0):
+        still_s = {process: one.still_s(now) for process, one in signs.items()}
+    assert still_s[sleeper] >= 10.0
+    assert still_s[worker] == 0.0
+    assert not signs[worker].is_stopped
+    worker.suspend()
+    while worker.status() != psutil.STATUS_STOPPED:
+        time.sleep(0.001)
+    signs[worker].still_s(12.0)  # what it has worked until then is seen now
+    assert signs[worker].still_s(30.0) >= 18.0
+    assert signs[worker].is_stopped
