@@ -7,6 +7,7 @@ the result is good enough is decided by evaluate and the requirement.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,7 @@ from modelhall.core.kinds.choice import Choice
 from modelhall.core.orders import TrainOrder, TrainOutput, key_of
 from modelhall.core.program import Order, Reporter, open_blobs, private_folder, unpacked
 from modelhall.stages import _data
-from modelhall.stages.train import requests
+from modelhall.stages.train import record, requests
 from modelhall.stages.train.checkpoint import Checkpoints
 from modelhall.stages.train.loop import Training
 from modelhall.stages.train.variation import Variation, varying
@@ -45,23 +46,39 @@ def carry_out(order: Order, reporter: Reporter) -> Mapping[str, Any]:
         network=network,
         train=what.train,
         loss=what.train.loss or Choice(name=tasks.losses_of(what.task)[0]),
+        bars=what.bars,
         variation=Variation(task, splits["train"], varied, seed=what.train.seed) if varied else None,
         examples={
             name: task.examples(name, splits[name]) for name in ("train", "validation") if name in splits
         },
     )
+    begun = time.monotonic()
     training.run(Checkpoints(order.state, key_of("train", what)), reporter)
+    seconds = time.monotonic() - begun
     blobs = open_blobs(order)
     with private_folder(order) as folder:
         networks.save(network, what.network, task.shape, folder)
         task.save(folder)
         _save_preparation(folder, task, steps)
         artifact = blobs.put_folder(folder)
+    with private_folder(order) as folder:
+        record.write(
+            folder,
+            order=what,
+            curves=training.curves,
+            attempt=order.attempt,
+            begun=training.begun,
+            seconds=seconds,
+        )
+        told = blobs.put_folder(folder)
     return TrainOutput(
         artifact=artifact,
         size_bytes=blobs.size_bytes(artifact),
         parameters=sum(parameter.numel() for parameter in network.parameters()),
         steps=training.steps,
+        validated=training.validated,
+        pruned=training.pruned,
+        record=told,
     ).model_dump(mode="json")
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import math
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -15,18 +15,22 @@ from modelhall.core import plugins
 from modelhall.core.errors import Failed
 from modelhall.core.kinds.choice import Choice
 from modelhall.core.kinds.model import Train
+from modelhall.core.orders import Validated
 from modelhall.core.program import Reporter
+from modelhall.policy import pruning
 from modelhall.stages.train import losses, optimizers, schedules, snapshot
 from modelhall.stages.train.average import Average
 from modelhall.stages.train.batches import batches
 from modelhall.stages.train.best import Best
 from modelhall.stages.train.checkpoint import Checkpoint, Checkpoints
+from modelhall.stages.train.curves import Curves
 from modelhall.stages.train.freezing import freeze
 from modelhall.stages.train.variation import Variation
 from modelhall.tasks import Batch, Examples, Task, predict
 
 _LOSSES_REPORTED = 200
 _VALIDATION_BATCH = 256
+_VALIDATIONS_TOLD = 1000
 
 
 class Training:
@@ -42,8 +46,10 @@ class Training:
         loss: Choice,
         examples: Mapping[str, Examples],
         variation: Variation | None = None,
+        bars: Sequence[float] = (),
     ) -> None:
-        """`variation` changes the rows that are learnt from; those that are validated on stay as they are."""
+        """`variation` changes the rows that are learnt from; those that are validated on stay as they are. `bars` are
+        what has to be reached at each validation for the training to go on."""
         freeze(network, train.freeze)
         self._task = task
         self._variation = variation
@@ -55,9 +61,13 @@ class Training:
         self._criterion = losses.make(loss, task.shape.labels, self._examples.truth or ())
         self._average = None if train.ema is None else Average(network, train.ema)
         self._best = Best()
+        self._bars = bars
+        self.curves = Curves()
         self._steps_an_epoch = math.ceil(len(self._examples) / train.batch)
         self._total = self._steps_an_epoch * train.epochs
         self.steps = 0
+        self.begun = 0
+        """The step this attempt went on from."""
 
     def run(
         self, checkpoints: Checkpoints, reporter: Reporter, monotonic: Callable[[], float] = time.monotonic
@@ -67,13 +77,13 @@ class Training:
         found = checkpoints.newest()
         if found:
             self._go_on_from(found)
-        begun, written = self.steps, monotonic()
+        written = monotonic()
         while not self._is_over():
             epoch, place = divmod(self.steps, self._steps_an_epoch)
             for rows in self._batches(epoch)[place:]:
                 loss = self._learn(rows)
                 self.steps += 1
-                self._report(loss, begun, reporter)
+                self._report(loss, reporter)
                 if self.steps % self._steps_an_epoch == 0:
                     # Before the checkpoint, which so holds whether this epoch was the best.
                     self._validate(reporter)
@@ -84,9 +94,26 @@ class Training:
             self._network.load_state_dict(kept)
         self._network.eval()
 
+    @property
+    def pruned(self) -> bool:
+        """Whether it has fallen below its bars."""
+        return pruning.is_hopeless(self._best.values, self._bars)
+
+    @property
+    def validated(self) -> Validated | None:
+        """The first validations; None where there is no validation split."""
+        if self._validation is None:
+            return None
+        name = self._task.metrics[0]
+        higher: bool = plugins.load("metric", name).HIGHER_IS_BETTER
+        scores = np.nan_to_num(self._best.values[:_VALIDATIONS_TOLD], nan=np.finfo(float).min)
+        values = (scores if higher else -scores).tolist()
+        return Validated(metric=name, higher_is_better=higher, values=tuple(values))
+
     def _is_over(self) -> bool:
         patience = self._train.patience
-        return self.steps >= self._total or (patience is not None and self._best.waited >= patience)
+        waited = patience is not None and self._best.waited >= patience
+        return self.steps >= self._total or waited or self.pruned
 
     def _batches(self, epoch: int) -> list[np.ndarray]:
         return batches(
@@ -143,15 +170,15 @@ class Training:
             losses=tuple(self._best.losses),
         )
 
-    def _report(self, loss: float, begun: int, reporter: Reporter) -> None:
+    def _report(self, loss: float, reporter: Reporter) -> None:
         """Progress in samples; the loss so often that its curve can be drawn."""
         total = len(self._examples) * self._train.epochs
-        done, before = (round(total * step / self._total) for step in (self.steps, begun))
+        done, before = (round(total * step / self._total) for step in (self.steps, self.begun))
         epoch = math.ceil(self.steps / self._steps_an_epoch)
         message = f"epoch {epoch} of {self._train.epochs}, loss {loss:.3f}"
         reporter.progress(done, total, "samples", message=message, done_before=before)
         if self.steps % max(1, self._total // _LOSSES_REPORTED) == 0:
-            reporter.metrics(self.steps, {"loss": loss})
+            self._tell({"loss": loss}, reporter)
 
     def _validate(self, reporter: Reporter) -> None:
         """Measure the validation split, if there is one; keep the weights if they are the best so far: by the
@@ -164,19 +191,26 @@ class Training:
             predictions = predict(self._task, self._network.eval(), self._validation, batch=_VALIDATION_BATCH)
             value, loss = metric.measure(predictions), predictions.loss or 0.0
             self._best.see(value if metric.HIGHER_IS_BETTER else -value, loss, self._network.state_dict())
-        reporter.metrics(self.steps, {f"validation_{name}": value, "validation_loss": loss})
+        self._tell({f"validation_{name}": value, "validation_loss": loss}, reporter)
+
+    def _tell(self, figures: dict[str, float], reporter: Reporter) -> None:
+        self.curves.add(self.steps, figures)
+        reporter.metrics(self.steps, figures)
 
     def _checkpoint(self) -> Checkpoint:
         parts = {"network": self._network.state_dict(), "best": self._best.weights}
         if self._average is not None:
             parts["average"] = self._average.weights
         tensors = snapshot.take(parts, self._optimizer)
-        return Checkpoint(step=self.steps, tensors=tensors, facts={"best": self._best.facts()})
+        facts = {"best": self._best.facts(), "curves": self.curves.points}
+        return Checkpoint(step=self.steps, tensors=tensors, facts=facts)
 
     def _go_on_from(self, checkpoint: Checkpoint) -> None:
         parts: dict[str, Any] = snapshot.restore(checkpoint.tensors, self._optimizer)
         self._network.load_state_dict(parts["network"])
         self._best.go_on(checkpoint.facts["best"], parts.get("best", {}))
+        # One of an earlier hall has no curves.
+        self.curves.go_on(checkpoint.facts.get("curves", {}))
         if self._average is not None:
             self._average.go_on(parts["average"])
-        self.steps = checkpoint.step
+        self.steps = self.begun = checkpoint.step
