@@ -13,6 +13,7 @@ from modelhall.core.kinds.base import Frozen
 
 MOST_TRIALS = 200
 
+EXPECTED = "a list of values is expected, or a range such as {low: 1e-4, high: 1e-2}"
 Number = int | float
 
 
@@ -29,6 +30,8 @@ class Range(Frozen):
     @classmethod
     def _from_hall_file(cls, value: Any) -> Any:
         given = {"values": value} if isinstance(value, list | tuple) else value
+        if not isinstance(given, dict | Range):
+            raise ValueError(EXPECTED)
         if isinstance(given, dict) and isinstance(given.get("values"), list):
             return {**given, "values": tuple(given["values"])}
         return given
@@ -36,11 +39,11 @@ class Range(Frozen):
     @model_validator(mode="after")
     def _check(self) -> Range:
         if self.values is not None:
-            if len(self.model_fields_set) > 1:
+            if self.log or any(end is not None for end in (self.low, self.high, self.step)):
                 raise ValueError("a list of values has no ends and no steps")
             return self
         if self.low is None or self.high is None:
-            raise ValueError("a list of values is expected, or a range such as {low: 1e-4, high: 1e-2}")
+            raise ValueError(EXPECTED)
         if self.low >= self.high:
             raise ValueError(f"low is {self.low:g}, which is not below high, {self.high:g}")
         if self.log and (self.low <= 0 or self.step is not None):
