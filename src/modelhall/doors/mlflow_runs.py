@@ -50,15 +50,16 @@ def write(trainings: Sequence[Training], *, uri: str, experiment: str) -> list[s
 
 def _metrics(training: Training) -> Iterator[tuple[str, float, int]]:
     for name, value in training.figures.items():
-        yield name, float(value), 0
+        # Apart from the curves: the loss of the test split is no point of that of the training.
+        yield f"figures/{name}", float(value), 0
     for name, curve in training.curves.items():
         yield from ((name, value, int(step)) for step, value in curve)
 
 
 def _name(name: str) -> str:
-    """As MLflow takes it: of a slice `accuracy[sex=Female]` it becomes `accuracy/sex/Female`."""
-    kept = "".join(letter if letter.isalnum() or letter in "_-. /" else "/" for letter in name)
-    return kept.strip("/")
+    """As MLflow takes it: of a slice `accuracy[sex=Female]` it becomes `accuracy.sex.Female`."""
+    kept = "".join(letter if letter.isalnum() or letter in "_-. /" else "." for letter in name)
+    return kept.strip(".")
 
 
 def _parts(items: Iterable[Any], size: int) -> Iterator[list[Any]]:
