@@ -41,7 +41,7 @@ class Reader:
     async def pieces(self, key: Key, ask: str, artifacts: Sequence[str], **more: Any) -> AsyncIterator[bytes]:
         """What the program says; raises Broken when it fails. It ends when nobody listens any more."""
         question = Question(
-            ask=ask,  # type: ignore[arg-type]
+            ask=ask,
             blobs=f"{self._settings.blobs}/{key.project}",
             cache=self._settings.home / "cache" / key.project,
             artifacts=tuple(artifacts),

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 import pytest
+from killed import Killed, KilledAt
 from safetensors.torch import load_file
 
 from modelhall.core import plugins
@@ -62,23 +63,6 @@ def data(store: Callable[[dict[str, pl.DataFrame]], str]) -> str:
 def an_order(data: str, **changes: Any) -> TrainOrder:
     given = {"task": "text-classification", "columns": {}, "network": BERT, "train": TRAIN, "data": data}
     return TrainOrder(**{**given, **changes})
-
-
-class Killed(BaseException):
-    """Ends a training between two steps, as a kill would."""
-
-
-class KilledAt(Reporter):
-    """A reporter with whose report of `sample` samples the attempt ends."""
-
-    def __init__(self, work: Path, sample: int) -> None:
-        super().__init__(work)
-        self._sample = sample
-
-    def progress(self, done: float, *args: Any, **kwargs: Any) -> None:
-        if done >= self._sample:
-            raise Killed
-        super().progress(done, *args, **kwargs)
 
 
 def run(order: Order) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 import pytest
+from killed import Killed, KilledAt
 
 from modelhall.core.kinds.model import Network, Train
 from modelhall.core.orders import TrainOrder, TrainOutput
@@ -17,21 +18,6 @@ from modelhall.stages import _data, train
 from modelhall.stages.train.curves import MOST_POINTS, Curves
 
 TRAIN = Train(epochs=4, batch=8, learning_rate=1e-2, seed=5, checkpoint_s=1e-9)
-
-
-class Killed(BaseException):
-    """Ends a training between two steps, as a kill would."""
-
-
-class KilledAt(Reporter):
-    def __init__(self, work: Path, sample: int) -> None:
-        super().__init__(work)
-        self._sample = sample
-
-    def progress(self, done: float, *args: Any, **kwargs: Any) -> None:
-        if done >= self._sample:
-            raise Killed
-        super().progress(done, *args, **kwargs)
 
 
 def asked(order: Any, tmp_path: Path, **changes: Any) -> TrainOrder:
