@@ -140,3 +140,23 @@ def test_one_bad_document_stores_none_of_its_file(plant: Plant) -> None:
     with pytest.raises(Refusal, match="no balance 'fastest'"):
         declare(plant, HALL_FILE + "balance: fastest\n")
     assert plant.all("dataset") == []
+
+
+def test_a_new_version_is_measured_beside_the_one_that_is_served_and_it_is_told_what_differs(
+    plant: Plant, world: World
+) -> None:
+    measured = {"metrics": {"accuracy": 0.96}, "rows": 20, "artifact": "e" * 64}
+    world.result["evaluate"] = {"output": measured}
+    declare(plant)
+    plant.advance(60)
+    served = plant.get("service", "digits").status.version
+    figure = {"before": 0.96, "after": 0.98, "interval": [0.01, 0.03], "p": 0.004}
+    comparison = {"against": served, "rows": 20, "figures": {"accuracy": figure}}
+    world.result["evaluate"] = {"output": {**measured, "artifact": "f" * 64, "comparison": comparison}}
+    declare(plant, HALL_FILE.replace("require:", "train: {epochs: 9}\nrequire:"))
+    plant.advance(60)
+    orders = [launch.order for launch in plant.launcher.starts if stage_of(launch) == "evaluate"]
+    assert [order["against"] for order in orders] == [None, {"version": served, "evaluation": "e" * 64}]
+    model = plant.get("model", "digits")
+    assert f"its accuracy differs by +0.02 from that of {served[:8]} (p = 0.004)" in model.status.reason
+    assert model.status.versions[1].evaluation.comparison.against == served

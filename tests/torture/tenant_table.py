@@ -227,6 +227,12 @@ def _of_the_rest() -> Iterator[Ask]:
                    url=f"/api/v1/datasets/{{w}}-dataset/{end}?project={{p}}{more}")  # fmt: skip
     yield _ask(f"POST {of}/erase", "project", "change", body={"where": "label == 1"}, status=(503,),
                url="/api/v1/datasets/{w}-dataset/erase?project={p}")  # fmt: skip
+    for end, more in (("card", ""), ("compare", "&before=1")):
+        yield _ask(f"GET /api/v1/models/{{name}}/{end}", "project", "see", status=(404,) if more else (503,),
+                   url=f"/api/v1/models/{{w}}-model/{end}?project={{p}}{more}")  # fmt: skip
+    # What there is, is a command, and trained nothing.
+    yield _ask("GET /api/v1/runs/{name}/record", "project", "see", status=(400,),
+               url="/api/v1/runs/{w}-run/record?project={p}")  # fmt: skip
     yield _ask("POST /api/v1/runs/{name}/cancel", "project", "change", victim="run",
                url="/api/v1/runs/{v}/cancel?project={p}")  # fmt: skip
     yield _ask("POST /api/v1/runs/{name}/resume", "project", "change", victim="run", status=(409,),

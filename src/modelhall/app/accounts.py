@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import asdict
 from typing import Any, get_args
 
@@ -80,6 +80,12 @@ class Accounts:
             "lines": [asdict(line) for line in lines],
             "total": asdict(total),
         }
+
+    async def cost(self, name: str, paths: Collection[str]) -> dict[str, Any]:
+        """What the runs with these paths cost together until now, called `name`."""
+        await self.settle(fully=True)
+        total = await bill.cost_of(self._book, name, paths)
+        return {"currency": self._settings.currency, **asdict(total)}
 
     async def trace(self, request: str, may_see: Callable[[str], bool]) -> dict[str, Any]:
         """From an answer back to its data; raises NotFound, also when its project may not be seen."""

@@ -15,6 +15,7 @@ from modelhall.adapters.launcher.process import ProcessLauncher
 from modelhall.adapters.store import open_store
 from modelhall.app.accounts import Accounts
 from modelhall.app.audit.auditing import open_auditing
+from modelhall.app.cards import Cards
 from modelhall.app.clock import SystemClock
 from modelhall.app.defence import Guarding
 from modelhall.app.erasing import Erasing
@@ -23,6 +24,7 @@ from modelhall.app.home import lay_out
 from modelhall.app.keys import Keys, Rotated
 from modelhall.app.looking import Looking
 from modelhall.app.people import People
+from modelhall.app.reader import Reader
 from modelhall.app.signing_in import open_signing_in
 from modelhall.app.sources import fingerprint_by
 from modelhall.control import declare, runs
@@ -69,7 +71,8 @@ class Hall:
         sweep_all(home / "cache")
         self.keys = Keys(settings, self.clock.now)
         self.secrets = self.keys.secrets
-        self.looking = Looking(self.store, settings, self.keys.ring.keys_of)
+        reader = Reader(settings, self.keys.ring.keys_of)
+        self.looking = Looking(self.store, reader)
         self.erasing = Erasing(
             self.store, self.looking, self.secrets, key_for("erasures", read_key(home)), self.clock
         )
@@ -106,6 +109,7 @@ class Hall:
         self._fingerprint = fingerprint_by(settings.source_rules, self.secrets)
         self.addresses = {"address": "", "gateway": ""}
         self.accounts = Accounts(settings, self.store, self.launcher, self.clock)
+        self.cards = Cards(self.store, reader, self.accounts)
         self._policy = plugins.load("schedule", settings.schedule, field="schedule").place
         self.plane = Plane(
             store=self.store,

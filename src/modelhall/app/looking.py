@@ -1,50 +1,41 @@
-"""Looking into prepared data: rows, records, comparisons, exports. Another program reads it (`stages/look`): what
-that takes is never loaded into this process."""
+"""Looking into prepared data: rows, records, comparisons, exports."""
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
-import json
-import sys
 from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
+from modelhall.app.reader import Reader
 from modelhall.core import versions
-from modelhall.core.errors import Broken, NotFound, NotNow, Rejected
+from modelhall.core.errors import NotFound, NotNow
 from modelhall.core.kinds import Key
 from modelhall.core.kinds.dataset import DatasetResource, DatasetVersion, SourceFile
-from modelhall.core.looking import PROGRAM, Form, Question
+from modelhall.core.looking import Form
 from modelhall.core.ports.store import Store
-from modelhall.core.sealing import KeysOf
-from modelhall.core.secrets import handed_keys
-from modelhall.settings import Settings
-
-CHUNK_BYTES = 1 << 16
 
 
 class Looking:
     """All that can be asked about the content of data sets. A version is the current one unless it is named."""
 
-    def __init__(self, store: Store, settings: Settings, keys_of: KeysOf) -> None:
+    def __init__(self, store: Store, reader: Reader) -> None:
         self._store = store
-        self._settings = settings
-        self._keys_of = keys_of
+        self._reader = reader
 
     async def rows(self, key: Key, version: str | None, split: str, limit: int) -> list[dict[str, Any]]:
         """The first rows of a split; raises NotFound, or NotNow before there is a version."""
         found = await self.version(key, version)
-        return list(await self._answer(key, "rows", [found], split=split, limit=limit))
+        return list(await self._reader.answer(key, "rows", [found.artifact], split=split, limit=limit))
 
     async def record(self, key: Key, version: str | None) -> dict[str, Any]:
         """What a version tells of itself: its `dataset.json`. Raises NotFound, NotNow."""
-        return dict(await self._answer(key, "record", [await self.version(key, version)]))
+        found = await self.version(key, version)
+        return dict(await self._reader.answer(key, "record", [found.artifact]))
 
     async def compare(self, key: Key, before: str, after: str | None, examples: int) -> dict[str, Any]:
         """What differs between two versions. Raises NotFound, NotNow."""
-        both = [await self.version(key, before), await self.version(key, after)]
-        told = dict(await self._answer(key, "compare", both, limit=examples))
-        one, other = both
+        one, other = await self.version(key, before), await self.version(key, after)
+        both = [one.artifact, other.artifact]
+        told = dict(await self._reader.answer(key, "compare", both, limit=examples))
         return {"before": one.id, "after": other.id, "sources": _sources(one.sources, other.sources), **told}
 
     async def matches(
@@ -52,7 +43,8 @@ class Looking:
     ) -> dict[str, dict[str, int] | None]:
         """Version → split → how many rows the expression is true of; None where only those of its source could tell.
         Raises Rejected for an expression that does not work on the last of these versions."""
-        counts = await self._answer(key, "match", found, where=where)
+        artifacts = [version.artifact for version in found]
+        counts = await self._reader.answer(key, "match", artifacts, where=where)
         return {version.id: count for version, count in zip(found, counts, strict=True)}
 
     async def export(
@@ -63,7 +55,7 @@ class Looking:
         found = await self.version(key, version)
         if split is not None and split not in found.rows:
             raise NotFound(f"no split {split!r}; there is: {', '.join(found.rows)}", field="split")
-        return self._pieces(key, self._question(key, "export", [found], split=split, form=form))
+        return self._reader.pieces(key, "export", [found.artifact], split=split, form=form)
 
     async def version(self, key: Key, named: str | None) -> DatasetVersion:
         """The version somebody means; raises NotFound, NotNow before there is one."""
@@ -83,52 +75,6 @@ class Looking:
                 field="version",
             )
         return found
-
-    def _question(self, key: Key, ask: str, of: Sequence[DatasetVersion], **more: Any) -> Question:
-        return Question(
-            ask=ask,
-            blobs=f"{self._settings.blobs}/{key.project}",
-            cache=self._settings.home / "cache" / key.project,
-            artifacts=tuple(version.artifact for version in of),
-            **more,
-        )
-
-    async def _answer(self, key: Key, ask: str, of: Sequence[DatasetVersion], **more: Any) -> Any:
-        question = self._question(key, ask, of, **more)
-        text = b"".join([piece async for piece in self._pieces(key, question)])
-        said = json.loads(text)
-        if "problem" in said:
-            problem = said["problem"]
-            if problem["who"] != "caller":
-                raise Broken(f"{key} cannot be read: {problem['message']}")
-            sort = NotFound if ask == "rows" else Rejected
-            raise sort(problem["message"], field=problem["field"])
-        return said["answer"]
-
-    async def _pieces(self, key: Key, question: Question) -> AsyncIterator[bytes]:
-        """What the program says; raises Broken when it fails. It ends when nobody listens any more."""
-        keys = await asyncio.to_thread(self._keys_of, key.project)
-        with handed_keys(keys) as handed:
-            program = await asyncio.create_subprocess_exec(
-                sys.executable, "-m", PROGRAM,
-                stdin=asyncio.subprocess.PIPE,
-                stdout=asyncio.subprocess.PIPE,
-                env={**self._settings.environment, **{name: str(number) for name, number in handed.items()}},
-                pass_fds=tuple(handed.values()),
-            )  # fmt: skip
-        assert program.stdin is not None
-        assert program.stdout is not None
-        try:
-            program.stdin.write(question.model_dump_json().encode())
-            program.stdin.close()
-            while piece := await program.stdout.read(CHUNK_BYTES):
-                yield piece
-            if code := await program.wait():
-                raise Broken(f"{key} cannot be read (exit code {code})")
-        finally:
-            with contextlib.suppress(ProcessLookupError):
-                program.kill()
-            await program.wait()
 
 
 def _sources(before: Sequence[SourceFile], after: Sequence[SourceFile]) -> dict[str, list[dict[str, Any]]]:

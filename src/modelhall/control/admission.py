@@ -13,6 +13,7 @@ from modelhall.core.kinds.base import DEFAULT_PROJECT
 from modelhall.core.names import did_you_mean, split_reference
 from modelhall.core.references import MODEL_SCHEME, find_cycle, is_of_hall, references
 from modelhall.core.requirement import metric_of, slice_of
+from modelhall.core.searching import with_values
 
 
 async def check(
@@ -127,7 +128,18 @@ def _check_model(document: Model) -> None:
     )
     _check_training(document)
     _check_metrics(document)
+    _check_search(document)
     split_reference(document.data)
+
+
+def _check_search(document: Model) -> None:
+    """That every field that is searched is there, and takes each of its values, or both ends of its range."""
+    for field, one in document.search.over.items() if document.search is not None else ():
+        for value in one.samples:
+            try:
+                _check_model(with_values(document, {field: value}))
+            except Rejected as error:
+                raise Rejected(error.message, field=f"search.over.{field}") from None
 
 
 def _check_training(document: Model) -> None:

@@ -129,8 +129,8 @@ def _artifacts(project: str, view: View) -> Iterable[tuple[tuple[Key, str], str]
             for version in resource.status.versions:
                 if getattr(version, "erased", None) is None:
                     yield (resource.key, version.id), version.artifact
-                if getattr(version, "signature", None) is not None:
-                    yield (resource.key, version.id), version.signature.artifact
+                for artifact in version.beside.values() if resource.key.kind == "model" else ():
+                    yield (resource.key, version.id), artifact
 
 
 async def _traces(owner: Key, artifacts: set[str], view: View) -> tuple[RunResource | ResultResource, ...]:

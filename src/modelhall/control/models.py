@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from modelhall.control import erasures, meant, signatures, work
+from modelhall.control import erasures, meant, search, signatures, work
 from modelhall.control.actions import Action, Note, Update, update_status
 from modelhall.control.signatures import Signing
 from modelhall.control.view import View
 from modelhall.control.work import Work
 from modelhall.core.kinds import Key, Problem
 from modelhall.core.kinds.dataset import DatasetVersion
-from modelhall.core.kinds.model import Model, ModelResource, ModelVersion
+from modelhall.core.kinds.model import Comparison, Evaluation, Model, ModelResource, ModelVersion
 from modelhall.core.kinds.run import RunResource
 from modelhall.core.names import split_reference
 from modelhall.core.orders import (
+    Against,
     EvaluateOrder,
     EvaluateOutput,
     TrainOrder,
@@ -23,6 +24,9 @@ from modelhall.core.orders import (
 )
 from modelhall.core.ports.signature import SigningKeys
 from modelhall.core.requirement import metric_of, unmet
+
+SIGNIFICANT = 0.05
+"""Differences that are less likely by chance are told as such."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,6 +37,8 @@ class Facts:
     train: Work | None
     evaluate: Work | None
     runs: list[RunResource]
+    search: search.Seen | None = None
+    """How far the trials are, if it is searched for; `train` is that of the best once they are over."""
     signing: Signing | None = None
     """The version to be signed next; None when all that are accepted are."""
     signs: bool = False
@@ -61,20 +67,27 @@ async def _observe(resource: ModelResource, view: View) -> Facts:
     data, waits = meant.dataset_version(dataset, name, pinned)
     if data is None:
         return Facts(waits=waits, data=None, train=None, evaluate=None, runs=runs)
-    # Keyed by the data's version, not by its artifact: the version is what people see and pin.
-    train_order = _train_order(resource.document, data)
-    train = await work.look_up(view, resource.key, "train", key_of("train", train_order, data=data.id))
+    searched, train = None, None
+    if resource.document.search is not None:
+        searched = await search.observe(resource, view, data)
+        train = searched.best.work if searched.best else None
+    else:
+        key = _train_order(resource.document, data).key(data=data.id)
+        train = await work.look_up(view, resource.key, "train", key)
     evaluate = None
-    if train.result is not None:
-        order = _evaluate_order(resource.document, data, train.result.output)
+    if train is not None and train.result is not None:
+        order = _evaluate_order(resource, data, train)
         evaluate = await work.look_up(view, resource.key, "evaluate", key_of("evaluate", order))
-    return Facts(waits="", data=data, train=train, evaluate=evaluate, runs=runs)
+    return Facts(waits="", data=data, train=train, evaluate=evaluate, runs=runs, search=searched)
 
 
 def reconcile(resource: ModelResource, facts: Facts, now: float) -> list[Action]:
     """Take the next step from data to an accepted and signed version."""
     if unmarked := {v.id for v in resource.status.versions if not v.erased_data} & facts.erased:
         return _mark(resource, unmarked)
+    report = facts.search.report if facts.search is not None else None
+    if facts.data is not None and report != resource.status.search:
+        return [Update(resource=resource.with_status(search=report))]
     if facts.signing is None:
         return _next(resource, facts, now)
     if facts.signing.work.result is not None:
@@ -97,6 +110,8 @@ def _mark(resource: ModelResource, erased: set[str]) -> list[Action]:
 
 
 def _next(resource: ModelResource, facts: Facts, now: float) -> list[Action]:
+    if facts.train is None and facts.search is not None:
+        return search.reconcile(resource, facts.search, facts.runs)
     if facts.train is None or facts.data is None:
         return update_status(resource, state="waiting", reason=facts.waits, problem=None)
     steps = [facts.train, facts.evaluate, facts.signing.work if facts.signing else None]
@@ -105,7 +120,7 @@ def _next(resource: ModelResource, facts: Facts, now: float) -> list[Action]:
         order = _train_order(resource.document, facts.data)
         return [*others, *_compute(resource, facts.train, order, "training")]
     if facts.evaluate.result is None:
-        measure = _evaluate_order(resource.document, facts.data, facts.train.result.output)
+        measure = _evaluate_order(resource, facts.data, facts.train)
         return [*others, *_compute(resource, facts.evaluate, measure, "evaluating")]
     return [*others, *_judge(resource, facts, now)]
 
@@ -150,6 +165,10 @@ def _judge(resource: ModelResource, facts: Facts, now: float) -> list[Action]:
         data=f"{split_reference(document.data)[0]}@{facts.data.id}",
         train_run=facts.train.result.run,
         evaluate_run=facts.evaluate.result.run,
+        record=made.record,
+        evaluation=Evaluation(artifact=measured.artifact, comparison=measured.comparison)
+        if measured.artifact is not None
+        else None,
         created_at=before.created_at if before is not None else now,
         # Trained again after damage it may have other bytes, and these were never signed.
         signature=before.signature if before is not None and before.artifact == made.artifact else None,
@@ -158,6 +177,7 @@ def _judge(resource: ModelResource, facts: Facts, now: float) -> list[Action]:
     changed = before != version or resource.status.version != key
     known[key] = version
     verdict = f"refused: {refusal}" if refusal else "accepted" + _shown(document, measured.metrics)
+    verdict += _beside(measured.comparison)
     note = Note(
         key=resource.key,
         name="model.refused" if refusal else "model.accepted",
@@ -186,6 +206,17 @@ def _shown(document: Model, metrics: dict[str, float]) -> str:
     return f": {', '.join(figures)}" if figures else ""
 
 
+def _beside(comparison: Comparison | None) -> str:
+    """How it does beside the version that was served, in words; empty where that cannot be told."""
+    if comparison is None or not comparison.figures:
+        return ""
+    name, figure = next(iter(comparison.figures.items()))
+    if figure.p >= SIGNIFICANT:
+        return f"; its {name} does not differ from that of {comparison.against[:8]} (p = {figure.p:.2g})"
+    by = figure.after - figure.before
+    return f"; its {name} differs by {by:+.3g} from that of {comparison.against[:8]} (p = {figure.p:.2g})"
+
+
 def _train_order(document: Model, data: DatasetVersion) -> TrainOrder:
     return TrainOrder(
         task=document.task, columns=document.columns, network=document.network, train=document.train,
@@ -193,11 +224,22 @@ def _train_order(document: Model, data: DatasetVersion) -> TrainOrder:
     )  # fmt: skip
 
 
-def _evaluate_order(document: Model, data: DatasetVersion, trained: dict[str, object]) -> EvaluateOrder:
+def _evaluate_order(resource: ModelResource, data: DatasetVersion, train: Work) -> EvaluateOrder:
+    assert train.result is not None
+    document = resource.document
     return EvaluateOrder(
         task=document.task,
-        model=TrainOutput.model_validate(trained).artifact,
+        model=TrainOutput.model_validate(train.result.output).artifact,
         data=data.artifact,
         metrics=tuple(sorted({metric_of(name) for name in document.require})),
         slices=document.slices,
+        against=_against(resource, train.key),
     )
+
+
+def _against(resource: ModelResource, key: str) -> Against | None:
+    """The version that is served while the one at `key` is measured."""
+    served = resource.status.accepted
+    if served is None or served.id == key or served.evaluation is None:
+        return None
+    return Against(version=served.id, evaluation=served.evaluation.artifact)

@@ -12,7 +12,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from math import isfinite
 from pathlib import Path as FilePath
-from typing import Any
+from types import NoneType
+from typing import Any, get_args, get_origin
 
 import yaml
 from pydantic import ValidationError
@@ -120,10 +121,12 @@ def _declare(data: Any, lines: dict[Path, int], file: str) -> Declared:
 
 def _line(lines: dict[Path, int], field: str | None) -> int | None:
     """The line of `field`, or of the nearest thing around it."""
-    path: Path = tuple(field.split(".")) if field else ()
-    while path and path not in lines:
-        path = path[:-1]
-    return lines.get(path)
+    # As one word, since a key may have dots of its own: `over: {train.epochs: [2, 3]}`.
+    named = {".".join(path): line for path, line in lines.items()}
+    place = field or ""
+    while place and place not in named:
+        place = place.rpartition(".")[0]
+    return named.get(place)
 
 
 def _first_mistake(error: ValidationError, document: type[Document]) -> Rejected:
@@ -159,8 +162,15 @@ def _fields_at(document: type[Document], path: list[str]) -> list[str]:
     model: Any = document
     for part in path:
         field = getattr(model, "model_fields", {}).get(part)
-        model = field.annotation if field else None
+        inner = get_args(model)[1] if get_origin(model) is dict else None
+        model = _plain(field.annotation) if field else inner
     return list(getattr(model, "model_fields", {}))
+
+
+def _plain(annotation: Any) -> Any:
+    """What a field may hold besides None."""
+    kinds = get_args(annotation)
+    return next(kind for kind in kinds if kind is not NoneType) if NoneType in kinds else annotation
 
 
 class _Loader(yaml.SafeLoader):

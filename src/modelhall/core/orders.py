@@ -7,19 +7,23 @@ the order's fields, its inputs by digest, and the stage's own version, raised wh
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import Field
 
 from modelhall.core import dataset_sources, digest
 from modelhall.core.kinds.base import Frozen
 from modelhall.core.kinds.dataset import Column, Dataset, Format, SourceFile, Step, StepReport
-from modelhall.core.kinds.model import Network, Train
+from modelhall.core.kinds.model import Comparison, Network, Train
+from modelhall.core.kinds.search import Range
 from modelhall.core.kinds.service import Batching
 
-VERSIONS = {"prepare": 4, "train": 2, "evaluate": 2, "sign": 1, "erase": 1}
+VERSIONS = {"prepare": 4, "search": 1, "train": 2, "evaluate": 2, "sign": 1, "erase": 1}
 WITHOUT_EFFECT: dict[str, Any] = {
-    "train": {"train": {"checkpoint_s", "keep_checkpoints"}},
+    # Told apart by `TrainOrder.key`, so that trainings without bars have the keys they always had.
+    "train": {"train": {"checkpoint_s", "keep_checkpoints"}, "bars": True},
+    # Whom a version is compared with changes nothing of what is measured of it.
+    "evaluate": {"against"},
     # Told apart by `PrepareOrder.key`, so that orders without any have the keys they always had.
     "prepare": {"erasures"},
     # What is to go, goes once, whatever there is beside it.
@@ -94,6 +98,27 @@ class TrainOrder(Frozen):
     """Artifact of the data version."""
     shards: int = Field(default=1, ge=1)
     """In how many parts each step is learnt from, by whichever workers there are; 1 is by one worker."""
+    bars: tuple[float, ...] = ()
+    """Of a trial: what has to be reached at each validation for it to go on (`policy/pruning.py`)."""
+
+    def key(self, *, data: str) -> str:
+        """The address of what this makes of the data version `data`. By the version and not by its artifact: the
+        version is what people see and pin."""
+        barred = {"bars": list(self.bars)} if self.bars else {}
+        return key_of("train", self, data=data, **barred)
+
+
+class Validated(Frozen):
+    """What the validation split said after each epoch."""
+
+    metric: str
+    higher_is_better: bool
+    values: tuple[float, ...]
+
+    @property
+    def scores(self) -> tuple[float, ...]:
+        """The values, turned so that higher is better."""
+        return self.values if self.higher_is_better else tuple(-value for value in self.values)
 
 
 class TrainOutput(Frozen):
@@ -102,6 +127,46 @@ class TrainOutput(Frozen):
     size_bytes: int
     parameters: int
     steps: int
+    validated: Validated | None = None
+    """None where there is no validation split."""
+    pruned: bool = False
+    """Whether it was a trial that fell below its bars."""
+    record: str | None = None
+    """Digest of a folder that tells of the training (`stages/train/record.py`)."""
+
+
+class Tried(Frozen):
+    """One trial, as the next ones are proposed by it."""
+
+    values: dict[str, Any]
+    state: Literal["running", "done", "pruned", "failed"]
+    score: float | None = None
+    """Higher is better; None for one that has none yet, or never."""
+    validations: int = 0
+
+
+class SearchOrder(Frozen):
+    over: dict[str, Range]
+    seed: int
+    trials: tuple[Tried, ...]
+    """All there are so far, in order."""
+    conclude: bool = False
+    """Whether there are no more to come, and only what they tell is wanted."""
+
+
+class SearchOutput(Frozen):
+    values: dict[str, Any] | None
+    """Of the next trial; None where every value has been tried, or no more are wanted."""
+    importances: dict[str, float] = Field(default_factory=dict)
+    """How much each field matters, together 1; told at the end, and empty where the trials do not tell."""
+
+
+class Against(Frozen):
+    """An earlier version, to be compared with."""
+
+    version: str
+    evaluation: str
+    """Artifact of its evaluation."""
 
 
 class EvaluateOrder(Frozen):
@@ -114,6 +179,7 @@ class EvaluateOrder(Frozen):
     """Names asked for in `require`; the task's own are measured as well."""
     slices: tuple[str, ...] = ()
     """Columns by whose values they are measured, too."""
+    against: Against | None = None
 
 
 class EvaluateOutput(Frozen):
@@ -122,6 +188,9 @@ class EvaluateOutput(Frozen):
     intervals: dict[str, tuple[float, float]] = Field(default_factory=dict)
     """In which each metric lies with 95 % confidence."""
     rows: int
+    artifact: str | None = None
+    """Digest of a folder with what names labels or rows (`stages/evaluate/details.py`)."""
+    comparison: Comparison | None = None
 
 
 class SignOrder(Frozen):

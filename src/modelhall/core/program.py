@@ -31,6 +31,7 @@ from modelhall.core.secrets import read_keys
 
 PROGRAMS = {
     "prepare": "modelhall.stages.prepare",
+    "search": "modelhall.stages.search",
     "train": "modelhall.stages.train",
     "evaluate": "modelhall.stages.evaluate",
     "sign": "modelhall.stages.sign",

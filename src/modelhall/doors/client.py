@@ -27,6 +27,7 @@ from modelhall.core.ports.store import Change
 from modelhall.doors import following
 from modelhall.doors.datasets import Datasets
 from modelhall.doors.following import Listing, resource_of
+from modelhall.doors.models import Models
 from modelhall.doors.outcome import failure_of, is_pending
 from modelhall.doors.people import People
 from modelhall.doors.place import find
@@ -62,6 +63,7 @@ class Hall:
         self._wire = Wire(place.address, place.token, tls=place.tls, find_again=place.find_again)
         self.people = People(self._wire)
         self.datasets = Datasets(self._wire)
+        self.models = Models(self._wire)
 
     def __enter__(self) -> Hall:
         return self

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from modelhall.adapters.launcher.virtual import Script
 from modelhall.core import digest
 from modelhall.core.ports.launcher import Launch
@@ -32,6 +35,9 @@ def script(launch: Launch) -> Script:
             return Script(takes_s=0.5, result=USER, code=2)
         case "prepare":
             return _gives(0.6, version=_named(order, "version"), artifact=_named(order, "data"), **_PREPARED)
+        case "search":
+            values = {field: _some(one, order) for field, one in order["over"].items()}
+            return _gives(0.4, values=None if order["conclude"] else values)
         case "train":
             return _gives(1.2, artifact=_named(order, "model"), size_bytes=500, parameters=100, steps=10)
         case "evaluate":
@@ -53,6 +59,13 @@ _PREPARED = {
 
 def _gives(takes_s: float, **output: object) -> Script:
     return Script(takes_s=takes_s, result={"output": output})
+
+
+def _some(one: Mapping[str, Any], order: object) -> Any:
+    """A value that a field of a search may have."""
+    chance = int(_named([one, order], "value")[:8], 16)
+    values = one["values"] or (one["low"], one["high"])
+    return values[chance % len(values)]
 
 
 def _named(order: object, what: str) -> str:

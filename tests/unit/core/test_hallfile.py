@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import time
 from pathlib import Path
 
@@ -224,3 +225,47 @@ def test_any_json_is_either_a_document_or_refused(kind: str, fields: dict[str, o
     with contextlib.suppress(Rejected):
         document = document_from_json({"kind": kind, "name": "a", **fields})
         assert document_from_json(document.model_dump(mode="json")) == document
+
+
+SEARCHED = """\
+kind: model
+name: m
+task: text-classification
+data: d
+network: {family: bert}
+search:
+  budget: 4
+  over:
+    network.layers: [1, 2]
+    train.learning_rate: {low: 1e-4, high: 1e-2, log: true}
+"""
+
+
+def test_a_search_is_read_as_it_is_written_and_as_it_is_stored() -> None:
+    (declared,) = parse(SEARCHED, "f")
+    search = declared.document.search
+    assert search.over["network.layers"].values == (1, 2)
+    assert search.over["train.learning_rate"].samples == (1e-4, 1e-2)
+    for kept in (
+        declared.document.model_dump(mode="json"),
+        declared.document.model_dump(exclude_defaults=True),
+    ):
+        again = json.loads(json.dumps(kept))
+        assert document_from_json({**again, "kind": "model"}) == declared.document
+
+
+@pytest.mark.parametrize(
+    ("was", "now", "line", "said"),
+    [
+        ("low: 1e-4", "lo: 1e-4", 10, "no field 'lo' here; did you mean 'low'"),
+        ("low: 1e-4", "low: 1.0", 10, "not below high"),
+        ("low: 1e-4", "low: 0", 10, "above 0"),
+        ("[1, 2]", "[]", 9, "at least 1 item"),
+        ("[1, 2]", "3", 9, "a list of values is expected"),
+        ("budget: 4", "budget: 4000", 7, "less than or equal to 200"),
+    ],
+)
+def test_a_mistake_in_a_search_is_named_with_its_line(was: str, now: str, line: int, said: str) -> None:
+    with pytest.raises(Rejected, match=said) as refused:
+        parse(SEARCHED.replace(was, now), "f")
+    assert refused.value.line == line

@@ -12,13 +12,14 @@ from typing import Any
 import numpy as np
 import polars as pl
 import pytest
+from killed import Killed, KilledAt
 from safetensors.torch import load_file
 
 from modelhall.core import plugins
 from modelhall.core.errors import Failed, Rejected
 from modelhall.core.kinds.choice import Choice
 from modelhall.core.kinds.model import Network, Train
-from modelhall.core.orders import EvaluateOrder, TrainOrder
+from modelhall.core.orders import Against, EvaluateOrder, EvaluateOutput, TrainOrder
 from modelhall.core.program import Order, Reporter, open_blobs, unpacked
 from modelhall.stages import _data, evaluate, train
 from modelhall.stages.train.batches import batches
@@ -64,23 +65,6 @@ def an_order(data: str, **changes: Any) -> TrainOrder:
     return TrainOrder(**{**given, **changes})
 
 
-class Killed(BaseException):
-    """Ends a training between two steps, as a kill would."""
-
-
-class KilledAt(Reporter):
-    """A reporter with whose report of `sample` samples the attempt ends."""
-
-    def __init__(self, work: Path, sample: int) -> None:
-        super().__init__(work)
-        self._sample = sample
-
-    def progress(self, done: float, *args: Any, **kwargs: Any) -> None:
-        if done >= self._sample:
-            raise Killed
-        super().progress(done, *args, **kwargs)
-
-
 def run(order: Order) -> dict[str, Any]:
     return dict(train.carry_out(order, Reporter(order.work)))
 
@@ -100,6 +84,40 @@ def test_what_is_trained_is_measured_on_the_test_split(order: Orders, data: str)
     assert measured["rows"] == 20
     assert set(measured["metrics"]) == {"accuracy", "f1_macro", "recall_macro", "loss"}
     assert measured["metrics"]["accuracy"] == 1.0
+
+
+def test_a_version_is_laid_beside_the_one_before_it_row_by_row(
+    order: Orders, data: str, store: Callable[[dict[str, pl.DataFrame]], str]
+) -> None:
+    """Where both were measured on the same rows, and else it is said why not."""
+
+    def trained(**changes: Any) -> str:
+        what = an_order(data, train=TRAIN.model_copy(update=changes))
+        return str(run(order(what, run=f"train-{changes['epochs']}"))["artifact"])
+
+    def measured(model: str, on: str, against: Against | None = None) -> EvaluateOutput:
+        what = EvaluateOrder(task="text-classification", model=model, data=on, metrics=(), against=against)
+        place = order(what, run="e")
+        return EvaluateOutput.model_validate(evaluate.carry_out(place, Reporter(place.work)))
+
+    bad, good = trained(epochs=1, learning_rate=1e-6), trained(epochs=2)
+    first = measured(bad, data)
+    assert first.artifact is not None
+    before = Against(version="f" * 64, evaluation=first.artifact)
+    found = measured(good, data, before).comparison
+    assert found is not None
+    assert (found.against, found.rows) == ("f" * 64, 20)
+    assert found.figures["accuracy"].before == first.metrics["accuracy"]
+    assert found.figures["loss"].after < found.figures["loss"].before
+    assert found.figures["loss"].p < 0.05
+    other = store({"train": rows(80, 1), "test": rows(20, 4)})
+    refused = measured(good, other, before).comparison
+    assert refused is not None
+    assert refused.why_not == "it was measured on another version of the data"
+    gone = measured(good, data, Against(version="f" * 64, evaluation="0" * 64)).comparison
+    assert gone is not None
+    assert gone.figures == {}
+    assert gone.why_not
 
 
 @pytest.mark.parametrize("sample", [8, 83, 168, 317])
@@ -158,7 +176,10 @@ def test_the_same_order_makes_the_same_artifact_in_another_process(order: Orders
     (made.work / "order.json").write_text(made.model_dump_json())
     program = [sys.executable, "-m", "modelhall.stages.train", str(made.work / "order.json")]
     subprocess.run(program, check=True, capture_output=True)
-    assert json.loads((made.work / "result.json").read_text())["output"] == here
+    there = json.loads((made.work / "result.json").read_text())["output"]
+    # The record tells how long it took, too.
+    assert there.pop("record") != here.pop("record")
+    assert there == here
 
 
 def test_the_best_epoch_by_validation_is_kept(

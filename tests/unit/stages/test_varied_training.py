@@ -11,6 +11,7 @@ import numpy as np
 import polars as pl
 import pytest
 import torch
+from killed import Killed, KilledAt
 from PIL import Image
 
 from modelhall import tasks
@@ -68,23 +69,6 @@ def trained(order: Orders, tmp_path: Path) -> Callable[..., TrainOrder]:
         )
 
     return asked
-
-
-class Killed(BaseException):
-    """Ends a training between two steps, as a kill would."""
-
-
-class KilledAt(Reporter):
-    """A reporter with whose report of `sample` samples the attempt ends."""
-
-    def __init__(self, work: Path, sample: int) -> None:
-        super().__init__(work)
-        self._sample = sample
-
-    def progress(self, done: float, *args: Any, **kwargs: Any) -> None:
-        if done >= self._sample:
-            raise Killed
-        super().progress(done, *args, **kwargs)
 
 
 def run(made: Order) -> str:

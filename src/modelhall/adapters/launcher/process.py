@@ -37,6 +37,7 @@ from modelhall.adapters.launcher.supervision.subtree import Subtree
 from modelhall.core import failpoints, files
 from modelhall.core.errors import Full, NotNow, Rejected
 from modelhall.core.kinds.base import Problem
+from modelhall.core.machine import processor
 from modelhall.core.ports.launcher import AttemptId, Launch, LogPart, NodeReport, Observation
 from modelhall.core.ports.secrets import Secrets
 from modelhall.core.ports.source import SourceRules
@@ -115,7 +116,7 @@ class ProcessLauncher:
     async def nodes(self) -> list[NodeReport]:
         cpus = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
         memory = psutil.virtual_memory().total
-        return [NodeReport(name=NODE, cpus=float(cpus), memory_bytes=memory, processor=_processor())]
+        return [NodeReport(name=NODE, cpus=float(cpus), memory_bytes=memory, processor=processor())]
 
     def _folder(self, id: AttemptId) -> Path:
         return self._runs / id.run_uid / str(id.number)
@@ -275,11 +276,3 @@ def _group_name(folder: Path) -> str:
     """What the control group of the attempt in `folder` is called; no other attempt's of any hall."""
     place = hashlib.sha256(str(folder).encode()).hexdigest()[:12]
     return f"{folder.parent.name}.{folder.name}.{place}"
-
-
-def _processor() -> str:
-    with contextlib.suppress(OSError):
-        for line in Path("/proc/cpuinfo").read_text(errors="replace").splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    return "unknown"

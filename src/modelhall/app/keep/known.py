@@ -71,8 +71,8 @@ def _artifacts_of(resource: AnyResource, known: Known) -> Iterator[tuple[str, st
                 yield version.artifact, f"{key}@{version.id[:8]}"
     if key.kind == "model":
         for version in resource.status.versions:
-            if version.signature is not None:
-                yield version.signature.artifact, f"the signature of {key}@{version.id[:8]}"
+            for what, artifact in version.beside.items():
+                yield artifact, f"the {what} of {key}@{version.id[:8]}"
     if key.kind == "result" and isinstance(artifact := resource.document.output.get("artifact"), str):
         yield artifact, f"result {key.name[:10]}"
     if key.kind == "service":

@@ -114,6 +114,8 @@ async def _plan(
             signature = version.signature and Artifact(model.key.project, version.signature.artifact)
             if signature and signature in artifacts:
                 plan.tell(signature, _signature(model, signature, artifact, plan))
+            for told in _told_beside(version, model.key.project) & set(artifacts):
+                plan.tell(told, await _beside(model, version, told, view, known, plan))
     _give_up_what_lacks_inputs(plan)
     return plan
 
@@ -163,6 +165,25 @@ def _signature(model: AnyResource, signature: Artifact, of: Artifact, plan: _Pla
     plan.again.setdefault(model.key, set()).add(signature.digest)
     plan.inputs[signature] = {of}
     return Outcome(True, "is signed again")
+
+
+def _told_beside(version: ModelVersion, project: str) -> set[Artifact]:
+    """The artifacts that only tell of a version: how it was trained, and how it did row by row."""
+    return {Artifact(project, one) for what, one in version.beside.items() if what != "signature"}
+
+
+async def _beside(
+    model: AnyResource, version: ModelVersion, told: Artifact, view: View, known: Known, plan: _Plan
+) -> Outcome:
+    """See whether what tells of a version is found out again: measuring it is cheap, and training it is not."""
+    is_record = told.digest == version.record
+    facts = await models.observe(model, view)
+    if is_record or facts.evaluate is None or facts.train is None or facts.train.key != version.id:
+        return Outcome(False, "only tells of the version, which is whole; train it again to have it again")
+    plan.again.setdefault(model.key, set()).add(told.digest)
+    _forget_runs(plan, known, Key("result", model.key.project, result_name(facts.evaluate.key)))
+    plan.inputs[told] = {Artifact(told.project, version.artifact)}
+    return Outcome(True, "is measured again")
 
 
 def _forget_runs(plan: _Plan, known: Known, result: Key) -> None:

@@ -73,6 +73,11 @@ class Dataset(Document):
     max_damaged: float = Field(
         default=0.01, ge=0, le=1, description="Largest share of damaged rows that may be skipped."
     )
+    licence: str = Field(
+        default="",
+        max_length=1_000,
+        description="Of the source, for the cards of models that are made from it.",
+    )
     resources: Resources = Field(default_factory=Resources)
 
     @model_validator(mode="after")

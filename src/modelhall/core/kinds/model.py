@@ -7,7 +7,9 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from modelhall.core.kinds.base import Document, Frozen, Resource, Resources, Status
+from modelhall.core.kinds.card import Card
 from modelhall.core.kinds.choice import Choice, WrittenChoice
+from modelhall.core.kinds.search import Search, SearchReport
 from modelhall.core.names import Reference
 from modelhall.core.requirement import RequirementText
 
@@ -86,6 +88,11 @@ class Model(Document):
     slices: tuple[str, ...] = Field(
         default=(), description="Columns of the test split by whose values metrics are also measured."
     )
+    search: Search | None = Field(
+        default=None,
+        description="Fields that are tried with several values; the best trial becomes the version.",
+    )
+    card: Card = Field(default_factory=Card, description="What only people know of it, for its model card.")
     resources: Resources = Field(default_factory=Resources)
 
 
@@ -96,6 +103,37 @@ class Signature(Frozen):
     """Digest of the folder that holds it."""
     key: str
     """Id of the key it was made with: the SHA-256 of the public key in PEM."""
+
+
+class Difference(Frozen):
+    """One figure of two versions on the same rows."""
+
+    before: float
+    after: float
+    interval: tuple[float, float]
+    """In which what the later has more than the earlier lies with 95 % confidence."""
+    p: float
+    """How likely so large a difference, or a larger one, is between versions that are alike."""
+
+
+class Comparison(Frozen):
+    """How a version does beside an earlier one, row by row."""
+
+    against: str
+    """Id of the earlier version."""
+    rows: int = 0
+    figures: dict[str, Difference] = Field(default_factory=dict)
+    """`accuracy`, where there are classes, and `loss`."""
+    why_not: str = ""
+    """Why they cannot be compared; empty when they were."""
+
+
+class Evaluation(Frozen):
+    """What was measured of a version and names labels or rows: in an artifact, for those who may see the data."""
+
+    artifact: str
+    comparison: Comparison | None = None
+    """With the version that was served when this one was measured."""
 
 
 class ModelVersion(Frozen):
@@ -119,19 +157,33 @@ class ModelVersion(Frozen):
     """`name@version` of the data set it was trained on."""
     train_run: str
     evaluate_run: str
+    record: str | None = None
+    """Artifact that tells how it was trained: its order, its curves, with what, for how long."""
+    evaluation: Evaluation | None = None
     created_at: float
     signature: Signature | None = None
     """None until it is signed: what is refused never is, nor anything in a hall that does not sign."""
     erased_data: bool = False
     """Whether it was trained on rows that were erased since. It gives way to the next that is accepted."""
 
+    @property
+    def beside(self) -> dict[str, str]:
+        """The artifacts that belong to it, by what they are."""
+        found = {
+            "signature": self.signature and self.signature.artifact,
+            "training record": self.record,
+            "evaluation": self.evaluation and self.evaluation.artifact,
+        }
+        return {what: artifact for what, artifact in found.items() if artifact}
+
 
 class ModelStatus(Status):
-    """States: new, waiting, training, evaluating, signing, ready, refused, failed."""
+    """States: new, waiting, searching, training, evaluating, signing, ready, refused, failed."""
 
     version: str | None = None
     """The version this document declares, accepted or not; the newest accepted one is what services follow."""
     versions: tuple[ModelVersion, ...] = ()
+    search: SearchReport | None = None
 
     @property
     def accepted(self) -> ModelVersion | None:

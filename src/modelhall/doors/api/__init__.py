@@ -21,6 +21,7 @@ from modelhall.doors.api import (
     guard,
     heads,
     keys,
+    models,
     pages,
     people,
     permissions,
@@ -62,6 +63,7 @@ def create(hall: Hall) -> FastAPI:
     for part in (
         work,
         datasets,
+        models,
         watch,
         sessions,
         single_sign_on,

@@ -98,8 +98,10 @@ def describe(
         resource = hall.get(*key)
         happened = hall.events(key, limit=20)
         record = data.recorded(hall, resource, version) if key.kind == "dataset" else None
+        card = _card(hall, resource, version)
     if output is not Form.table:
         told = {} if record is None else {"record": record}
+        told |= {} if card is None else {"card": card}
         show(output, {**tables.as_data(resource), **told, "events": happened})
         return
     out.print(tables.description(resource))
@@ -107,6 +109,10 @@ def describe(
         out.print(data_tables.record(record, resource))
     if key.kind == "model":
         _show_figures(resource, version)
+        if resource.status.search is not None:
+            out.print(model_tables.trials(resource.status.search))
+        if card is not None:
+            out.print(model_tables.told(card))
     if happened:
         say("\nevents")
         show(output, happened, ("", "", ""), tables.event_rows(happened))
@@ -205,6 +211,13 @@ def _version_of(resource: AnyResource, word: str) -> Any:
     if found is None:
         raise NotFound(why)
     return found
+
+
+def _card(hall: Hall, resource: AnyResource, version: str | None) -> dict[str, Any] | None:
+    """What is told of a version of a model; None of anything else, and before there is one."""
+    if resource.key.kind != "model" or (version is None and resource.status.version is None):
+        return None
+    return hall.models.card(resource.key.name, version=version, project=resource.key.project)
 
 
 def _show_figures(resource: AnyResource, word: str | None) -> None:

@@ -60,6 +60,7 @@ if sys.argv[1:2] != ["up"]:
     from modelhall.doors.cli import (
         ask,
         audit,
+        compare,
         cost,
         data,
         declare,
@@ -67,6 +68,7 @@ if sys.argv[1:2] != ["up"]:
         keep,
         keys,
         look,
+        model,
         people,
         secret,
         tls,
@@ -74,5 +76,22 @@ if sys.argv[1:2] != ["up"]:
         work,
     )
 
-    for group in (declare, look, data, work, secret, ask, cost, keep, people, user, keys, audit, tls, demo):
+    for group in (
+        declare,
+        look,
+        data,
+        model,
+        compare,
+        work,
+        secret,
+        ask,
+        cost,
+        keep,
+        people,
+        user,
+        keys,
+        audit,
+        tls,
+        demo,
+    ):
         group.add_to(cli)

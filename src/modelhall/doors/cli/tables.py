@@ -33,7 +33,7 @@ def rows_of(kind: str, found: Sequence[AnyResource]) -> tuple[tuple[str, ...], R
     return columns, [row(resource) for resource in found]
 
 
-TABLES = ("metrics", "intervals")
+TABLES = ("metrics", "intervals", "evaluation")
 """What of a version is shown by itself (`model_tables.py`)."""
 
 
@@ -42,6 +42,7 @@ def description(resource: AnyResource) -> RenderableType:
     data = as_data(resource)
     status, meta = data.pop("status"), data.pop("meta")
     versions = status.pop("versions", None)
+    status.pop("search", None)
     parts: list[RenderableType] = [
         Text.from_markup(
             f"[bold]{resource.key}[/]  {coloured(resource.status.state)}  {escape(resource.status.reason)}"

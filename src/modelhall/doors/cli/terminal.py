@@ -49,7 +49,7 @@ Labels = Annotated[
 
 STATE_COLOUR = {
     "ready": "green", "succeeded": "green", "running": "cyan", "starting": "cyan", "preparing": "cyan",
-    "training": "cyan", "evaluating": "cyan", "failed": "red", "refused": "red", "lost": "red",
+    "training": "cyan", "searching": "cyan", "evaluating": "cyan", "failed": "red", "refused": "red", "lost": "red",
     "degraded": "yellow", "cancelled": "yellow", "removed": "yellow",
 }  # fmt: skip
 

@@ -11,10 +11,14 @@ import torch
 
 from modelhall import networks, tasks
 from modelhall.core import plugins
-from modelhall.core.errors import Rejected
-from modelhall.core.orders import EvaluateOrder, EvaluateOutput
-from modelhall.core.program import Order, Reporter, unpacked
+from modelhall.core.errors import Broken, Rejected
+from modelhall.core.files import read_json, write_json
+from modelhall.core.kinds.model import Comparison
+from modelhall.core.orders import Against, EvaluateOrder, EvaluateOutput
+from modelhall.core.program import Order, Reporter, open_blobs, private_folder, unpacked
 from modelhall.stages import _data
+from modelhall.stages.evaluate import details, paired
+from modelhall.stages.evaluate import rows as kept_rows
 from modelhall.stages.evaluate.intervals import intervals
 from modelhall.stages.evaluate.slices import slices
 from modelhall.tasks import Predictions
@@ -41,11 +45,33 @@ def carry_out(order: Order, reporter: Reporter) -> Mapping[str, Any]:
     measures = _measures(what, task)
     metrics = {name: measure(predictions) for name, measure in measures.items()}
     reporter.metrics(0, metrics)
+    kept = kept_rows.of(task, predictions)
+    with private_folder(order) as folder:
+        write_json(folder / details.FILE, details.tell(what, task, predictions))
+        kept_rows.write(folder, kept)
+        artifact = open_blobs(order).put_folder(folder)
     return EvaluateOutput(
         metrics=metrics | _slices(what, rows, predictions, measures),
         intervals=intervals(predictions, measures),
         rows=len(examples),
+        artifact=artifact,
+        comparison=None if what.against is None else _compare(order, what, what.against, kept),
     ).model_dump(mode="json")
+
+
+def _compare(order: Order, what: EvaluateOrder, against: Against, kept: kept_rows.Rows) -> Comparison:
+    """With a version that was measured before. That it cannot be read, or was measured on something else, is no
+    reason not to measure this one."""
+    try:
+        with unpacked(order, against.evaluation) as folder:
+            told, before = read_json(folder / details.FILE) or {}, kept_rows.read(folder)
+        if (told.get("data"), told.get("split")) != (what.data, what.split):
+            return Comparison(
+                against=against.version, why_not="it was measured on another version of the data"
+            )
+        return Comparison(against=against.version, rows=len(kept.loss), figures=paired.compare(before, kept))
+    except (Broken, ValueError) as error:
+        return Comparison(against=against.version, why_not=str(error))
 
 
 def _measures(what: EvaluateOrder, task: tasks.Task) -> dict[str, Callable[[Predictions], float]]:

@@ -1,3 +1,4 @@
+import importlib
 import json
 import sys
 from typing import Any
@@ -5,21 +6,15 @@ from typing import Any
 from modelhall.core.errors import HallError
 from modelhall.core.kinds import Problem
 from modelhall.core.looking import Question
-from modelhall.stages.look import compare, export, match, record, rows
-
-ANSWERS = {
-    "rows": rows.answer,
-    "record": record.answer,
-    "compare": compare.answer,
-    "match": match.answer,
-}
 
 question = Question.model_validate_json(sys.stdin.buffer.read())
 try:
+    # Only what answers this question: some need the libraries that read rows, and most need none.
+    module = importlib.import_module(f"modelhall.stages.look.{question.ask}")
     if question.ask == "export":
-        export.write(question, sys.stdout.buffer)
+        module.write(question, sys.stdout.buffer)
         sys.exit(0)
-    said: dict[str, Any] = {"answer": ANSWERS[question.ask](question)}
+    said: dict[str, Any] = {"answer": module.answer(question)}
 except HallError as error:
     said = {"problem": Problem.of(error).model_dump()}
     if question.ask == "export":

@@ -7,6 +7,7 @@ else the last one. Whether the result is good enough is decided by evaluate and 
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,7 @@ from modelhall.core.kinds.choice import Choice
 from modelhall.core.orders import TrainOrder, TrainOutput, key_of
 from modelhall.core.program import Order, Reporter, open_blobs, private_folder, unpacked
 from modelhall.stages import _data
-from modelhall.stages.train import requests
+from modelhall.stages.train import record, requests
 from modelhall.stages.train.checkpoint import Checkpoints
 from modelhall.stages.train.gang.leader import Leader
 from modelhall.stages.train.gang.member import Member
@@ -68,6 +69,7 @@ class _Trainee:
         key = key_of("train", what)
         self.checkpoints = Checkpoints(order.state, key, kept=what.train.keep_checkpoints)
         self.checkpoint_s = what.train.checkpoint_s
+        self._began = time.monotonic()
 
     def save(self) -> Mapping[str, Any]:
         """Leave the weights that are to be kept as an artifact; a TrainOutput."""
@@ -83,7 +85,23 @@ class _Trainee:
             size_bytes=blobs.size_bytes(artifact),
             parameters=sum(parameter.numel() for parameter in self._network.parameters()),
             steps=self.training.steps,
+            validated=self.training.validated,
+            pruned=self.training.pruned,
+            record=self._put_record(),
         ).model_dump(mode="json")
+
+    def _put_record(self) -> str:
+        """The artifact that tells how it was trained."""
+        with private_folder(self._order) as folder:
+            record.write(
+                folder,
+                order=self._what,
+                curves=self.training.curves,
+                attempt=self._order.attempt,
+                begun=self.training.begun,
+                seconds=time.monotonic() - self._began,
+            )
+            return open_blobs(self._order).put_folder(folder)
 
 
 def _prepared(
@@ -106,6 +124,7 @@ def _prepared(
         network=network,
         train=what.train,
         loss=what.train.loss or Choice(name=tasks.losses_of(what.task)[0]),
+        bars=what.bars,
         variation=Variation(task, splits["train"], varied, seed=what.train.seed) if varied else None,
         examples={
             name: task.examples(name, splits[name]) for name in ("train", "validation") if name in splits

@@ -17,6 +17,8 @@ class Best:
         self.weights: dict[str, torch.Tensor] = {}
         self.losses: list[float] = []
         """Of the validation after each epoch."""
+        self.values: list[float] = []
+        """What each epoch was judged by, higher is better."""
         self.waited = 0
         """Epochs since the best one."""
         self._score: tuple[float, float] | None = None
@@ -24,6 +26,7 @@ class Best:
     def see(self, value: float, loss: float, weights: Tensors) -> None:
         """Take in an epoch; the higher `value` is the better, and the lower the loss where that is equal."""
         self.losses.append(loss)
+        self.values.append(value)
         self.waited += 1
         if self._score is None or (value, -loss) > self._score:
             self._score, self.waited = (value, -loss), 0
@@ -31,10 +34,12 @@ class Best:
 
     def facts(self) -> dict[str, Any]:
         """All but the weights, as JSON."""
-        return {"score": self._score, "waited": self.waited, "losses": self.losses}
+        return {"score": self._score, "waited": self.waited, "losses": self.losses, "values": self.values}
 
     def go_on(self, facts: Mapping[str, Any], weights: Tensors) -> None:
         """Be as one was that told these."""
         self._score = tuple(facts["score"]) if facts["score"] else None
         self.waited, self.losses = facts["waited"], list(facts["losses"])
+        # One of an earlier hall told none.
+        self.values = list(facts.get("values", ()))
         self.weights = dict(weights)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -14,12 +14,15 @@ from modelhall.core import plugins
 from modelhall.core.errors import Failed
 from modelhall.core.kinds.choice import Choice
 from modelhall.core.kinds.model import Train
+from modelhall.core.orders import Validated
 from modelhall.core.program import Reporter
+from modelhall.policy import pruning
 from modelhall.stages.train import losses, optimizers, schedules, snapshot
 from modelhall.stages.train.average import Average
 from modelhall.stages.train.batches import batches
 from modelhall.stages.train.best import Best
 from modelhall.stages.train.checkpoint import Checkpoint
+from modelhall.stages.train.curves import Curves
 from modelhall.stages.train.freezing import freeze
 from modelhall.stages.train.shards import Alone, Shards, Together
 from modelhall.stages.train.variation import Variation
@@ -28,6 +31,7 @@ from modelhall.tasks import Batch, Examples, Task, predict
 
 _LOSSES_REPORTED = 200
 _VALIDATION_BATCH = 256
+_VALIDATIONS_TOLD = 1000
 
 
 class Training:
@@ -45,9 +49,11 @@ class Training:
         examples: Mapping[str, Examples],
         variation: Variation | None = None,
         shards: int = 1,
+        bars: Sequence[float] = (),
     ) -> None:
         """`variation` changes the rows that are learnt from; those that are validated on stay as they are. Each step
-        is learnt from in so many `shards`, by however many workers."""
+        is learnt from in so many `shards`, by however many workers. `bars` are what has to be reached at each
+        validation for the training to go on."""
         freeze(network, train.freeze)
         self._task = task
         self._variation = variation
@@ -61,21 +67,24 @@ class Training:
         self._best = Best()
         self._shards = Shards(network, shards, seed=train.seed) if shards > 1 else None
         self._group: Together = Alone()
+        self._bars = bars
+        self.curves = Curves()
         self._steps_an_epoch = math.ceil(len(self._examples) / train.batch)
         self._total = self._steps_an_epoch * train.epochs
         self.steps = 0
+        self.begun = 0
+        """The step this attempt went on from."""
 
     def run(self, reporter: Reporter, writing: Writing | None = None, group: Together | None = None) -> None:
         """Train from here to the end, offering checkpoints to `writing`, one of a `group` of workers. When that falls
         apart, raises what it does, and the state is that after `steps` steps."""
         self._group = group or Alone()
-        begun = self.steps
         while not self._is_over():
             epoch, place = divmod(self.steps, self._steps_an_epoch)
             for rows in self._batches(epoch)[place:]:
                 loss = self._learn(rows)
                 self.steps += 1
-                self._report(loss, begun, reporter)
+                self._report(loss, reporter)
                 if self.steps % self._steps_an_epoch == 0:
                     # Before the checkpoint, which so holds whether this epoch was the best.
                     self._validate(reporter)
@@ -88,9 +97,26 @@ class Training:
             self._network.load_state_dict(kept)
         self._network.eval()
 
+    @property
+    def pruned(self) -> bool:
+        """Whether it has fallen below its bars."""
+        return pruning.is_hopeless(self._best.values, self._bars)
+
+    @property
+    def validated(self) -> Validated | None:
+        """The first validations; None where there is no validation split."""
+        if self._validation is None:
+            return None
+        name = self._task.metrics[0]
+        higher: bool = plugins.load("metric", name).HIGHER_IS_BETTER
+        scores = np.nan_to_num(self._best.values[:_VALIDATIONS_TOLD], nan=np.finfo(float).min)
+        values = (scores if higher else -scores).tolist()
+        return Validated(metric=name, higher_is_better=higher, values=tuple(values))
+
     def _is_over(self) -> bool:
         patience = self._train.patience
-        return self.steps >= self._total or (patience is not None and self._best.waited >= patience)
+        waited = patience is not None and self._best.waited >= patience
+        return self.steps >= self._total or waited or self.pruned
 
     def _batches(self, epoch: int) -> list[np.ndarray]:
         return batches(
@@ -154,15 +180,15 @@ class Training:
             losses=tuple(self._best.losses),
         )
 
-    def _report(self, loss: float, begun: int, reporter: Reporter) -> None:
+    def _report(self, loss: float, reporter: Reporter) -> None:
         """Progress in samples; the loss so often that its curve can be drawn."""
         total = len(self._examples) * self._train.epochs
-        done, before = (round(total * step / self._total) for step in (self.steps, begun))
+        done, before = (round(total * step / self._total) for step in (self.steps, self.begun))
         epoch = math.ceil(self.steps / self._steps_an_epoch)
         message = f"epoch {epoch} of {self._train.epochs}, loss {loss:.3f}"
         reporter.progress(done, total, "samples", message=message, done_before=before)
         if self.steps % max(1, self._total // _LOSSES_REPORTED) == 0:
-            reporter.metrics(self.steps, {"loss": loss})
+            self._tell({"loss": loss}, reporter)
 
     def _validate(self, reporter: Reporter) -> None:
         """Measure the validation split, if there is one; keep the weights if they are the best so far: by the
@@ -175,7 +201,11 @@ class Training:
             predictions = predict(self._task, self._network.eval(), self._validation, batch=_VALIDATION_BATCH)
             value, loss = metric.measure(predictions), predictions.loss or 0.0
             self._best.see(value if metric.HIGHER_IS_BETTER else -value, loss, self._network.state_dict())
-        reporter.metrics(self.steps, {f"validation_{name}": value, "validation_loss": loss})
+        self._tell({f"validation_{name}": value, "validation_loss": loss}, reporter)
+
+    def _tell(self, figures: dict[str, float], reporter: Reporter) -> None:
+        self.curves.add(self.steps, figures)
+        reporter.metrics(self.steps, figures)
 
     def checkpoint(self, room: Room) -> Checkpoint:
         """A copy of the state, in the memory of `room` where that fits."""
@@ -183,13 +213,16 @@ class Training:
         if self._average is not None:
             parts["average"] = self._average.weights
         tensors = snapshot.take(parts, self._optimizer, room)
-        return Checkpoint(step=self.steps, tensors=tensors, facts={"best": self._best.facts()})
+        facts = {"best": self._best.facts(), "curves": self.curves.points}
+        return Checkpoint(step=self.steps, tensors=tensors, facts=facts)
 
     def go_on_from(self, checkpoint: Checkpoint) -> None:
         """Be as one was that gave this checkpoint, which is its own from here on."""
         parts: dict[str, Any] = snapshot.restore(checkpoint.tensors, self._optimizer)
         self._network.load_state_dict(parts["network"])
         self._best.go_on(checkpoint.facts["best"], parts.get("best", {}))
+        # One of an earlier hall has no curves.
+        self.curves.go_on(checkpoint.facts.get("curves", {}))
         if self._average is not None:
             self._average.go_on(parts["average"])
-        self.steps = checkpoint.step
+        self.steps = self.begun = checkpoint.step

@@ -1,0 +1,25 @@
+"""Trainings that are killed on the way."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from modelhall.core.program import Reporter
+
+
+class Killed(BaseException):
+    """Ends a training between two steps, as a kill would."""
+
+
+class KilledAt(Reporter):
+    """A reporter with whose report of `sample` samples the attempt ends."""
+
+    def __init__(self, work: Path, sample: int) -> None:
+        super().__init__(work)
+        self._sample = sample
+
+    def progress(self, done: float, *args: Any, **kwargs: Any) -> None:
+        if done >= self._sample:
+            raise Killed
+        super().progress(done, *args, **kwargs)
