@@ -85,7 +85,9 @@ def samples(made: Order) -> float:
 
 
 def result(made: Order) -> dict[str, Any]:
-    return dict(json.loads((made.work / "result.json").read_text())["output"])
+    """Without its record, which tells how long it took."""
+    output = json.loads((made.work / "result.json").read_text())["output"]
+    return {name: told for name, told in output.items() if name != "record"}
 
 
 def losses(made: Order) -> list[dict[str, float]]:

@@ -34,7 +34,9 @@ class Best:
 
     def facts(self) -> dict[str, Any]:
         """All but the weights, as JSON."""
-        return {"score": self._score, "waited": self.waited, "losses": self.losses, "values": self.values}
+        # Copies: a checkpoint is written while training goes on.
+        lists = {"losses": list(self.losses), "values": list(self.values)}
+        return {"score": self._score, "waited": self.waited, **lists}
 
     def go_on(self, facts: Mapping[str, Any], weights: Tensors) -> None:
         """Be as one was that told these."""

@@ -27,6 +27,10 @@ class Curves:
                 # The newest stays.
                 self.points[name] = curve[::-2][::-1]
 
+    def copy(self) -> dict[str, list[tuple[int, float]]]:
+        """The points as they are now, for a checkpoint that is written while training goes on."""
+        return {name: list(curve) for name, curve in self.points.items()}
+
     def go_on(self, points: Mapping[str, Any]) -> None:
         """Be as one whose points these were."""
         self.points = {name: [(step, value) for step, value in curve] for name, curve in points.items()}

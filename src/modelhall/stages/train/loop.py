@@ -213,7 +213,7 @@ class Training:
         if self._average is not None:
             parts["average"] = self._average.weights
         tensors = snapshot.take(parts, self._optimizer, room)
-        facts = {"best": self._best.facts(), "curves": self.curves.points}
+        facts = {"best": self._best.facts(), "curves": self.curves.copy()}
         return Checkpoint(step=self.steps, tensors=tensors, facts=facts)
 
     def go_on_from(self, checkpoint: Checkpoint) -> None:
