@@ -132,13 +132,14 @@ def test_every_optimizer_goes_on_to_the_same_bits(order: Orders, data: str, opti
 
 def test_a_torn_checkpoint_is_passed_over_for_the_one_before(order: Orders, data: str) -> None:
     whole = run(order(an_order(data), run="unbroken"))
-    killed = order(an_order(data), run="killed")
-    with pytest.raises(Killed):
-        train.carry_out(killed, KilledAt(killed.work, 200))
+    for attempt, sample in enumerate((100, 200), 1):
+        killed = order(an_order(data), run="killed", attempt=attempt)
+        with pytest.raises(Killed):
+            train.carry_out(killed, KilledAt(killed.work, sample))
     before, newest = sorted(killed.state.glob("*.safetensors"))
     newest.write_bytes(newest.read_bytes()[:-100])
     (killed.state / "step-000000999.json").write_text('{"key": ')
-    again = order(an_order(data), run="killed", attempt=2)
+    again = order(an_order(data), run="killed", attempt=3)
     assert run(again)["artifact"] == whole["artifact"]
     assert history(again)[0]["step"] == int(before.stem.removeprefix("step-")) + 1
 
