@@ -63,7 +63,7 @@ def test_four_trials_become_a_version_with_a_card_and_are_compared(
     described = hall.command("describe", "model", "sums")
     assert described.code == 0, described.err
     assert "trials (* became the version)" in described.out
-    assert "true class, and what was told" in described.out
+    assert "true \\ told" in described.out
     card = json.loads(hall.command("describe", "model", "sums@1", "-o", "json").out)["card"]
     assert card["record"]["order"]["train"]["learning_rate"] == best.values["train.learning_rate"]
     assert card["evaluation"]["confusion"]["labels"] == ["minus", "plus"]

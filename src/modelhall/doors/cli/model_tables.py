@@ -112,7 +112,7 @@ def _confusion(confusion: Mapping[str, Any]) -> RenderableType:
     rows: Rows = [
         (label, *map(str, counts)) for label, counts in zip(labels, confusion["counts"], strict=True)
     ]
-    return table("true class, and what was told", ("", *labels), rows)
+    return table("confusion", ("true \\ told", *labels), rows)
 
 
 def _training(record: Mapping[str, Any], cost: Mapping[str, Any]) -> Rows:
