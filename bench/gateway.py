@@ -3,8 +3,8 @@
     python bench/gateway.py [--quick]
 
 Everything is on: authentication, gate and rates, balancing, health checks, retries, metrics, usage journal. The same
-requests go through nginx, HAProxy, vllm-router, smg and LiteLLM (see `support/routers.py` for how they are installed),
-which do less. Processor time is read from /proc for the router's processes alone, which repeats on noisy machines;
+requests go through nginx, HAProxy, vllm-router, smg and LiteLLM, which do less (`support/routers.py` tells how they
+are installed). Processor time is read from /proc for the router's processes alone, which repeats on noisy machines;
 requests a second do not, since callers, router and replicas share them. Each figure is the best of its rounds. The
 last line is one JSON object.
 """
@@ -145,7 +145,11 @@ def better(one: Row | None, other: Row) -> Row:
     if one is None:
         return other
     best = min(one, other, key=lambda row: row["cpu_us"])
-    return {**best, "requests_s": max(one["requests_s"], other["requests_s"]), "failed": one["failed"] + other["failed"]}
+    return {
+        **best,
+        "requests_s": max(one["requests_s"], other["requests_s"]),
+        "failed": one["failed"] + other["failed"],
+    }
 
 
 def start(program: Path, *arguments: str) -> subprocess.Popen[str]:
@@ -177,7 +181,9 @@ def report(found: dict[str, dict[str, Row]], missing: list[str], growth_mb: floa
         "vs_best_rust": share(lambda kind: min(rows[kind] for rows in rust)) if rust else None,
         "vs_haproxy_1k": round(ours["1k"] / cpu_us["haproxy"]["1k"], 2) if "haproxy" in cpu_us else None,
         "memory_growth_mb": growth_mb,
-        "requests_s": {n: {kind: row["requests_s"] for kind, row in rows.items()} for n, rows in found.items()},
+        "requests_s": {
+            n: {kind: row["requests_s"] for kind, row in rows.items()} for n, rows in found.items()
+        },
         "failed": sum(int(row["failed"]) for row in found["modelhall"].values()),
         "missing": missing,
     }

@@ -40,9 +40,7 @@ async def be_gateway(folder: Path, addresses: list[str], document: dict[str, obj
     store, clock = MemoryStore(), SystemClock()
     await store.commit([Put(resource=service(addresses, document))])
     directory = Directory.of(folder, clock.now)
-    chosen = settings.load(
-        home=folder, rate_per_token=MANY_A_SECOND, rate_per_address=MANY_A_SECOND
-    )
+    chosen = settings.load(home=folder, rate_per_token=MANY_A_SECOND, rate_per_address=MANY_A_SECOND)
     gateway = Gateway(
         store=store,
         authenticate=directory.authenticate,

@@ -49,7 +49,10 @@ class Router(NamedTuple):
 
 def nginx(folder: Path, addresses: Sequence[str], policy: str = "") -> Router | None:
     """With one worker. What it does when a replica fails is what can be asked of it: on to the next."""
-    port, servers = free_port(), "".join(f"server {address} max_fails=1 fail_timeout=2s; " for address in addresses)
+    port, servers = (
+        free_port(),
+        "".join(f"server {address} max_fails=1 fail_timeout=2s; " for address in addresses),
+    )
     (folder / "nginx.conf").write_text(
         f"daemon off; worker_processes 1; pid {folder}/nginx.pid; error_log /dev/null;\n"
         "events { worker_connections 4096; }\n"
@@ -61,7 +64,9 @@ def nginx(folder: Path, addresses: Sequence[str], policy: str = "") -> Router | 
         "proxy_connect_timeout 1s; proxy_read_timeout 1s; proxy_buffering off;\n"
         'proxy_pass http://replicas; proxy_http_version 1.1; proxy_set_header Connection ""; } } }\n'
     )
-    found = _start("nginx", "-p", str(folder), "-c", str(folder / "nginx.conf"), port=port, log=folder / "nginx.log")
+    found = _start(
+        "nginx", "-p", str(folder), "-c", str(folder / "nginx.conf"), port=port, log=folder / "nginx.log"
+    )
     return found and found._replace(pid=_first_child(found.pid))
 
 
@@ -104,7 +109,9 @@ def litellm(folder: Path, addresses: Sequence[str], policy: str = "") -> Router 
         {"model_name": MODEL, "litellm_params": {"model": f"openai/{MODEL}", "api_base": f"{url}/v1", "api_key": "x"}}
         for url in _urls(addresses)
     ]  # fmt: skip
-    (folder / "litellm.yaml").write_text(json.dumps({"model_list": models, "general_settings": {"master_key": KEY}}))
+    (folder / "litellm.yaml").write_text(
+        json.dumps({"model_list": models, "general_settings": {"master_key": KEY}})
+    )
     found = _start(
         "litellm", "--config", str(folder / "litellm.yaml"), "--host", "127.0.0.1", "--port", str(port),
         port=port, log=folder / "litellm.log",

@@ -4,16 +4,34 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Sequence
 
 from modelhall.core import plugins
 from modelhall.core.errors import HallError
 from modelhall.core.kinds import Key
 from modelhall.core.kinds.service import Service, ServiceResource
 from modelhall.gateway.endpoint import Endpoint
-from modelhall.policy import balance
+from modelhall.gateway.upstream import Patience
+from modelhall.policy import balance, standby
+from modelhall.policy.retry_budget import RetryBudget
 
 log = logging.getLogger(__name__)
+
+
+class Wanted:
+    """What is known of a request when a replica is looked for; the same for all its tries."""
+
+    __slots__ = ("blocks", "source", "version")
+
+    def __init__(
+        self, *, version: str | None = None, source: str = "", blocks: list[int] | None = None
+    ) -> None:
+        self.version = version
+        """The beginning of the version asked for; None takes the service's."""
+        self.source = source
+        """Who asks, from where."""
+        self.blocks = blocks or []
+        """Of its prompt, if the service's policy goes by them (see `policy.prefixes`)."""
 
 
 class Route:
@@ -23,6 +41,10 @@ class Route:
         self._replica_key = replica_key
         self.key: Key = resource.key
         self.endpoints: tuple[Endpoint, ...] = ()
+        self.budget = RetryBudget(0.0)
+        """Of tries beyond the first."""
+        self._asked: Sequence[Endpoint] = ()
+        """Those of them that are asked: all, unless some stand by."""
         self._picked = 0
         self._changed = asyncio.Event()
         self.update(resource)
@@ -31,7 +53,13 @@ class Route:
         """Take over what the store says; replicas that stay keep their connections and their health."""
         self.document: Service = resource.document
         self.version = resource.status.version
-        self._pick: balance.Pick = plugins.load("balance", self.document.balance).pick
+        policy = plugins.load("balance", self.document.balance)
+        self._pick: balance.Pick = policy.pick
+        self.by_prompt: bool = getattr(policy, "BY_PROMPT", False)
+        """Whether replicas are picked by what they have of the prompt."""
+        self.patience = Patience(self.document.try_timeout_s, self.document.stall_timeout_s)
+        if self.budget.share != self.document.retry_budget:
+            self.budget = RetryBudget(self.document.retry_budget)
         known = {endpoint.replica: endpoint for endpoint in self.endpoints}
         ready = resource.status.ready
         self.endpoints = tuple(
@@ -58,17 +86,34 @@ class Route:
     def has_version(self, version: str) -> bool:
         return any(endpoint.version.startswith(version) for endpoint in self.endpoints)
 
-    def pick(self, version: str | None, tried: Collection[Endpoint]) -> Endpoint | None:
-        """The replica for the next try: of `version`, if one is asked for, and not among `tried`."""
-        candidates = [
-            endpoint
-            for endpoint in self.endpoints
-            if endpoint not in tried and (version is None or endpoint.version.startswith(version))
-        ]
-        request = balance.Request(sequence=self._picked)
+    def pick(self, wanted: Wanted, tried: Collection[Endpoint] = ()) -> Endpoint | None:
+        """The replica for the next try, which is not among `tried`; None when there is none to be asked."""
+        candidates = self._candidates(wanted.version, tried)
+        request = balance.Request(self._picked, wanted.source)
         self._picked += 1
-        choice = self._pick(request, [endpoint.facts for endpoint in candidates])
-        return next((e for e in candidates if e.facts is choice), None)
+        if not self.by_prompt:
+            return self._pick(request, candidates)
+        for endpoint in candidates:
+            endpoint.forget()
+        shared = {endpoint.name: endpoint.sent.shared(wanted.blocks) for endpoint in candidates}
+        choice = self._pick(request._replace(blocks=len(wanted.blocks), shared=shared), candidates)
+        if choice is not None:
+            choice.reads(wanted.blocks)
+        return choice
+
+    def _candidates(self, version: str | None, tried: Collection[Endpoint]) -> Sequence[Endpoint]:
+        if version is None and not tried:
+            return self._asked
+        return self._without_standby(
+            [
+                endpoint
+                for endpoint in self.endpoints
+                if endpoint not in tried and (version is None or endpoint.version.startswith(version))
+            ]
+        )
+
+    def _without_standby(self, endpoints: Sequence[Endpoint]) -> Sequence[Endpoint]:
+        return standby.asked(endpoints, self.document.replicas) if self.document.standby else endpoints
 
     async def change(self, timeout_s: float) -> bool:
         """Wait until replicas come, go, or change their health; return whether that happened in time."""
@@ -83,6 +128,7 @@ class Route:
         return all(other.health.out for other in self.endpoints if other is not endpoint)
 
     def _wake(self) -> None:
+        self._asked = self._without_standby(self.endpoints)
         self._changed.set()
         self._changed = asyncio.Event()
 

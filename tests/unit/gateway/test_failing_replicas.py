@@ -9,6 +9,7 @@ from stand_ins import Seen, answering, breaking, breaking_in_the_middle, eventua
 
 from modelhall.core.errors import NotNow
 from modelhall.gateway.forward import Call, forward
+from modelhall.gateway.messages import Head
 from modelhall.gateway.record import Record
 
 pytestmark = pytest.mark.anyio
@@ -198,7 +199,8 @@ async def test_what_may_be_done_once_only_is_not_sent_again(hall):
 
 async def _once(hall, route) -> int:
     class Asked:
-        id, headers = "id", {}
+        id = "id"
+        head = Head(method=b"POST", path=b"/x", version="1.1", headers={}, keep_alive=True)
 
         async def read(self) -> bytes:
             return b""
