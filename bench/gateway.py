@@ -14,7 +14,6 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
-import subprocess
 import sys
 import tempfile
 import time
@@ -29,6 +28,7 @@ sys.path.insert(0, str(Path(__file__).parent / "support"))
 import mock_replica
 from load import Caller, callers, cpu_s, rss_mb
 from one_gateway import SERVICE
+from programs import line_of, start
 from routers import PEERS, Router
 
 from modelhall.trust.tokens import first_token
@@ -36,7 +36,6 @@ from modelhall.trust.tokens import first_token
 CALLERS = 64
 REPLICAS = 2
 SIZES = {"1k": 1_000, "17k": 17_000, "100k": 100_000}
-SUPPORT = Path(__file__).parent / "support"
 PATH = f"/v2/models/{SERVICE}/infer"
 WARM_UP_S = 1.0
 ENDS = (mock_replica.END, b"\r\n0\r\n\r\n")
@@ -68,12 +67,12 @@ def main() -> None:
 @contextmanager
 def running(folder: Path, names: list[str]) -> Iterator[dict[str, Router]]:
     """The gateway and those of its peers that are installed, before the same replicas."""
-    mocks = start(SUPPORT / "mock_replica.py", str(REPLICAS))
+    mocks = start("mock_replica.py", str(REPLICAS))
     routers: dict[str, Router] = {}
     try:
         addresses = [line_of(mocks) for _ in range(REPLICAS)]
         token = first_token(folder)
-        gateway = start(SUPPORT / "one_gateway.py", str(folder), *addresses)
+        gateway = start("one_gateway.py", str(folder), *addresses)
         headers = f"authorization: Bearer {token}\r\n"
         routers["modelhall"] = Router(gateway, line_of(gateway), gateway.pid, headers)
         for name in names:
@@ -150,16 +149,6 @@ def better(one: Row | None, other: Row) -> Row:
         "requests_s": max(one["requests_s"], other["requests_s"]),
         "failed": one["failed"] + other["failed"],
     }
-
-
-def start(program: Path, *arguments: str) -> subprocess.Popen[str]:
-    command = [sys.executable, str(program), *arguments]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, text=True, start_new_session=True)
-
-
-def line_of(process: subprocess.Popen[str]) -> str:
-    assert process.stdout is not None
-    return process.stdout.readline().strip()
 
 
 def report(found: dict[str, dict[str, Row]], missing: list[str], growth_mb: float) -> None:

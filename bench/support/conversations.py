@@ -42,6 +42,11 @@ def conversations(seed: int, requests: int, rate: float) -> list[Turn]:
     return [turn for turn in turns if turn.at_s >= begin][:requests]
 
 
+def prompt_of(messages: list[dict[str, str]]) -> bytes:
+    """What a replica reads of them."""
+    return "".join(f"<{one['role']}>{one['content']}" for one in messages).encode()
+
+
 def _conversation(
     rng: random.Random, words: list[str], system: str, at_s: float, mean_turns: float, mean_think_s: float
 ) -> list[Turn]:
@@ -51,8 +56,7 @@ def _conversation(
             {"role": "user", "content": _text(rng, words, min(int(rng.lognormvariate(6.0, 1.0)), 8000))}
         )
         body = {"model": "mock", "messages": list(said), "temperature": 0}
-        prompt = "".join(f"<{one['role']}>{one['content']}" for one in said)
-        turns.append(Turn(at_s=at_s, body=json.dumps(body).encode(), prompt=prompt.encode()))
+        turns.append(Turn(at_s=at_s, body=json.dumps(body).encode(), prompt=prompt_of(said)))
         if rng.random() < 1 / mean_turns:
             return turns
         said.append(

@@ -3,7 +3,7 @@
     python bench/support/mock_replica.py [COUNT]
 
 They look at no more than the length of a request and at whether it wants a stream, so that they are not what limits
-the router in front of them. Each prints its address.
+the router in front of them. Each prints its address. Other replicas that are emulated build on them.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ EVENTS = 16
 EVENT_EVERY_S = 0.002
 
 
-class MockReplica(asyncio.Protocol):
-    """One connection of a router."""
+class Connection(asyncio.Protocol):
+    """One connection of a router: what it asks, whole; requests are expected one after the other."""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = transport
@@ -36,10 +36,18 @@ class MockReplica(asyncio.Protocol):
                 if not self._read_head():
                     return
                 continue
-            body = bytes(self._received[: min(self._left, 4096)]) + bytes(self._received[-200:])
+            body = bytes(self._received[: self._left])
             del self._received[: self._left]
             self._left = -1
-            self._answer(body)
+            self.answer(self._target.partition(b"?")[0], body)
+
+    def answer(self, target: bytes, body: bytes) -> None:
+        """Answer a request; here, what is asked about the replica itself."""
+        self.write(KNOWN.get(target, NOTHING))
+
+    def write(self, data: bytes) -> None:
+        if not self._transport.is_closing():
+            self._transport.write(data)
 
     def _read_head(self) -> bool:
         end = self._received.find(b"\r\n\r\n")
@@ -52,24 +60,26 @@ class MockReplica(asyncio.Protocol):
         self._left = int(length.split(b"\r\n")[0] or 0)
         return True
 
-    def _answer(self, body: bytes) -> None:
+
+class MockReplica(Connection):
+    """Answers at once, having looked at no more than whether a stream is wanted."""
+
+    def answer(self, target: bytes, body: bytes) -> None:
         if b'"stream": true' in body or b'"stream":true' in body:
-            self._transport.write(STREAM_HEAD)
+            self.write(STREAM_HEAD)
             self._event(EVENTS)
-        elif self._target.endswith((b"/completions", b"/infer")):
-            self._transport.write(ANSWER)
+        elif target.endswith((b"/completions", b"/infer")):
+            self.write(ANSWER)
         else:
-            self._transport.write(KNOWN.get(self._target.partition(b"?")[0], NOTHING))
+            super().answer(target, body)
 
     def _event(self, left: int) -> None:
         """Send one event after the other, at the pace of a fast model."""
-        if self._transport.is_closing():
-            return
         if left:
-            self._transport.write(EVENT)
+            self.write(EVENT)
             asyncio.get_running_loop().call_later(EVENT_EVERY_S, self._event, left - 1)
         else:
-            self._transport.write(DONE)
+            self.write(DONE)
 
 
 def whole(body: bytes, status: bytes = b"200 OK") -> bytes:

@@ -21,6 +21,7 @@ from modelhall.gateway.routes import Route, Wanted
 from modelhall.gateway.tries import Tries, Unwilling
 from modelhall.policy.prefixes import blocks_of
 
+FIRST_ERROR = 400
 UNWILLING = (502, 503, 504)
 """With these a replica says that another may do better."""
 WEIGHT = b"x-hall-compute-s"
@@ -52,8 +53,6 @@ class Call(NamedTuple):
     """Whether it may be sent again when a replica may have seen it already."""
     source: str = ""
     """Who asks, from where, for policies that keep callers together."""
-    prompt_at: Callable[[bytes], int] = lambda body: 0
-    """Where in the body the prompt begins, for policies that go by it."""
     resumable: bool = False
     """Whether an answer is told as OpenAI's events, which another replica can go on with (`resume.py`)."""
 
@@ -62,7 +61,7 @@ async def forward(call: Call, request: Request, record: Record, now: Callable[[]
     """Have the call answered by one replica or another; raises Failure or NotNow when none does."""
     body = await request.read()
     record.bytes_in = len(body)
-    blocks = blocks_of(body[call.prompt_at(body) :]) if call.route.by_prompt else None
+    blocks = blocks_of(body) if call.route.by_prompt else None
     wanted = Wanted(version=call.version, source=call.source, blocks=blocks)
     tries: Tries[Answered] = Tries(call.route, wanted, record, now, idempotent=call.idempotent)
     try:
@@ -105,7 +104,9 @@ async def _ask(call: Call, request: Request, body: bytes, endpoint: Endpoint) ->
     if whole is None:
         response = Response(status=reply.status, headers=kept, body=reply, length=reply.length)
     else:
-        response = in_shape(Response(status=reply.status, headers=kept, body=whole))
+        response = Response(status=reply.status, headers=kept, body=whole)
+        if reply.status >= FIRST_ERROR:
+            response = in_shape(response)
         if reply.status in UNWILLING:
             raise Unwilling(endpoint.name, response)
     return Answered(Source(endpoint, reply, resumed), response, weight, streamed)

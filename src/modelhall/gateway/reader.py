@@ -35,6 +35,8 @@ class RequestReader:
     ) -> None:
         self.in_head = False
         """Whether a head has begun and is not complete."""
+        self.begun = 0
+        """How many heads have begun that the parser had to read."""
         self.open: Request | None = None
         """The request whose body is arriving."""
         self._sizes = sizes
@@ -106,6 +108,7 @@ class RequestReader:
 
     def on_message_begin(self) -> None:
         self.in_head = True
+        self.begun += 1
         self._target = b""
         self._headers = {}
         self._lines = 0

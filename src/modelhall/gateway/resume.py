@@ -5,8 +5,8 @@ replica is asked for the same with `resume` beside it, which says what was told 
 continue the story under the answer's first name. Which replica, and how often, is left to `relay.py`.
 
 A replica that can begin where the other ended says so (`x-hall-resumed`). Of one that begins anew, as much is held
-back as was told before. That fits where an answer comes out the same each time, greedy or by a seed; one that comes out
-differently is not passed off as the same, and the answer then ends where it broke.
+back as was told before. That fits where an answer comes out the same each time, greedy or by a seed; one that comes
+out differently is not passed off as the same, and the answer then ends where it broke.
 """
 
 from __future__ import annotations

@@ -31,7 +31,8 @@ class Wanted:
         self.source = source
         """Who asks, from where."""
         self.blocks = blocks or []
-        """Of its prompt, if the service's policy goes by them (see `policy.prefixes`)."""
+        """Of its body, if the service's policy goes by prompts (see `policy.prefixes`): what two bodies share at the
+        front, their prompts do, and nobody need parse them."""
 
 
 class Route:
@@ -92,7 +93,8 @@ class Route:
         request = balance.Request(self._picked, wanted.source)
         self._picked += 1
         if not self.by_prompt:
-            return self._pick(request, candidates)
+            choice: Endpoint | None = self._pick(request, candidates)
+            return choice
         for endpoint in candidates:
             endpoint.forget()
         shared = {endpoint.name: endpoint.sent.shared(wanted.blocks) for endpoint in candidates}

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from modelhall.policy.balance import R, Request
 
 BY_PROMPT = True
-RECENT = 0.05
+RECENT = 0.2
 """What a block counts that a replica has read lately, against one that it would have to read now."""
 WAITING = 1.0
 """What a request counts that a replica is still at, in blocks."""
