@@ -97,7 +97,8 @@ def smg(folder: Path, addresses: Sequence[str], policy: str = "round_robin") -> 
     return _start(
         "smg", "launch", "--host", "127.0.0.1", "--port", str(port), "--policy", policy,
         "--prometheus-port", str(free_port()), "--prometheus-host", "127.0.0.1", "--log-level", "error",
-        "--worker-startup-check-interval", "1", "--worker-urls", *_urls(addresses),
+        "--worker-startup-check-interval", "1", "--health-check-interval-secs", "1",
+        "--health-check-timeout-secs", "1", "--worker-urls", *_urls(addresses),
         port=port, log=folder / "smg.log",
     )  # fmt: skip
 

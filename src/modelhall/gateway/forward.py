@@ -16,8 +16,8 @@ from modelhall.gateway.endpoint import Endpoint
 from modelhall.gateway.messages import Headers, Request, Response, in_shape
 from modelhall.gateway.record import Record
 from modelhall.gateway.relay import Relay, Source
-from modelhall.gateway.resume import RESUMED, Story
-from modelhall.gateway.routes import Route, Wanted
+from modelhall.gateway.resume import RESUMES, Story
+from modelhall.gateway.routes import Route, Sought
 from modelhall.gateway.tries import Tries, Unwilling
 from modelhall.policy.prefixes import blocks_of
 
@@ -62,8 +62,8 @@ async def forward(call: Call, request: Request, record: Record, now: Callable[[]
     body = await request.read()
     record.bytes_in = len(body)
     blocks = blocks_of(body) if call.route.by_prompt else None
-    wanted = Wanted(version=call.version, source=call.source, blocks=blocks)
-    tries: Tries[Answered] = Tries(call.route, wanted, record, now, idempotent=call.idempotent)
+    sought = Sought(version=call.version, source=call.source, blocks=blocks)
+    tries: Tries[Answered] = Tries(call.route, sought, record, now, idempotent=call.idempotent)
     try:
         answer = await tries.answer(partial(_ask, call, request, body))
     except Unwilling as unwilling:
@@ -91,12 +91,12 @@ async def _ask(call: Call, request: Request, body: bytes, endpoint: Endpoint) ->
     headers = _passed_on(request, body)
     reply = await endpoint.send(call.line, headers, body, call.route.patience, repeatable=call.idempotent)
     kept: Headers = []
-    weight, streamed, resumed = 0.0, False, False
+    weight, streamed, resumes = 0.0, False, False
     for name, value in reply.headers:
         if name == WEIGHT:
             weight = _weight(value)
-        elif name == RESUMED:
-            resumed = True
+        elif name == RESUMES:
+            resumes = True
         elif name not in KEPT_BACK and not name.startswith(b"x-hall-"):
             streamed = streamed or (name == b"content-type" and value.startswith(EVENTS))
             kept.append((name, value))
@@ -109,7 +109,7 @@ async def _ask(call: Call, request: Request, body: bytes, endpoint: Endpoint) ->
             response = in_shape(response)
         if reply.status in UNWILLING:
             raise Unwilling(endpoint.name, response)
-    return Answered(Source(endpoint, reply, resumed), response, weight, streamed)
+    return Answered(Source(endpoint, reply, resumes), response, weight, streamed)
 
 
 def _relay(call: Call, request: Request, body: bytes, tries: Tries[Answered], first: Answered) -> Relay:

@@ -6,6 +6,7 @@ import asyncio
 import gc
 import logging
 import ssl
+import typing
 from collections.abc import Callable, Sequence
 
 from modelhall.core.access import Identity
@@ -62,6 +63,12 @@ Authenticate = Callable[[bytes | None], Identity]
 """The value of the Authorization header → who that is; raises Denied."""
 
 
+class Protocol(typing.Protocol):
+    """What is asked for below one word of the path."""
+
+    async def answer(self, request: Request, who: Identity, record: Record) -> Response: ...
+
+
 class Gateway:
     """Answers requests for the services in a store; give it to a `Server`, and let `run` run beside."""
 
@@ -85,7 +92,8 @@ class Gateway:
         self.routes = Routes(replica_key)
         self.follower = Follower(store, self.routes, *listeners)
         self.metrics = Metrics()
-        self.protocols = {b"v2": OpenInference(self.routes, clock.monotonic)}
+        self.protocols: dict[bytes, Protocol] = {b"v2": OpenInference(self.routes, clock.monotonic)}
+        """By the first word of the path."""
 
     async def run(self) -> None:
         """Follow the store and check the replicas, until cancelled."""

@@ -20,8 +20,8 @@ class Source(NamedTuple):
 
     endpoint: Endpoint
     reply: Reply
-    resumed: bool = False
-    """Whether it begins where it was asked to."""
+    resumes: bool = False
+    """Whether it could begin in the middle."""
 
 
 GoOn = Callable[[bytes, Endpoint], Awaitable[Source | None]]
@@ -76,9 +76,8 @@ class Relay:
             raise failure
         if story.over:
             raise StopAsyncIteration
-        rest = story.rest()
+        rest = story.go_on(resumes=self._source.resumes)
         found = await self._go_on(rest, self._source.endpoint) if rest is not None else None
         if found is None:
             raise failure
         self._source = found
-        story.go_on(resumed=found.resumed)

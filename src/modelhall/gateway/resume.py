@@ -1,25 +1,25 @@
 """Going on with an answer whose replica has broken off in the middle, so that the caller does not notice.
 
-An answer told as OpenAI's server-sent events is passed on in whole events and remembered. When it breaks off, another
-replica is asked for the same with `resume` beside it, which says what was told already, and its events are made to
-continue the story under the answer's first name. Which replica, and how often, is left to `relay.py`.
+An answer told as OpenAI's server-sent events is passed on in whole events and remembered. When it breaks off,
+another replica is asked, and its events are made to continue the story under the answer's first name. Which replica,
+and how often, is left to `relay.py`.
 
-A replica that can begin where the other ended says so (`x-hall-resumed`). Of one that begins anew, as much is held
-back as was told before. That fits where an answer comes out the same each time, greedy or by a seed; one that comes
-out differently is not passed off as the same, and the answer then ends where it broke.
+A replica that says `x-hall-resumes` in its replies can begin where the other ended: it is asked for the same with
+`resume` beside it, the text that was told already. Any other begins anew, and as much is held back as was told
+before. Both fit where an answer comes out the same each time, greedy or by a seed; one that comes out differently is
+not passed off as the same, and the answer then ends where it broke.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from typing import Any
 
 from modelhall.core import strict_json
 from modelhall.core.errors import NotNow, Rejected
 
-RESUMED = b"x-hall-resumed"
-"""The header of a reply that begins where it was asked to."""
+RESUMES = b"x-hall-resumes"
+"""The header of replicas that can begin in the middle."""
 MOST_TOLD_BYTES = 4 * 1024 * 1024
 """As much of an answer is remembered; a longer one is passed on, and not gone on with."""
 ONE_TEXT = {
@@ -30,7 +30,7 @@ ONE_TEXT = {
     "tools": (None,),
 }
 """What has to be asked for so that an answer is one text and nothing besides."""
-DONE = b"data: [DONE]"
+DATA, DONE, END = b"data:", b"data: [DONE]", b"\n\n"
 
 
 class Story:
@@ -43,46 +43,40 @@ class Story:
         self._told_bytes = 0
         self._unfinished = b""
         """The beginning of an event."""
+        self.over = False
+        """Whether the last event has been told."""
         self._name: dict[str, Any] | None = None
         """What names the answer, once another replica goes on."""
         self._told_before = ""
         """Of the text that replica tells anew, what the caller has already."""
 
-    @property
-    def over(self) -> bool:
-        """Whether the last event has been told."""
-        return bool(self._told) and self._told[-1].rstrip().endswith(DONE)
-
     def pass_on(self, chunk: bytes) -> bytes:
         """More has come: what the caller may be sent, which is whole events. Raises Differs."""
         data = self._unfinished + chunk
-        end = data.rfind(b"\n\n") + 2
-        if end < 2:
+        end = data.rfind(END) + len(END)
+        if end < len(END):
             self._unfinished = data
             return b""
         self._unfinished = data[end:]
         events = data[:end] if self._name is None else self._continued(data[:end])
+        self.over = events.rstrip().endswith(DONE)
         if self._told_bytes <= MOST_TOLD_BYTES:
             self._told.append(events)
             self._told_bytes += len(events)
         return events
 
-    def rest(self) -> bytes | None:
-        """The body of a request for what is missing; None when that cannot be asked for."""
+    def go_on(self, *, resumes: bool) -> bytes | None:
+        """Another replica is to go on, which can begin in the middle if it `resumes`: the body of the request for
+        that; None when it cannot be asked for."""
         asked = self._one_text_asked_for()
         if asked is None or self._told_bytes > MOST_TOLD_BYTES:
             return None
-        events = [event for event in _events(b"".join(self._told)) if event is not None]
-        texts = [_text(event) for event in events]
-        asked["resume"] = {"text": "".join(texts), "tokens": sum(bool(text) for text in texts)}
-        return json.dumps(asked).encode()
-
-    def go_on(self, *, resumed: bool) -> None:
-        """What comes now is another replica's: the rest, if it has `resumed`, or else all of it again."""
-        events = [event for event in _events(b"".join(self._told)) if event is not None]
+        events = [event for lines in _whole(b"".join(self._told)) if (event := _event(lines)) is not None]
+        text = "".join(_text(event) for event in events)
         self._unfinished = b""
         self._name = {key: events[0][key] for key in ("id", "created") if key in events[0]} if events else {}
-        self._told_before = "" if resumed else "".join(_text(event) for event in events)
+        self._told_before = "" if resumes else text
+        return json.dumps({**asked, "resume": {"text": text}}).encode() if resumes else self._body
 
     def _one_text_asked_for(self) -> dict[str, Any] | None:
         try:
@@ -98,12 +92,16 @@ class Story:
     def _continued(self, events: bytes) -> bytes:
         """Another replica's events without what the caller has already."""
         kept = []
-        for event in _events(events):
+        for lines in _whole(events):
+            event = _event(lines)
             if event is None:
-                kept.append(DONE + b"\n\n")
+                kept.append(lines)
             elif (new := self._new(event)) is not None:
-                kept.append(b"data: %b\n\n" % json.dumps({**new, **(self._name or {})}).encode())
-        return b"".join(kept)
+                data = b"data: " + json.dumps({**new, **(self._name or {})}).encode()
+                kept.append(
+                    b"\n".join(data if line.startswith(DATA) else line for line in lines.split(b"\n"))
+                )
+        return b"".join(lines + END for lines in kept)
 
     def _new(self, event: dict[str, Any]) -> dict[str, Any] | None:
         """What of an event the caller does not have; None when he has all of it. Raises Differs."""
@@ -122,13 +120,15 @@ class Differs(NotNow):
     """What another replica tells does not continue what was told."""
 
 
-def _events(data: bytes) -> Iterator[dict[str, Any] | None]:
-    """The events in some whole ones; None for the one that says that it was the last."""
-    for lines in data.split(b"\n\n"):
-        if lines.startswith(DONE):
-            yield None
-        elif lines.startswith(b"data:"):
-            yield json.loads(lines[5:])
+def _whole(events: bytes) -> list[bytes]:
+    """The lines of each of some whole events."""
+    return events.removesuffix(END).split(END) if events else []
+
+
+def _event(lines: bytes) -> dict[str, Any] | None:
+    """What an event says; None of one that says nothing of the text: a sign of life, or that it was the last."""
+    said = next((line for line in lines.split(b"\n") if line.startswith(DATA)), None)
+    return None if said is None or said.startswith(DONE) else json.loads(said.removeprefix(DATA))
 
 
 def _choice(event: dict[str, Any]) -> dict[str, Any]:

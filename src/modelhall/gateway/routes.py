@@ -18,7 +18,7 @@ from modelhall.policy.retry_budget import RetryBudget
 log = logging.getLogger(__name__)
 
 
-class Wanted:
+class Sought:
     """What is known of a request when a replica is looked for; the same for all its tries."""
 
     __slots__ = ("blocks", "source", "version")
@@ -87,20 +87,20 @@ class Route:
     def has_version(self, version: str) -> bool:
         return any(endpoint.version.startswith(version) for endpoint in self.endpoints)
 
-    def pick(self, wanted: Wanted, tried: Collection[Endpoint] = ()) -> Endpoint | None:
+    def pick(self, sought: Sought, tried: Collection[Endpoint] = ()) -> Endpoint | None:
         """The replica for the next try, which is not among `tried`; None when there is none to be asked."""
-        candidates = self._candidates(wanted.version, tried)
-        request = balance.Request(self._picked, wanted.source)
+        candidates = self._candidates(sought.version, tried)
+        request = balance.Request(self._picked, sought.source)
         self._picked += 1
         if not self.by_prompt:
             choice: Endpoint | None = self._pick(request, candidates)
             return choice
         for endpoint in candidates:
             endpoint.forget()
-        shared = {endpoint.name: endpoint.sent.shared(wanted.blocks) for endpoint in candidates}
-        choice = self._pick(request._replace(blocks=len(wanted.blocks), shared=shared), candidates)
+        shared = {endpoint.name: endpoint.sent.shared(sought.blocks) for endpoint in candidates}
+        choice = self._pick(request._replace(blocks=len(sought.blocks), shared=shared), candidates)
         if choice is not None:
-            choice.reads(wanted.blocks)
+            choice.reads(sought.blocks)
         return choice
 
     def _candidates(self, version: str | None, tried: Collection[Endpoint]) -> Sequence[Endpoint]:

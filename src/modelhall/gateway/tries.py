@@ -15,7 +15,7 @@ from modelhall.gateway.health import Evidence
 from modelhall.gateway.hedge import Answer, first_of
 from modelhall.gateway.messages import Response
 from modelhall.gateway.record import Record
-from modelhall.gateway.routes import Route, Wanted
+from modelhall.gateway.routes import Route, Sought
 from modelhall.gateway.upstream import Failure
 
 A = TypeVar("A", bound=Answer)
@@ -35,13 +35,13 @@ class Tries(Generic[A]):
     """Has a request answered by one replica or another."""
 
     def __init__(
-        self, route: Route, wanted: Wanted, record: Record, now: Callable[[], float], *, idempotent: bool
+        self, route: Route, sought: Sought, record: Record, now: Callable[[], float], *, idempotent: bool
     ) -> None:
         """A request that is not `idempotent` is not sent again when a replica may have seen it already."""
         self.record = record
         self.now = now
         self._route = route
-        self._wanted = wanted
+        self._sought = sought
         self._idempotent = idempotent
         self._tried: set[Endpoint] = set()
 
@@ -60,7 +60,7 @@ class Tries(Generic[A]):
         hedge_s = document.hedge_s if self._idempotent else None
         failed: Failure | None = None
         for further in range(1 + document.retries):
-            endpoint = route.pick(self._wanted, self._tried)
+            endpoint = route.pick(self._sought, self._tried)
             if endpoint is None:
                 if isinstance(failed, Unwilling):
                     raise failed
@@ -95,7 +95,7 @@ class Tries(Generic[A]):
     def _another(self, ask: Ask[A]) -> Coroutine[Any, Any, A] | None:
         """A try with a replica that is not being asked, beside the one that takes long; None if there is none, or
         enough is asked already."""
-        endpoint = self._route.pick(self._wanted, self._tried)
+        endpoint = self._route.pick(self._sought, self._tried)
         return self._try(ask, endpoint) if endpoint is not None and self._route.budget.take() else None
 
     async def _wait(self, patience_s: float, failed: Failure | None) -> Endpoint:
@@ -103,6 +103,6 @@ class Tries(Generic[A]):
         route = self._route
         deadline = self.now() + patience_s
         while await route.change(deadline - self.now()):
-            if endpoint := route.pick(self._wanted):
+            if endpoint := route.pick(self._sought):
                 return endpoint
         raise failed or NotNow(f"no replica of {route.key} is ready", delay_s=1.0)

@@ -90,7 +90,7 @@ async def test_tries_are_bounded(hall):
     answer = await hall.ask()
     assert answer.status == 502
     assert answer.headers["retry-after"] == "1"
-    assert sum(len(replica.seen) for replica in replicas) == 3
+    assert sum(bool(replica.seen) for replica in replicas) == 3
     assert (hall.usage[0].tries, hall.usage[0].status, hall.usage[0].replica) == (3, 502, "")
 
 
