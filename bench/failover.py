@@ -108,6 +108,7 @@ class Replicas:
     def __init__(self) -> None:
         self._ports = [free_port() for _ in range(REPLICAS)]
         self._processes = [self._start(port) for port in self._ports]
+        self._down: set[int] = set()
         self.addresses = [f"127.0.0.1:{port}" for port in self._ports]
 
     def _start(self, port: int) -> subprocess.Popen[str]:
@@ -127,10 +128,14 @@ class Replicas:
             await asyncio.gather(*pending)
 
     async def _kill(self, one: int) -> None:
+        if one in self._down:
+            return
+        self._down.add(one)
         self._processes[one].kill()
         self._processes[one].wait()
         await asyncio.sleep(DOWN_S)
         self._processes[one] = await asyncio.to_thread(self._start, self._ports[one])
+        self._down.discard(one)
 
     async def _hang(self, one: int) -> None:
         process = self._processes[one]
