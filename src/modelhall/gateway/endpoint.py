@@ -89,18 +89,17 @@ class Endpoint:
             self.latency_s += (took_s - self.latency_s) * (LATENCY_WEIGHT if self.latency_s else 1.0)
             return reply
 
-    def reads(self, blocks: list[int]) -> None:
-        """It is sent a prompt of these blocks, of which it has not seen all."""
-        new = len(blocks) - self.sent.shared(blocks)
-        self.forget()
-        self.recent_blocks += new
-        self.sent.add(blocks)
-
-    def forget(self) -> None:
-        """Let what it had to read count for less, as it is longer ago."""
+    def shares(self, blocks: list[int]) -> int:
+        """How many of these blocks it was sent before; what it had to read lately counts for less by now."""
         now = self._loop.time()
         self.recent_blocks *= math.exp((self._counted_at - now) / RECENT_S)
         self._counted_at = now
+        return self.sent.shared(blocks)
+
+    def reads(self, blocks: list[int]) -> None:
+        """It is sent a prompt of these blocks."""
+        self.recent_blocks += len(blocks) - self.shares(blocks)
+        self.sent.add(blocks)
 
     def answered(self) -> None:
         """A request was answered well."""
@@ -123,12 +122,13 @@ class Endpoint:
 
     def _judge(self, health: Health) -> None:
         went_out, came_back = health.out and not self.health.out, self.health.out and not health.out
+        answers = health.answers and not self.health.answers
         self.health = health
         if went_out:
             log.warning("replica.out replica=%s until=%.1f reason=%s", self.name, health.until, health.reason)
         if came_back:
             log.info("replica.back replica=%s", self.name)
-        if went_out or came_back:
+        if went_out or came_back or answers:
             self.healthy = not health.out
             self._changed()
 

@@ -121,7 +121,7 @@ def _relay(call: Call, request: Request, body: bytes, tries: Tries[Answered], fi
     async def go_on(rest: bytes, broken: Endpoint) -> Source | None:
         if not call.route.budget.take():
             return None
-        answer = await tries.again(partial(_ask, call, request, rest), broken)
+        answer = await tries.answer(partial(_ask, call, request, rest), broken=broken)
         _note(tries.record, answer)
         return answer.source if answer.streamed else None
 

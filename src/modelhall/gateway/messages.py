@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+from collections.abc import Awaitable
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Protocol
@@ -63,7 +64,7 @@ class Outlet(Protocol):
         """Tell a caller who asked first (`Expect: 100-continue`) that the body is welcome."""
         ...
 
-    async def answer(self, request: Request, response: Response) -> int:
+    def answer(self, request: Request, response: Response) -> Awaitable[int]:
         """Write a response, as fast as the caller reads it; return the bytes of body written."""
         ...
 
@@ -140,9 +141,9 @@ class Request:
         chunks = self._chunks
         return chunks[0] if len(chunks) == 1 else b"".join(chunks)
 
-    async def answer(self, response: Response) -> int:
+    def answer(self, response: Response) -> Awaitable[int]:
         """Send the response; return the bytes of body the caller was sent."""
-        return await self._outlet.answer(self, response)
+        return self._outlet.answer(self, response)
 
     def feed(self, chunk: bytes) -> None:
         """More of the body has arrived; raises NotNow when there is no room for it."""

@@ -45,32 +45,31 @@ class Relay:
         return self
 
     async def __anext__(self) -> bytes:
+        story = self._story
         while True:
             try:
-                chunk = await self._next()
+                chunk = await self._source.reply.__anext__()
+            except StopAsyncIteration:
+                if story is None or story.over:
+                    raise
+                name = self._source.endpoint.name
+                await self._from_another(
+                    Failure(f"replica {name} ended in the middle of its answer", Evidence.BAD)
+                )
             except Failure as failure:
-                self._source.endpoint.failed(failure.evidence, failure.message, self._now())
                 await self._from_another(failure)
-                continue
-            if self._story is None:
-                return chunk
-            if told := self._story.pass_on(chunk):
-                return told
+            else:
+                if story is None:
+                    return chunk
+                if told := story.pass_on(chunk):
+                    return told
 
     async def aclose(self) -> None:
         self._source.reply.close()
 
-    async def _next(self) -> bytes:
-        try:
-            return await self._source.reply.__anext__()
-        except StopAsyncIteration:
-            if self._story is None or self._story.over:
-                raise
-            name = self._source.endpoint.name
-            raise Failure(f"replica {name} ended its answer before it was over", Evidence.BAD) from None
-
     async def _from_another(self, failure: Failure) -> None:
         """Take the rest from another replica, if there is a rest; raises why not."""
+        self._source.endpoint.failed(failure.evidence, failure.message, self._now())
         story = self._story
         if story is None or self._go_on is None:
             raise failure

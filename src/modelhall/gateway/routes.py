@@ -92,27 +92,32 @@ class Route:
         candidates = self._candidates(sought.version, tried)
         request = balance.Request(self._picked, sought.source)
         self._picked += 1
-        if not self.by_prompt:
-            choice: Endpoint | None = self._pick(request, candidates)
-            return choice
-        for endpoint in candidates:
-            endpoint.forget()
-        shared = {endpoint.name: endpoint.sent.shared(sought.blocks) for endpoint in candidates}
-        choice = self._pick(request._replace(blocks=len(sought.blocks), shared=shared), candidates)
-        if choice is not None:
+        if self.by_prompt:
+            shared = {endpoint.name: endpoint.shares(sought.blocks) for endpoint in candidates}
+            request = request._replace(blocks=len(sought.blocks), shared=shared)
+        choice: Endpoint | None = self._pick(request, candidates)
+        if choice is None:
+            choice = self._last_resort(sought.version, tried)
+        if choice is not None and self.by_prompt:
             choice.reads(sought.blocks)
         return choice
+
+    def _last_resort(self, version: str | None, tried: Collection[Endpoint]) -> Endpoint | None:
+        """When all are out: the one with the least to do of those that at least answer their checks."""
+        left = [e for e in self._all(version, tried) if e.health.answers]
+        return min(left, key=lambda endpoint: endpoint.in_flight, default=None)
 
     def _candidates(self, version: str | None, tried: Collection[Endpoint]) -> Sequence[Endpoint]:
         if version is None and not tried:
             return self._asked
-        return self._without_standby(
-            [
-                endpoint
-                for endpoint in self.endpoints
-                if endpoint not in tried and (version is None or endpoint.version.startswith(version))
-            ]
-        )
+        return self._without_standby(self._all(version, tried))
+
+    def _all(self, version: str | None, tried: Collection[Endpoint]) -> list[Endpoint]:
+        return [
+            endpoint
+            for endpoint in self.endpoints
+            if endpoint not in tried and (version is None or endpoint.version.startswith(version))
+        ]
 
     def _without_standby(self, endpoints: Sequence[Endpoint]) -> Sequence[Endpoint]:
         return standby.asked(endpoints, self.document.replicas) if self.document.standby else endpoints

@@ -45,17 +45,15 @@ class Tries(Generic[A]):
         self._idempotent = idempotent
         self._tried: set[Endpoint] = set()
 
-    async def answer(self, ask: Ask[A]) -> A:
-        """What the first replica that does well has to say; raises Failure or NotNow when none does."""
-        self._route.budget.pay_in()
-        return await self._answer(ask)
+    async def answer(self, ask: Ask[A], *, broken: Endpoint | None = None) -> A:
+        """What the first replica that does well has to say; raises Failure or NotNow when none does.
 
-    async def again(self, ask: Ask[A], broken: Endpoint) -> A:
-        """The same for what is left of a request after one replica has broken off, of any other."""
-        self._tried = {broken}
-        return await self._answer(ask)
-
-    async def _answer(self, ask: Ask[A]) -> A:
+        Of a request that has been answered half, by a replica that is `broken`, another has the rest.
+        """
+        if broken is None:
+            self._route.budget.pay_in()
+        else:
+            self._tried = {broken}
         route, document = self._route, self._route.document
         hedge_s = document.hedge_s if self._idempotent else None
         failed: Failure | None = None
@@ -64,7 +62,7 @@ class Tries(Generic[A]):
             if endpoint is None:
                 if isinstance(failed, Unwilling):
                     raise failed
-                endpoint = await self._wait(document.try_timeout_s, failed)
+                endpoint = await self._wait(document.queue_timeout_s, failed)
                 self._tried.clear()
             if further and not route.budget.take():
                 break

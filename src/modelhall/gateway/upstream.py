@@ -82,10 +82,13 @@ class Reply:
         return self
 
     async def __anext__(self) -> bytes:
+        """The next piece; who is cancelled while waiting for it has to close."""
         while not self._chunks:
-            if self._ended and self._failure is None:
+            if self._failure is not None:
+                raise self._failure
+            if self._ended:
                 raise StopAsyncIteration
-            await self._more()
+            await self._news()
         held = b"".join(self._chunks)
         self._chunks.clear()
         self._held_bytes = 0
@@ -104,12 +107,15 @@ class Reply:
     async def _more(self) -> None:
         if self._failure is not None:
             raise self._failure
-        self._waiter = asyncio.get_running_loop().create_future()
         try:
-            await self._waiter
+            await self._news()
         except asyncio.CancelledError:
             self.close()
             raise
+
+    def _news(self) -> asyncio.Future[None]:
+        self._waiter = asyncio.get_running_loop().create_future()
+        return self._waiter
 
     # From the connection.
 

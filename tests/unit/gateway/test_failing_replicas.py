@@ -161,25 +161,25 @@ async def test_a_stream_that_breaks_is_cut_off_and_not_passed_for_whole(hall):
 
 
 async def test_a_service_without_replicas_has_its_requests_wait_for_one(hall):
-    await hall.declare(try_timeout_s=20)
+    await hall.declare(queue_timeout_s=20)
     asked = asyncio.ensure_future(hall.ask())
     await eventually(lambda: hall.gateway.metrics.in_flight)
     replica = await hall.replica()
-    await hall.declare(replica, try_timeout_s=20)
+    await hall.declare(replica, queue_timeout_s=20)
     assert (await asked).status == 200
 
 
 async def test_the_only_replica_may_be_replaced_without_losing_a_request(hall):
-    (old,) = await hall.serving(well, try_timeout_s=20)
+    (old,) = await hall.serving(well, queue_timeout_s=20)
     old.die()
     asked = [asyncio.ensure_future(hall.ask()) for _ in range(8)]
     await eventually(lambda: hall.gateway.metrics.in_flight == 8)
-    await hall.declare(await hall.replica("new"), try_timeout_s=20)
+    await hall.declare(await hall.replica("new"), queue_timeout_s=20)
     assert [(await one).status for one in asked] == [200] * 8
 
 
 async def test_a_service_that_stays_without_replicas_says_when_to_come_back(hall):
-    await hall.declare(try_timeout_s=0.2)
+    await hall.declare(queue_timeout_s=0.2)
     answer = await hall.ask()
     assert answer.status == 503
     assert answer.headers["retry-after"] == "1"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from dataclasses import replace
 
 import pytest
 from stand_ins import Seen, answering, breaking, eventually, request, silently, well
@@ -159,3 +160,16 @@ async def test_callers_with_the_same_prompt_come_to_the_same_replica(hall):
             assert (await hall.ask(body=prompt)).status == 200
     for replica in replicas:
         assert len({seen.body for seen in replica.seen}) == 1
+
+
+async def test_when_all_are_out_one_that_answers_its_checks_is_asked_before_its_time(hall):
+    replicas = await hall.serving(breaking, breaking, queue_timeout_s=5.0)
+    await hall.ask()
+    route = hall.gateway.routes.find("default", "digits")
+    for endpoint in route.endpoints:
+        endpoint.health = replace(endpoint.health, out=True, until=endpoint._loop.time() + 1000)
+        endpoint.healthy = False
+    for replica in replicas:
+        replica.behave = well
+    assert (await hall.ask()).status == 200
+    assert route.healthy == 0

@@ -31,6 +31,9 @@ class Service(Document):
     stall_timeout_s: float = Field(
         default=10.0, gt=0, le=3600, description="Longest silence within an answer."
     )
+    queue_timeout_s: float = Field(
+        default=10.0, gt=0, le=3600, description="Wait for a replica when none can be asked."
+    )
     retries: int = Field(default=3, ge=0, le=10, description="Further replicas tried when one fails.")
     retry_budget: float = Field(
         default=0.2, ge=0, le=1, description="Further tries for each request, on the whole."
