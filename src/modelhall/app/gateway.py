@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import secrets
+import os
 import sys
 import time
 from pathlib import Path
@@ -25,6 +25,7 @@ from modelhall.core import files
 from modelhall.core.errors import HallError
 from modelhall.core.replica_key import replica_key
 from modelhall.gateway.gateway import Gateway, serve
+from modelhall.gateway.ids import request_ids
 from modelhall.gateway.journal import Journal
 from modelhall.trust.directory import Directory
 from modelhall.trust.tokens import read_key
@@ -86,18 +87,13 @@ async def _serve(home: Path, port: int) -> None:
     try:
         await serve(
             gateway, listening.address, port,
-            new_id=_request_id, listening=sign, tls=listening.tls, grace_s=GRACE_S,
+            new_id=request_ids(time.time_ns, os.urandom), listening=sign, tls=listening.tls, grace_s=GRACE_S,
         )  # fmt: skip
     finally:
         for task in beside:
             task.cancel()
         await reporter.report()
         journal.close()
-
-
-def _request_id() -> str:
-    """An id that nobody can guess and that sorts by time, which the book's index likes."""
-    return f"{time.time_ns() // 1000:014x}{secrets.token_hex(8)}"
 
 
 if __name__ == "__main__":

@@ -85,7 +85,7 @@ def _wanted(document: Service, version: ModelVersion, public_key: str | None) ->
             resources=document.resources,
             restart=True,
         )
-        for slot in range(document.replicas)
+        for slot in range(document.replicas + document.standby)
     ]
     return {run.name: run for run in runs}
 
@@ -101,7 +101,7 @@ def _report(
     resource: ServiceResource, facts: Facts, replicas: tuple[Replica, ...], serving: str, *, complete: bool
 ) -> list[Action]:
     assert facts.version is not None
-    asked = resource.document.replicas
+    asked = resource.document.replicas + resource.document.standby
     ready = sum(replica.state == "ready" and replica.version == serving for replica in replicas)
     was_complete = resource.status.state in ("ready", "degraded")
     state = "ready" if complete else "degraded" if ready and was_complete else "starting"

@@ -47,7 +47,7 @@ class Identity:
         return self.grants.get(project, NOTHING) | self.everywhere
 
     def may(self, verb: Verb, project: str) -> bool:
-        return verb in self.verbs(project)
+        return verb in self.everywhere or verb in self.grants.get(project, NOTHING)
 
     def projects(self) -> Iterator[str] | None:
         """The projects he has a part in, in order; None when it is all there are."""

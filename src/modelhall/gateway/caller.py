@@ -55,7 +55,10 @@ class CallerConnection(asyncio.Protocol):
         self._draining = False
         self._drained: asyncio.Future[None] | None = None
         """Set while the caller reads slower than is written; done when it has caught up."""
-        self._waits = ""
+        self._hung_up = False
+        self._changes = 0
+        """Counts what has happened, so that `check` sees whether it still waits for the same."""
+        self._seen: tuple[str, int] | None = None
         self._deadline = math.inf
         self._arriving: Request | None = None
         """The request whose body is waited for."""
@@ -65,13 +68,19 @@ class CallerConnection(asyncio.Protocol):
     # From the server.
 
     def check(self, now: float) -> None:
-        """Give up on what has taken too long."""
+        """Give up on what has taken too long. What a connection waits for is looked at here only, every now and
+        then, and not whenever it changes: that is often."""
+        waits = self._waits_for()
+        seen = waits, self._reader.begun if waits == "head" else self._changes
+        if seen != self._seen:
+            self._seen = seen
+            self._deadline = self._deadline_of(waits, now)
         if now < self._deadline:
             return
         self._deadline = math.inf
-        if self._waits == "head":
+        if waits == "head":
             self._refuse(Rejected(f"the head did not arrive within {self._limits.head_s} s", status=408))
-        elif self._waits == "body":
+        elif waits == "body":
             self._refuse(Rejected(f"the body arrives too slowly: {self._limits.pace}", status=408))
         else:
             self.abort()
@@ -92,21 +101,18 @@ class CallerConnection(asyncio.Protocol):
         peer = transport.get_extra_info("peername")
         self.address = str(peer[0]) if peer else ""
         self._peers.add(self)
-        self._watch()
         if len(self._peers) > self._limits.connections:
             self._refuse(NotNow(f"{self._limits.connections} connections are open already", delay_s=1))
 
     def data_received(self, data: bytes) -> None:
+        self._changes += 1
         if self._deaf:
-            if self._waits == "end":
-                self._linger()
             return
         try:
             self._reader.feed(data)
         except HallError as error:
             self._refuse(error)
             return
-        self._watch()
         if len(self._queue) > 1 and not self._paused:
             self._paused = True
             self._transport.pause_reading()
@@ -123,14 +129,13 @@ class CallerConnection(asyncio.Protocol):
             self._task.cancel()
 
     def pause_writing(self) -> None:
+        self._changes += 1
         self._drained = self._loop.create_future()
-        self._watch()
 
     def resume_writing(self) -> None:
         if self._drained is not None and not self._drained.done():
             self._drained.set_result(None)
         self._drained = None
-        self._watch()
 
     # From the requests.
 
@@ -209,8 +214,6 @@ class CallerConnection(asyncio.Protocol):
         self._task = None
         if self._refused is not None:
             self._answer_refusal(self._refused)
-        else:
-            self._watch()
 
     async def _handle(self, request: Request) -> None:
         try:
@@ -261,39 +264,42 @@ class CallerConnection(asyncio.Protocol):
             self._hear_on()
         if self._transport.can_write_eof():  # TLS cannot end one side alone; such a caller reads that it ends
             self._transport.write_eof()
-        self._waits, self._since = "end", self._loop.time()
-        self._linger()
-
-    def _linger(self) -> None:
-        """Listen on for a while: a caller who is cut off while it sends does not read what we said."""
-        limits = self._limits
-        self._deadline = min(self._loop.time() + limits.linger_s, self._since + limits.most_linger_s)
+        self._hung_up, self._since = True, self._loop.time()
 
     def _hear_on(self) -> None:
         self._paused = False
         self._transport.resume_reading()
-        self._watch()
 
-    def _watch(self) -> None:
-        """Set the deadline for what this connection is waiting for now."""
-        now = self._loop.time()
+    def _waits_for(self) -> str:
+        if self._hung_up:
+            return "end"
         if self._drained is not None:
-            waits, deadline = "reader", now + self._limits.write_s
-        elif self._paused:
-            waits, deadline = "answer", math.inf
-        elif self._reader.open is not None:
-            waits, deadline = "body", self._body_deadline(self._reader.open, now)
-        elif self._task is not None:
-            waits, deadline = "answer", math.inf
-        elif self._reader.in_head:
-            waits, deadline = "head", now + self._limits.head_s
-        else:
-            waits, deadline = "request", now + self._limits.idle_s
-        if waits != self._waits or waits == "body":
-            self._waits, self._deadline = waits, deadline
+            return "reader"
+        if self._paused:
+            return "answer"
+        if self._reader.open is not None:
+            return "body"
+        if self._task is not None:
+            return "answer"
+        return "head" if self._reader.in_head else "request"
 
-    def _body_deadline(self, request: Request, now: float) -> float:
+    def _deadline_of(self, waits: str, now: float) -> float:
+        """When it has waited for too long, if it begins now."""
+        limits = self._limits
+        if waits == "body":
+            return self._body_deadline(now)
+        waiting_s = {
+            "end": limits.linger_s,
+            "reader": limits.write_s,
+            "head": limits.head_s,
+            "request": limits.idle_s,
+        }
+        return now + waiting_s.get(waits, math.inf)
+
+    def _body_deadline(self, now: float) -> float:
         """A body may be silent for so long, and take so long for what has come of it."""
+        request = self._reader.open
+        assert request is not None
         if request is not self._arriving:
             self._arriving, self._since = request, now
         limits = self._limits

@@ -10,7 +10,7 @@ from modelhall.core.errors import NotNow
 from modelhall.gateway.endpoint import Endpoint
 from modelhall.gateway.health import Evidence
 from modelhall.gateway.routes import Routes
-from modelhall.gateway.upstream import Failure
+from modelhall.gateway.upstream import Failure, Patience
 
 log = logging.getLogger(__name__)
 
@@ -32,7 +32,7 @@ async def check_all(routes: Routes, now: Callable[[], float]) -> None:
 async def check(endpoint: Endpoint, now: Callable[[], float]) -> None:
     """Ask one replica, and let its answer or its silence count."""
     try:
-        reply = await endpoint.send(_LINE, b"\r\n", b"", CHECK_TIMEOUT_S)
+        reply = await endpoint.send(_LINE, b"\r\n", b"", Patience(CHECK_TIMEOUT_S, CHECK_TIMEOUT_S))
         await reply.gather()
         reply.close()
     except Failure as failure:

@@ -5,20 +5,29 @@ from __future__ import annotations
 import asyncio
 import errno
 import logging
+import math
 from collections.abc import Callable
 
 from modelhall.core.errors import NotNow
 from modelhall.core.kinds import service
 from modelhall.core.replica_key import HEADER
 from modelhall.gateway.health import Evidence, Health, after_answer, after_check, after_failure
-from modelhall.gateway.upstream import Connection, Failure, Reply
-from modelhall.policy import balance
+from modelhall.gateway.upstream import Connection, Failure, Patience, Reply
+from modelhall.policy.prefixes import Prefixes
 
 log = logging.getLogger(__name__)
 
 
+SENT_BLOCKS = 16_384
+"""Blocks of prompts that are remembered of a replica: 4 MB of text, about a million tokens."""
+LATENCY_WEIGHT = 0.1
+"""What the newest answer counts in a replica's latency."""
+RECENT_S = 30.0
+"""In about this time it is forgotten what a replica had to read."""
+
+
 class Endpoint:
-    """Sends requests to one replica and keeps what is learnt about it on the way."""
+    """Sends requests to one replica and keeps what is learnt about it on the way: a balancing policy's `Replica`."""
 
     def __init__(
         self,
@@ -35,27 +44,24 @@ class Endpoint:
         self.name = replica.run
         self.version = replica.version
         self.health = Health()
+        self.healthy = True
+        self.in_flight = 0
+        self.latency_s = 0.0
+        self.recent_blocks = 0.0
+        self.sent = Prefixes(SENT_BLOCKS)
+        """The prompts it was sent, where the policy goes by them."""
+        self._counted_at = 0.0
         self._changed = changed
         self._is_last = is_last
         self._host, self._port = host.strip("[]"), int(port)
         key_line = b"%b: %b\r\n" % (HEADER, key.encode()) if key else b""
         self._own_lines = b"host: %b\r\n%b" % (replica.address.encode(), key_line)
-        self._in_flight = 0
-        self._facts: balance.Replica | None = None
+        self._loop = asyncio.get_running_loop()
         self._idle: list[Connection] = []
         self._closed = False
 
-    @property
-    def facts(self) -> balance.Replica:
-        """What a balancing policy is told; the same object for as long as it is true."""
-        if self._facts is None:
-            self._facts = balance.Replica(
-                name=self.name, in_flight=self._in_flight, healthy=not self.health.out
-            )
-        return self._facts
-
     async def send(
-        self, line: bytes, headers: bytes, body: bytes, timeout_s: float, *, repeatable: bool = True
+        self, line: bytes, headers: bytes, body: bytes, patience: Patience, *, repeatable: bool = True
     ) -> Reply:
         """Send a request and wait for the head of the reply; raises Failure.
 
@@ -64,21 +70,36 @@ class Endpoint:
         """
         while True:
             kept = self._kept()
-            self._count(1)
+            self.in_flight += 1
+            started = self._loop.time()
             try:
-                connection = kept or await self._connect(timeout_s)
+                connection = kept or await self._connect(patience.first_s)
             except BaseException:
-                self._count(-1)
+                self.in_flight -= 1
                 raise
             head = b"".join((line, self._own_lines, headers))
-            reply = connection.send(head, body, timeout_s, self._uncount)
+            reply = connection.send(head, body, patience, self._uncount)
             try:
                 await reply.head()
             except Failure as failure:
                 if kept and failure.stale and repeatable:
                     continue
                 raise
+            took_s = self._loop.time() - started
+            self.latency_s += (took_s - self.latency_s) * (LATENCY_WEIGHT if self.latency_s else 1.0)
             return reply
+
+    def shares(self, blocks: list[int]) -> int:
+        """How many of these blocks it was sent before; what it had to read lately counts for less by now."""
+        now = self._loop.time()
+        self.recent_blocks *= math.exp((self._counted_at - now) / RECENT_S)
+        self._counted_at = now
+        return self.sent.shared(blocks)
+
+    def reads(self, blocks: list[int]) -> None:
+        """It is sent a prompt of these blocks."""
+        self.recent_blocks += len(blocks) - self.shares(blocks)
+        self.sent.add(blocks)
 
     def answered(self) -> None:
         """A request was answered well."""
@@ -101,13 +122,14 @@ class Endpoint:
 
     def _judge(self, health: Health) -> None:
         went_out, came_back = health.out and not self.health.out, self.health.out and not health.out
+        answers = health.answers and not self.health.answers
         self.health = health
         if went_out:
             log.warning("replica.out replica=%s until=%.1f reason=%s", self.name, health.until, health.reason)
         if came_back:
             log.info("replica.back replica=%s", self.name)
-        if went_out or came_back:
-            self._facts = None
+        if went_out or came_back or answers:
+            self.healthy = not health.out
             self._changed()
 
     def _kept(self) -> Connection | None:
@@ -119,10 +141,9 @@ class Endpoint:
         return None
 
     async def _connect(self, timeout_s: float) -> Connection:
-        loop = asyncio.get_running_loop()
         try:
             async with asyncio.timeout(timeout_s):
-                _, connection = await loop.create_connection(
+                _, connection = await self._loop.create_connection(
                     lambda: Connection(self.name, self._idle), self._host, self._port
                 )
         except TimeoutError:
@@ -136,10 +157,6 @@ class Endpoint:
         return connection
 
     def _uncount(self) -> None:
-        self._count(-1)
+        self.in_flight -= 1
         if self._closed:
             self.close()
-
-    def _count(self, change: int) -> None:
-        self._in_flight += change
-        self._facts = None

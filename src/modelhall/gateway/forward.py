@@ -1,25 +1,31 @@
-"""One request to a service: the replica it is sent to, and those it is sent to when that one fails.
+"""One request to a service: what a replica is sent of it, and what the caller sees of the reply.
 
-Nothing reaches the caller before a reply has shown to be good, so that a failure can still be hidden.
+Nothing reaches the caller before a reply has shown to be good, so that a failure can still be hidden (`tries.py`);
+what comes as a stream of events can be gone on with even after that (`resume.py`).
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from functools import partial
+from http import HTTPStatus
 from typing import NamedTuple
 
-from modelhall.core.errors import NotNow
 from modelhall.gateway.endpoint import Endpoint
-from modelhall.gateway.health import Evidence
 from modelhall.gateway.messages import Headers, Request, Response, in_shape
 from modelhall.gateway.record import Record
-from modelhall.gateway.routes import Route
-from modelhall.gateway.upstream import Failure, Reply
+from modelhall.gateway.relay import Relay, Source
+from modelhall.gateway.resume import RESUMES, Story
+from modelhall.gateway.routes import Route, Sought
+from modelhall.gateway.tries import Tries, Unwilling
+from modelhall.policy.prefixes import blocks_of
 
+FIRST_ERROR = 400
 UNWILLING = (502, 503, 504)
 """With these a replica says that another may do better."""
 WEIGHT = b"x-hall-compute-s"
+EVENTS = b"text/event-stream"
 PASSED_ON = (
     b"accept",
     b"content-encoding",
@@ -45,103 +51,87 @@ class Call(NamedTuple):
     """The beginning of the version asked for; None takes the service's."""
     idempotent: bool = True
     """Whether it may be sent again when a replica may have seen it already."""
+    source: str = ""
+    """Who asks, from where, for policies that keep callers together."""
+    resumable: bool = False
+    """Whether an answer is told as OpenAI's events, which another replica can go on with (`resume.py`)."""
 
 
 async def forward(call: Call, request: Request, record: Record, now: Callable[[], float]) -> Response:
     """Have the call answered by one replica or another; raises Failure or NotNow when none does."""
-    document = call.route.document
     body = await request.read()
     record.bytes_in = len(body)
+    blocks = blocks_of(body) if call.route.by_prompt else None
+    sought = Sought(version=call.version, source=call.source, blocks=blocks)
+    tries: Tries[Answered] = Tries(call.route, sought, record, now, idempotent=call.idempotent)
+    try:
+        answer = await tries.answer(partial(_ask, call, request, body))
+    except Unwilling as unwilling:
+        return unwilling.response
+    _note(record, answer)
+    if not isinstance(answer.response.body, bytes):
+        answer.response.body = _relay(call, request, body, tries, answer)
+    return answer.response
+
+
+class Answered(NamedTuple):
+    """What came of one try that went well."""
+
+    source: Source
+    response: Response
+    weight: float
+    streamed: bool
+
+    def close(self) -> None:
+        self.source.reply.close()
+
+
+async def _ask(call: Call, request: Request, body: bytes, endpoint: Endpoint) -> Answered:
+    """Have one replica answer: to the end, unless that comes as events or is too large to be held. Raises Failure."""
     headers = _passed_on(request, body)
-    tried: set[Endpoint] = set()
-    failed: Failure | None = None
-    for _ in range(1 + document.retries):
-        endpoint = call.route.pick(call.version, tried)
-        if endpoint is None:
-            if isinstance(failed, _Unwilling):
-                return failed.response
-            endpoint = await _wait(call, document.try_timeout_s, now, failed)
-            tried.clear()
-        try:
-            reply = await endpoint.send(
-                call.line, headers, body, document.try_timeout_s, repeatable=call.idempotent
-            )
-            response = await _response(reply, endpoint, record, now)
-        except Failure as failure:
-            record.tries.append(failure.evidence.value)
-            endpoint.failed(failure.evidence, failure.message, now())
-            if failure.sent and not call.idempotent:
-                raise
-            failed = failure
-            tried.add(endpoint)
-        else:
-            record.tries.append("answered")
-            endpoint.answered()
-            return response
-    if isinstance(failed, _Unwilling):
-        return failed.response
-    assert failed is not None
-    raise failed
-
-
-class _Unwilling(Failure):
-    """A replica answered that it cannot; should no other do better, its answer is as good as ours."""
-
-    def __init__(self, replica: str, response: Response) -> None:
-        super().__init__(f"replica {replica} answered {response.status}", Evidence.BAD)
-        self.response = response
-
-
-class _Relay:
-    """The body of a reply on its way to the caller; a replica that breaks off here is held to account too."""
-
-    def __init__(self, reply: Reply, endpoint: Endpoint, now: Callable[[], float]) -> None:
-        self._reply = reply
-        self._endpoint = endpoint
-        self._now = now
-
-    def __aiter__(self) -> _Relay:
-        return self
-
-    async def __anext__(self) -> bytes:
-        try:
-            return await self._reply.__anext__()
-        except Failure as failure:
-            self._endpoint.failed(failure.evidence, failure.message, self._now())
-            raise
-
-    async def aclose(self) -> None:
-        self._reply.close()
-
-
-async def _wait(call: Call, patience_s: float, now: Callable[[], float], failed: Failure | None) -> Endpoint:
-    """Wait for a replica that can be asked; raises what went wrong before, or NotNow, when there is none."""
-    deadline = now() + patience_s
-    while await call.route.change(deadline - now()):
-        if endpoint := call.route.pick(call.version, ()):
-            return endpoint
-    raise failed or NotNow(f"no replica of {call.route.key} is ready", delay_s=1.0)
-
-
-async def _response(reply: Reply, endpoint: Endpoint, record: Record, now: Callable[[], float]) -> Response:
-    """The reply as the caller will see it, whole if it can be held. Raises Failure."""
-    headers: Headers = []
-    streamed = False
+    reply = await endpoint.send(call.line, headers, body, call.route.patience, repeatable=call.idempotent)
+    kept: Headers = []
+    weight, streamed, resumes = 0.0, False, False
     for name, value in reply.headers:
         if name == WEIGHT:
-            record.weight = _weight(value)
+            weight = _weight(value)
+        elif name == RESUMES:
+            resumes = True
         elif name not in KEPT_BACK and not name.startswith(b"x-hall-"):
-            streamed = streamed or (name == b"content-type" and value.startswith(b"text/event-stream"))
-            headers.append((name, value))
-    body = None if streamed else await reply.gather()
+            streamed = streamed or (name == b"content-type" and value.startswith(EVENTS))
+            kept.append((name, value))
+    whole = None if streamed else await reply.gather()
+    if whole is None:
+        response = Response(status=reply.status, headers=kept, body=reply, length=reply.length)
+    else:
+        response = Response(status=reply.status, headers=kept, body=whole)
+        if reply.status >= FIRST_ERROR:
+            response = in_shape(response)
+        if reply.status in UNWILLING:
+            raise Unwilling(endpoint.name, response)
+    return Answered(Source(endpoint, reply, resumes), response, weight, streamed)
+
+
+def _relay(call: Call, request: Request, body: bytes, tries: Tries[Answered], first: Answered) -> Relay:
+    """The body on its way to the caller, from another replica when the first breaks off."""
+    if not call.resumable or not first.streamed or first.response.status != HTTPStatus.OK:
+        return Relay(first.source, tries.now)
+    first.response.length = None
+
+    async def go_on(rest: bytes, broken: Endpoint) -> Source | None:
+        if not call.route.budget.take():
+            return None
+        answer = await tries.answer(partial(_ask, call, request, rest), broken=broken)
+        _note(tries.record, answer)
+        return answer.source if answer.streamed else None
+
+    return Relay(first.source, tries.now, Story(body), go_on)
+
+
+def _note(record: Record, answer: Answered) -> None:
+    endpoint = answer.source.endpoint
     record.replica, record.version = endpoint.name, endpoint.version
-    if body is None:
-        relay = _Relay(reply, endpoint, now)
-        return Response(status=reply.status, headers=headers, body=relay, length=reply.length)
-    response = in_shape(Response(status=reply.status, headers=headers, body=body))
-    if reply.status in UNWILLING:
-        raise _Unwilling(endpoint.name, response)
-    return response
+    record.weight += answer.weight
 
 
 def _weight(value: bytes) -> float:
@@ -155,9 +145,10 @@ def _weight(value: bytes) -> float:
 
 def _passed_on(request: Request, body: bytes) -> bytes:
     """The headers for the replica, after the host and up to the body."""
-    lines = [b"x-request-id: ", request.id.encode(), b"\r\n"]
-    for name in PASSED_ON:
-        if value := request.headers.get(name):
-            lines += (name, b": ", value, b"\r\n")
-    lines.append(b"content-length: %d\r\n\r\n" % len(body))
-    return b"".join(lines)
+    head = request.head
+    if head.passed_on is None:
+        found = ((name, head.headers.get(name)) for name in PASSED_ON)
+        head.passed_on = b"".join(b"%b: %b\r\n" % (name, value) for name, value in found if value)
+    return b"x-request-id: %b\r\n%bcontent-length: %d\r\n\r\n" % (
+        request.id.encode(), head.passed_on, len(body),
+    )  # fmt: skip

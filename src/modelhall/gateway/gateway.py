@@ -6,6 +6,7 @@ import asyncio
 import gc
 import logging
 import ssl
+import typing
 from collections.abc import Callable, Sequence
 
 from modelhall.core.access import Identity
@@ -25,6 +26,9 @@ from modelhall.gateway.routes import Routes
 from modelhall.gateway.server import Server, until_told_to_stop
 
 log = logging.getLogger(__name__)
+
+GC_THRESHOLDS = (20_000, 20, 50)
+"""A request leaves behind nothing that refers to itself, so there is little for the collector to find."""
 
 
 async def serve(
@@ -47,6 +51,7 @@ async def serve(
     listening(*await server.listen(host, port, lets_in=gateway.gate.lets_in, tls=tls))
     gc.collect()
     gc.freeze()  # what is here now stays: the collector need not look at it again and again
+    gc.set_threshold(*GC_THRESHOLDS)
     async with asyncio.TaskGroup() as group:
         running = group.create_task(gateway.run())
         await until_told_to_stop()
@@ -56,6 +61,12 @@ async def serve(
 
 Authenticate = Callable[[bytes | None], Identity]
 """The value of the Authorization header → who that is; raises Denied."""
+
+
+class Protocol(typing.Protocol):
+    """What is asked for below one word of the path."""
+
+    async def answer(self, request: Request, who: Identity, record: Record) -> Response: ...
 
 
 class Gateway:
@@ -81,7 +92,8 @@ class Gateway:
         self.routes = Routes(replica_key)
         self.follower = Follower(store, self.routes, *listeners)
         self.metrics = Metrics()
-        self._protocols = {b"v2": OpenInference(self.routes, clock.monotonic)}
+        self.protocols: dict[bytes, Protocol] = {b"v2": OpenInference(self.routes, clock.monotonic)}
+        """By the first word of the path."""
 
     async def run(self) -> None:
         """Follow the store and check the replicas, until cancelled."""
@@ -94,7 +106,10 @@ class Gateway:
         record = Record(at=self._clock.now(), started=self._clock.monotonic())
         self.metrics.in_flight += 1
         try:
-            response = await self._respond(request, record)
+            try:
+                response = await self._admit(request, record)
+            except HallError as error:
+                response = refusal(error)
             record.status = response.status
             if isinstance(response.body, bytes):
                 record.bytes_out = len(response.body)
@@ -113,15 +128,8 @@ class Gateway:
     def refused(self, status: int) -> None:
         self.metrics.refused(status)
 
-    async def _respond(self, request: Request, record: Record) -> Response:
-        """The response to a request, also when it is no."""
-        try:
-            return await self._admit(request, record)
-        except HallError as error:
-            return refusal(error)
-
     async def _admit(self, request: Request, record: Record) -> Response:
-        """Let nobody further than health who has not shown who he is."""
+        """The response to a request, for nobody further than health who has not shown who he is. Raises HallError."""
         path = request.path
         self.gate.admit(request.address, request.method.decode(), request.headers)
         if path == b"/v2/health/live":
@@ -131,7 +139,7 @@ class Gateway:
         identity = self._identify(request)
         if path == b"/metrics":
             return self._measured(identity)
-        protocol = self._protocols.get(path.split(b"/", 2)[1])
+        protocol = self.protocols.get(path.split(b"/", 2)[1])
         if protocol is None:
             raise NotFound("there is nothing at this path; models are under /v2")
         try:

@@ -1,7 +1,8 @@
 """Which replicas may be asked: decisions about one replica's health, as functions of facts.
 
 A replica goes out on bad evidence and comes back when its time out is over and it answers a check. Each time
-out is longer than the one before, until it has stayed in for a while.
+out is longer than the one before, until it has stayed in for a while. One that answers its checks meanwhile is asked
+all the same if there is no other.
 """
 
 from __future__ import annotations
@@ -36,6 +37,8 @@ class Health:
     reason: str = ""
     until: float = 0.0
     """A replica that is out is not let in before this."""
+    answers: bool = False
+    """Whether one that is out has answered its last check."""
     bad_answers: int = 0
     """In a row."""
     times_out: int = 0
@@ -56,7 +59,7 @@ def after_failure(health: Health, evidence: Evidence, reason: str, now: float, *
     bad_answers = health.bad_answers + (evidence is Evidence.BAD)
     enough = evidence is not Evidence.BAD or bad_answers >= BAD_ANSWERS
     if health.out or not enough or (last and evidence is not Evidence.GONE):
-        return replace(health, bad_answers=bad_answers)
+        return replace(health, bad_answers=bad_answers, answers=health.answers and not enough)
     times_out = 1 if now - health.back_at > FORGIVEN_AFTER_S else health.times_out + 1
     return Health(
         out=True,
@@ -69,6 +72,8 @@ def after_failure(health: Health, evidence: Evidence, reason: str, now: float, *
 
 def after_check(health: Health, now: float) -> Health:
     """Let a replica that answered a check back in, unless its time out is not over."""
-    if not health.out or now < health.until:
+    if not health.out:
         return health
+    if now < health.until:
+        return health if health.answers else replace(health, answers=True)
     return Health(times_out=health.times_out, back_at=now)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+from collections.abc import Awaitable
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Protocol
@@ -63,9 +64,29 @@ class Outlet(Protocol):
         """Tell a caller who asked first (`Expect: 100-continue`) that the body is welcome."""
         ...
 
-    async def answer(self, request: Request, response: Response) -> int:
+    def answer(self, request: Request, response: Response) -> Awaitable[int]:
         """Write a response, as fast as the caller reads it; return the bytes of body written."""
         ...
+
+
+class Head:
+    """How a request begins. Requests of one connection that begin with the same bytes share one."""
+
+    __slots__ = ("headers", "keep_alive", "method", "passed_on", "path", "version")
+
+    def __init__(
+        self, *, method: bytes, path: bytes, version: str, headers: dict[bytes, bytes], keep_alive: bool
+    ) -> None:
+        self.method = method
+        self.path = path
+        """As sent, without the query."""
+        self.version = version
+        """1.1 or 1.0."""
+        self.headers = headers
+        """By lower-case name, without the length; values of one name joined by commas."""
+        self.keep_alive = keep_alive
+        self.passed_on: bytes | None = None
+        """The lines that a replica is sent of it, once `forward.py` has worked them out."""
 
 
 class Request:
@@ -76,6 +97,7 @@ class Request:
         "_outlet",
         "_problem",
         "_waiter",
+        "head",
         "headers",
         "id",
         "keep_alive",
@@ -86,26 +108,14 @@ class Request:
         "whole",
     )
 
-    def __init__(
-        self,
-        *,
-        id: str,
-        method: bytes,
-        path: bytes,
-        version: str,
-        headers: dict[bytes, bytes],
-        keep_alive: bool,
-        outlet: Outlet,
-    ) -> None:
+    def __init__(self, *, id: str, head: Head, outlet: Outlet) -> None:
         self.id = id
-        self.method = method
-        self.path = path
-        """As sent, without the query."""
-        self.version = version
-        """1.1 or 1.0."""
-        self.headers = headers
-        """By lower-case name; values of one name joined by commas."""
-        self.keep_alive = keep_alive
+        self.head = head
+        self.method = head.method
+        self.path = head.path
+        self.version = head.version
+        self.headers = head.headers
+        self.keep_alive = head.keep_alive
         self.size_bytes = 0
         """As much of the body as has arrived."""
         self.whole = False
@@ -128,11 +138,12 @@ class Request:
             await self._waiter
         if self._problem is not None:
             raise self._problem
-        return b"".join(self._chunks)
+        chunks = self._chunks
+        return chunks[0] if len(chunks) == 1 else b"".join(chunks)
 
-    async def answer(self, response: Response) -> int:
+    def answer(self, response: Response) -> Awaitable[int]:
         """Send the response; return the bytes of body the caller was sent."""
-        return await self._outlet.answer(self, response)
+        return self._outlet.answer(self, response)
 
     def feed(self, chunk: bytes) -> None:
         """More of the body has arrived; raises NotNow when there is no room for it."""

@@ -50,7 +50,9 @@ class OpenInference:
             return as_json({"name": route.key.name, "ready": ready}, 200 if ready else 503)
         record.metered = asked.verb == "infer"
         line = _line(asked.verb, route.key.name)
-        return await forward(Call(route=route, line=line, version=asked.version), request, record, self._now)
+        source = f"{request.address} {who.name}"
+        call = Call(route=route, line=line, version=asked.version, source=source)
+        return await forward(call, request, record, self._now)
 
     def _route(self, asked: _Asked, who: Identity) -> Route:
         """The service asked for. One of a project he may not use is as unknown as one that is not there."""

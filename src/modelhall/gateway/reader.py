@@ -14,7 +14,8 @@ import httptools
 
 from modelhall.core.errors import HallError, Rejected
 from modelhall.core.request_head import HEAD_BYTES, HEADERS, SINGLE, check_framing, repeated, split_target
-from modelhall.gateway.messages import Outlet, Request
+from modelhall.gateway.messages import Head, Outlet, Request
+from modelhall.gateway.same_head import SameHead, remember
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,13 +28,15 @@ class Sizes:
 
 
 class RequestReader:
-    """Parses what one caller sends and hands on each request as soon as its head is complete."""
+    """Reads what one caller sends and hands on each request as soon as its head is complete."""
 
     def __init__(
         self, sizes: Sizes, new_id: Callable[[], str], outlet: Outlet, take: Callable[[Request], None]
     ) -> None:
         self.in_head = False
         """Whether a head has begun and is not complete."""
+        self.begun = 0
+        """How many heads have begun that the parser had to read."""
         self.open: Request | None = None
         """The request whose body is arriving."""
         self._sizes = sizes
@@ -43,12 +46,55 @@ class RequestReader:
         self._parser = httptools.HttpRequestParser(self)
         self._target = b""
         self._headers: dict[bytes, bytes] = {}
+        self._lines = 0
         self._unfinished_bytes = 0
+        self._same: SameHead | None = None
+        self._begins = b""
+        """What the parser was fed first of the request it reads, if it was fed nothing else before."""
+        self._left_bytes = 0
+        """As much of the body of a request is still to come whose head the parser did not have to read."""
 
     def feed(self, data: bytes) -> None:
         """Read on; raises Rejected when no sense can be made of it, after which nothing more can be read."""
+        if self._left_bytes:
+            data = self._go_on(data)
+        while data and self.open is None and not self.in_head:
+            found = self._same and self._same.match(data)
+            if not found:
+                break
+            start, length = found
+            data = self._begin(data, start, length)
+        if data:
+            self._parse(data)
+
+    def _begin(self, data: bytes, start: int, length: int) -> bytes:
+        """Take a request whose head is known; return what follows it."""
+        assert self._same is not None
+        self._check_length(length)
+        request = Request(id=self._new_id(), head=self._same.head, outlet=self._outlet)
+        self.open, self._left_bytes = request, length
+        self._take(request)
+        return self._go_on(data[start:])
+
+    def _go_on(self, data: bytes) -> bytes:
+        """Take as much as belongs to the open request; return what follows it."""
+        request = self.open
+        assert request is not None
+        piece = data if len(data) <= self._left_bytes else data[: self._left_bytes]
+        if piece:
+            request.feed(piece)
+            self._left_bytes -= len(piece)
+        if not self._left_bytes:
+            self.open = None
+            request.end()
+        return data[len(piece) :]
+
+    def _parse(self, data: bytes) -> None:
         if self.in_head or self.open:
             self._unfinished_bytes += len(data)
+            self._begins = b""
+        else:
+            self._begins = data
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserError as error:
@@ -62,8 +108,10 @@ class RequestReader:
 
     def on_message_begin(self) -> None:
         self.in_head = True
+        self.begun += 1
         self._target = b""
         self._headers = {}
+        self._lines = 0
         self._unfinished_bytes = 0
 
     def on_url(self, part: bytes) -> None:
@@ -72,6 +120,7 @@ class RequestReader:
     def on_header(self, name: bytes, value: bytes) -> None:
         headers = self._headers
         name = name.lower()
+        self._lines += 1
         if name in headers:
             if name in SINGLE and self.in_head:
                 raise repeated(name)
@@ -79,27 +128,14 @@ class RequestReader:
         headers[name] = value
 
     def on_headers_complete(self) -> None:
-        parser = self._parser
-        version = parser.get_http_version()
-        self._check_head_size()
-        host = self._headers.get(b"host")
-        check_framing(version, host, self._headers.get(b"transfer-encoding"))
-        if parser.should_upgrade():
-            raise Rejected("HTTP/1.1 is all there is here: send the request without `Upgrade`")
-        path, _ = split_target(self._target, host)
-        self._check_length(int(self._headers.get(b"content-length", 0)))
+        head = self._read_head()
         self.in_head = False
         self._unfinished_bytes = 0
-        self.open = Request(
-            id=self._new_id(),
-            method=parser.get_method(),
-            path=path,
-            version=version,
-            headers=self._headers,
-            keep_alive=parser.should_keep_alive() and version == "1.1",
-            outlet=self._outlet,
-        )
+        if self._begins:
+            self._same = remember(self._begins, head, self._lines)
+            self._begins = b""
         self._headers = {}  # for trailers, of which nothing here has a use
+        self.open = Request(id=self._new_id(), head=head, outlet=self._outlet)
         self._take(self.open)
 
     def on_body(self, chunk: bytes) -> None:
@@ -112,6 +148,24 @@ class RequestReader:
         if self.open is not None:
             self.open.end()
             self.open = None
+
+    def _read_head(self) -> Head:
+        parser, headers = self._parser, self._headers
+        version = parser.get_http_version()
+        self._check_head_size()
+        host = headers.get(b"host")
+        check_framing(version, host, headers.get(b"transfer-encoding"))
+        if parser.should_upgrade():
+            raise Rejected("HTTP/1.1 is all there is here: send the request without `Upgrade`")
+        path, _ = split_target(self._target, host)
+        self._check_length(int(headers.pop(b"content-length", 0)))
+        return Head(
+            method=parser.get_method(),
+            path=path,
+            version=version,
+            headers=headers,
+            keep_alive=parser.should_keep_alive() and version == "1.1",
+        )
 
     def _check_head_size(self) -> None:
         headers, sizes = self._headers, self._sizes

@@ -2,31 +2,36 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-
 from modelhall.core.kinds import Key
 from modelhall.core.ports.book import Usage
 
 
-@dataclass(slots=True, kw_only=True)
 class Record:
-    at: float
-    """When it came in, in seconds since the epoch."""
-    started: float
-    """The same on the clock that never jumps."""
-    service: Key | None = None
-    metered: bool = False
-    """Whether somebody pays for it."""
-    replica: str = ""
-    version: str = ""
-    tries: list[str] = field(default_factory=list)
-    """How each try ended: `answered`, or the evidence against the replica."""
-    status: int = 0
-    weight: float = 0.0
-    bytes_in: int = 0
-    bytes_out: int = 0
-    accounted: bool = False
-    """Whether it has been counted and written down; nothing here changes after that."""
+    """One for each request, so it is made as cheaply as can be."""
+
+    __slots__ = (
+        "accounted", "at", "bytes_in", "bytes_out", "metered", "replica", "service", "started", "status", "tries",
+        "version", "weight",
+    )  # fmt: skip
+
+    def __init__(self, at: float, started: float) -> None:
+        self.at = at
+        """When it came in, in seconds since the epoch."""
+        self.started = started
+        """The same on the clock that never jumps."""
+        self.service: Key | None = None
+        self.metered = False
+        """Whether somebody pays for it."""
+        self.replica = ""
+        self.version = ""
+        self.tries: list[str] = []
+        """How each try ended: `answered`, or the evidence against the replica."""
+        self.status = 0
+        self.weight = 0.0
+        self.bytes_in = 0
+        self.bytes_out = 0
+        self.accounted = False
+        """Whether it has been counted and written down; nothing here changes after that."""
 
     def usage(self, request_id: str, duration_s: float) -> Usage | None:
         """The entry for the ledger, if somebody pays for this request."""

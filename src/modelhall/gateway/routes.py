@@ -4,16 +4,35 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Sequence
 
 from modelhall.core import plugins
 from modelhall.core.errors import HallError
 from modelhall.core.kinds import Key
 from modelhall.core.kinds.service import Service, ServiceResource
 from modelhall.gateway.endpoint import Endpoint
-from modelhall.policy import balance
+from modelhall.gateway.upstream import Patience
+from modelhall.policy import balance, standby
+from modelhall.policy.retry_budget import RetryBudget
 
 log = logging.getLogger(__name__)
+
+
+class Sought:
+    """What is known of a request when a replica is looked for; the same for all its tries."""
+
+    __slots__ = ("blocks", "source", "version")
+
+    def __init__(
+        self, *, version: str | None = None, source: str = "", blocks: list[int] | None = None
+    ) -> None:
+        self.version = version
+        """The beginning of the version asked for; None takes the service's."""
+        self.source = source
+        """Who asks, from where."""
+        self.blocks = blocks or []
+        """Of its body, if the service's policy goes by prompts (see `policy.prefixes`): what two bodies share at the
+        front, their prompts do, and nobody need parse them."""
 
 
 class Route:
@@ -23,6 +42,10 @@ class Route:
         self._replica_key = replica_key
         self.key: Key = resource.key
         self.endpoints: tuple[Endpoint, ...] = ()
+        self.budget = RetryBudget(0.0)
+        """Of tries beyond the first."""
+        self._asked: Sequence[Endpoint] = ()
+        """Those of them that are asked: all, unless some stand by."""
         self._picked = 0
         self._changed = asyncio.Event()
         self.update(resource)
@@ -31,7 +54,13 @@ class Route:
         """Take over what the store says; replicas that stay keep their connections and their health."""
         self.document: Service = resource.document
         self.version = resource.status.version
-        self._pick: balance.Pick = plugins.load("balance", self.document.balance).pick
+        policy = plugins.load("balance", self.document.balance)
+        self._pick: balance.Pick = policy.pick
+        self.by_prompt: bool = getattr(policy, "BY_PROMPT", False)
+        """Whether replicas are picked by what they have of the prompt."""
+        self.patience = Patience(self.document.try_timeout_s, self.document.stall_timeout_s)
+        if self.budget.share != self.document.retry_budget:
+            self.budget = RetryBudget(self.document.retry_budget)
         known = {endpoint.replica: endpoint for endpoint in self.endpoints}
         ready = resource.status.ready
         self.endpoints = tuple(
@@ -58,17 +87,40 @@ class Route:
     def has_version(self, version: str) -> bool:
         return any(endpoint.version.startswith(version) for endpoint in self.endpoints)
 
-    def pick(self, version: str | None, tried: Collection[Endpoint]) -> Endpoint | None:
-        """The replica for the next try: of `version`, if one is asked for, and not among `tried`."""
-        candidates = [
+    def pick(self, sought: Sought, tried: Collection[Endpoint] = ()) -> Endpoint | None:
+        """The replica for the next try, which is not among `tried`; None when there is none to be asked."""
+        candidates = self._candidates(sought.version, tried)
+        request = balance.Request(self._picked, sought.source)
+        self._picked += 1
+        if self.by_prompt:
+            shared = {endpoint.name: endpoint.shares(sought.blocks) for endpoint in candidates}
+            request = request._replace(blocks=len(sought.blocks), shared=shared)
+        choice: Endpoint | None = self._pick(request, candidates)
+        if choice is None:
+            choice = self._last_resort(sought.version, tried)
+        if choice is not None and self.by_prompt:
+            choice.reads(sought.blocks)
+        return choice
+
+    def _last_resort(self, version: str | None, tried: Collection[Endpoint]) -> Endpoint | None:
+        """When all are out: the one with the least to do of those that at least answer their checks."""
+        left = [e for e in self._all(version, tried) if e.health.answers]
+        return min(left, key=lambda endpoint: endpoint.in_flight, default=None)
+
+    def _candidates(self, version: str | None, tried: Collection[Endpoint]) -> Sequence[Endpoint]:
+        if version is None and not tried:
+            return self._asked
+        return self._without_standby(self._all(version, tried))
+
+    def _all(self, version: str | None, tried: Collection[Endpoint]) -> list[Endpoint]:
+        return [
             endpoint
             for endpoint in self.endpoints
             if endpoint not in tried and (version is None or endpoint.version.startswith(version))
         ]
-        request = balance.Request(sequence=self._picked)
-        self._picked += 1
-        choice = self._pick(request, [endpoint.facts for endpoint in candidates])
-        return next((e for e in candidates if e.facts is choice), None)
+
+    def _without_standby(self, endpoints: Sequence[Endpoint]) -> Sequence[Endpoint]:
+        return standby.asked(endpoints, self.document.replicas) if self.document.standby else endpoints
 
     async def change(self, timeout_s: float) -> bool:
         """Wait until replicas come, go, or change their health; return whether that happened in time."""
@@ -83,6 +135,7 @@ class Route:
         return all(other.health.out for other in self.endpoints if other is not endpoint)
 
     def _wake(self) -> None:
+        self._asked = self._without_standby(self.endpoints)
         self._changed.set()
         self._changed = asyncio.Event()
 

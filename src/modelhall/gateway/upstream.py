@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import math
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import httptools
 
@@ -33,6 +33,15 @@ class Failure(NotNow):
         """Whether the replica may have seen the request."""
         self.stale = stale
         """Whether the replica may just have closed an idle connection while the request was on its way."""
+
+
+class Patience(NamedTuple):
+    """How long a replica may be silent."""
+
+    first_s: float
+    """Before the answer begins."""
+    next_s: float
+    """While it is on its way."""
 
 
 class Reply:
@@ -73,10 +82,13 @@ class Reply:
         return self
 
     async def __anext__(self) -> bytes:
+        """The next piece; who is cancelled while waiting for it has to close."""
         while not self._chunks:
-            if self._ended and self._failure is None:
+            if self._failure is not None:
+                raise self._failure
+            if self._ended:
                 raise StopAsyncIteration
-            await self._more()
+            await self._news()
         held = b"".join(self._chunks)
         self._chunks.clear()
         self._held_bytes = 0
@@ -95,12 +107,15 @@ class Reply:
     async def _more(self) -> None:
         if self._failure is not None:
             raise self._failure
-        self._waiter = asyncio.get_running_loop().create_future()
         try:
-            await self._waiter
+            await self._news()
         except asyncio.CancelledError:
             self.close()
             raise
+
+    def _news(self) -> asyncio.Future[None]:
+        self._waiter = asyncio.get_running_loop().create_future()
+        return self._waiter
 
     # From the connection.
 
@@ -143,15 +158,17 @@ class Connection(asyncio.Protocol):
         """Whether only the end of the connection tells where the body ends."""
         self._paused = False
         self._timeout_s = 0.0
+        """How long it may be silent now."""
+        self._next_s = 0.0
         self._deadline = math.inf
         self._timer: asyncio.TimerHandle | None = None
 
-    def send(self, head: bytes, body: bytes, timeout_s: float, on_end: Callable[[], None]) -> Reply:
-        """Send a request. Each silence of the replica longer than `timeout_s` fails the reply."""
+    def send(self, head: bytes, body: bytes, patience: Patience, on_end: Callable[[], None]) -> Reply:
+        """Send a request. A silence of the replica longer than it may be fails the reply."""
         self._reply = reply = Reply(self, on_end)
         self._heard = False
         self._until_close = True
-        self._timeout_s = timeout_s
+        self._timeout_s, self._next_s = patience
         self._watch()
         if len(body) < COPIED_BYTES:
             self._transport.write(head + body)
@@ -244,6 +261,9 @@ class Connection(asyncio.Protocol):
             self._reply.headers.clear()
         else:
             self._reply.status = status
+            if self._timeout_s != self._next_s:
+                self._timeout_s = self._next_s
+                self._watch()
 
     def on_body(self, chunk: bytes) -> None:
         assert self._reply is not None

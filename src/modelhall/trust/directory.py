@@ -25,6 +25,8 @@ FIRST = f"{TOKEN}default/first"
 """The token made at the first start. It is in a file and not in the store, so it opens the hall when the store is
 gone, and nobody can take it away from whoever owns the machine."""
 
+MOST_DIGESTS = 4096
+
 
 class Entry(NamedTuple):
     """What a token's digest leads to."""
@@ -56,6 +58,8 @@ class Directory:
         """User → project → his role there."""
         self._identities: dict[Key, Identity | Denied] = {}
         """Worked out since the last change, for those who have come."""
+        self._digests: dict[bytes | str | None, bytes] = {}
+        """Of what those showed who were recognised, since working it out costs more than all the rest."""
         self._is_loaded = False
         self._first = digest_of(first.encode(), key) if first else b""
         self._owner = Identity(name=FIRST, project=DEFAULT_PROJECT, token=FIRST, everywhere=ALL)
@@ -95,7 +99,15 @@ class Directory:
         How long it takes says nothing about any token: what is presented is compared by its HMAC, which nobody
         without the key can steer.
         """
-        return self._holder_of(digest_of(token_in(header), self._key))
+        digest = self._digests.get(header)
+        if digest is not None:
+            return self._holder_of(digest)
+        digest = digest_of(token_in(header), self._key)
+        identity = self._holder_of(digest)
+        if len(self._digests) >= MOST_DIGESTS:
+            self._digests.clear()
+        self._digests[header] = digest
+        return identity
 
     def bearer(self, header: bytes | str | None) -> Callable[[], Identity]:
         """Who shows this value, to be asked again and again of one who stays; raises as `authenticate` does, and

@@ -209,3 +209,12 @@ def test_two_services_of_one_model_have_replicas_of_their_own() -> None:
     assert all(run.document.restart for run in replicas_of(one, NEW))
     assert stage("serve", None).key is None
     assert run().document.restart is False
+
+
+def test_replicas_that_stand_by_are_started_and_waited_for_like_the_others() -> None:
+    fresh = service(standby=1)
+    assert len(created(decide(fresh, NEW, []))) == 3
+    states = [status_of(decide(fresh, NEW, replicas_of(fresh, NEW, r)), fresh).state for r in ("yyn", "yyy")]
+    assert states == ["starting", "ready"]
+    status = status_of(decide(fresh, NEW, replicas_of(fresh, NEW, "yyy")), fresh)
+    assert status.reason.startswith("3 of 3 replicas ready")

@@ -216,7 +216,10 @@ def service(
 ) -> ServiceResource:
     """A service with these replicas, which are ready."""
     return ServiceResource(
-        document=Service(**{"name": name, "project": project, "model": "digits", "try_timeout_s": 1.0, **document}),
+        document=Service(
+            **{"name": name, "project": project, "model": "digits", "try_timeout_s": 1.0, "queue_timeout_s": 1.0}
+            | document
+        ),
         status=ServiceStatus(version=VERSION, replicas=tuple(one.replica for one in replicas)),
         uid=name,
         created_at=0.0,

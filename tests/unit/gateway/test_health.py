@@ -48,7 +48,7 @@ def test_the_last_replica_goes_out_only_when_it_is_gone():
 
 def test_a_check_brings_it_back_when_its_time_is_over():
     health = _failed(WELL, Evidence.GONE)
-    assert after_check(health, 100.9) is health
+    assert after_check(health, 100.9).out
     assert not after_check(health, 101.0).out
 
 
@@ -83,3 +83,12 @@ def test_a_replica_that_stayed_in_is_forgiven():
 def test_nothing_changes_when_all_is_well():
     assert after_answer(WELL) is WELL
     assert after_check(WELL, 5.0) is WELL
+
+
+def test_one_that_is_out_and_answers_its_checks_can_be_a_last_resort_until_it_fails_again():
+    health = _failed(_failed(WELL, Evidence.GONE), Evidence.GONE)
+    assert not health.answers
+    health = after_check(health, now=100.5)
+    assert health.out
+    assert health.answers
+    assert not _failed(health, Evidence.GONE).answers

@@ -21,11 +21,29 @@ class Service(Document):
     kind: Literal["service"] = "service"
     model: Reference = Field(description="name follows the newest accepted version, name@version pins one.")
     replicas: int = Field(default=1, ge=0, le=1000)
+    standby: int = Field(default=0, ge=0, le=100, description="Ready besides, and asked when others fail.")
     balance: str = Field(default="least-connections", description="A file in modelhall/policy/balance.")
     engine: str = Field(default="torch", description="A file in modelhall/serving/engines.")
     batching: Batching = Field(default_factory=Batching)
-    try_timeout_s: float = Field(default=10.0, gt=0, le=3600, description="Wait for one replica's answer.")
+    try_timeout_s: float = Field(
+        default=10.0, gt=0, le=3600, description="Wait for one replica to begin its answer."
+    )
+    stall_timeout_s: float = Field(
+        default=10.0, gt=0, le=3600, description="Longest silence within an answer."
+    )
+    queue_timeout_s: float = Field(
+        default=10.0, gt=0, le=3600, description="Wait for a replica when none can be asked."
+    )
     retries: int = Field(default=3, ge=0, le=10, description="Further replicas tried when one fails.")
+    retry_budget: float = Field(
+        default=0.2, ge=0, le=1, description="Further tries for each request, on the whole."
+    )
+    hedge_s: float | None = Field(
+        default=None,
+        gt=0,
+        le=3600,
+        description="After this wait a second replica is asked too; off by default.",
+    )
     resources: Resources = Field(default_factory=lambda: Resources(cpus=0))
 
     @model_validator(mode="after")

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from modelhall.policy.balance import Replica, Request
+from modelhall.policy.balance import R, Request
 
 
-def pick(request: Request, replicas: Sequence[Replica]) -> Replica | None:
+def pick(request: Request, replicas: Sequence[R]) -> R | None:
     """Choose the healthy replica with the fewest requests in flight; among equals, take turns."""
-    healthy = [r for r in replicas if r.healthy]
-    if not healthy:
-        return None
-    fewest = min([r.in_flight for r in healthy])
-    idlest = [r for r in healthy if r.in_flight == fewest]
-    return idlest[request.sequence % len(idlest)]
+    idlest: list[R] = []
+    for replica in replicas:
+        if not replica.healthy:
+            continue
+        if idlest and replica.in_flight == idlest[0].in_flight:
+            idlest.append(replica)
+        elif not idlest or replica.in_flight < idlest[0].in_flight:
+            idlest = [replica]
+    return idlest[request.sequence % len(idlest)] if idlest else None

@@ -1,0 +1,82 @@
+"""The body of a reply on its way to the caller, piece by piece.
+
+A replica that breaks off here is held to account too. Where the answer can be gone on with (`resume.py`), another
+replica goes on, as often as the service's retry budget allows; the caller sees one answer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import NamedTuple
+
+from modelhall.gateway.endpoint import Endpoint
+from modelhall.gateway.health import Evidence
+from modelhall.gateway.resume import Story
+from modelhall.gateway.upstream import Failure, Reply
+
+
+class Source(NamedTuple):
+    """Where an answer comes from."""
+
+    endpoint: Endpoint
+    reply: Reply
+    resumes: bool = False
+    """Whether it could begin in the middle."""
+
+
+GoOn = Callable[[bytes, Endpoint], Awaitable[Source | None]]
+"""Asks for the rest with a body of a request, of any replica but one; None when there is no going on. Raises Failure
+or NotNow."""
+
+
+class Relay:
+    """The pieces as the caller is to have them."""
+
+    def __init__(
+        self, source: Source, now: Callable[[], float], story: Story | None = None, go_on: GoOn | None = None
+    ) -> None:
+        """Without a `story` what breaks off stays broken."""
+        self._source = source
+        self._now = now
+        self._story = story
+        self._go_on = go_on
+
+    def __aiter__(self) -> Relay:
+        return self
+
+    async def __anext__(self) -> bytes:
+        story = self._story
+        while True:
+            try:
+                chunk = await self._source.reply.__anext__()
+            except StopAsyncIteration:
+                if story is None or story.over:
+                    raise
+                name = self._source.endpoint.name
+                await self._from_another(
+                    Failure(f"replica {name} ended in the middle of its answer", Evidence.BAD)
+                )
+            except Failure as failure:
+                await self._from_another(failure)
+            else:
+                if story is None:
+                    return chunk
+                if told := story.pass_on(chunk):
+                    return told
+
+    async def aclose(self) -> None:
+        self._source.reply.close()
+
+    async def _from_another(self, failure: Failure) -> None:
+        """Take the rest from another replica, if there is a rest; raises why not."""
+        self._source.endpoint.failed(failure.evidence, failure.message, self._now())
+        story = self._story
+        if story is None or self._go_on is None:
+            raise failure
+        if story.over:
+            raise StopAsyncIteration
+        rest = story.go_on(resumes=self._source.resumes)
+        found = await self._go_on(rest, self._source.endpoint) if rest is not None else None
+        if found is None:
+            raise failure
+        self._source = found
