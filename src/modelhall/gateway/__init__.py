@@ -5,8 +5,8 @@ A request's life, and the file to open for each step:
 1. `server.py` accepts the connection; `reader.py` turns bytes into a request, or refuses what is ambiguous or
    too large; `caller.py` hands it on as soon as its head is here, and gives up on callers who are too slow.
 2. `gateway.py` lets it in: health is for everybody, all else for those who show who they are.
-3. `open_inference.py` reads from the path what is asked for and finds the service in the table of
-   `routes.py`, which follows the store and stands while the store is gone.
+3. `open_inference.py` reads from the path what is asked for, `openai.py` from the body, and finds the service in
+   the table of `routes.py`, which follows the store and stands while the store is gone.
 4. `forward.py` has a policy (`policy/balance/`) pick a replica among those `health.py` has not put out, and
    waits a while when there is none.
 5. `endpoint.py` sends it over a kept connection (`upstream.py`) and waits for the beginning of the reply.

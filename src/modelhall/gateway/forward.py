@@ -27,6 +27,7 @@ PASSED_ON = (
     b"inference-header-content-length",
     b"traceparent",
     b"tracestate",
+    b"x-request-timeout-s",
 )
 """What a replica sees of the caller's headers; never whose token it was."""
 KEPT_BACK = frozenset(
@@ -66,7 +67,7 @@ async def forward(call: Call, request: Request, record: Record, now: Callable[[]
             reply = await endpoint.send(
                 call.line, headers, body, document.try_timeout_s, repeatable=call.idempotent
             )
-            response = await _response(reply, endpoint, record, now)
+            response = await _response(reply, endpoint, request, record, now)
         except Failure as failure:
             record.tries.append(failure.evidence.value)
             endpoint.failed(failure.evidence, failure.message, now())
@@ -123,7 +124,9 @@ async def _wait(call: Call, patience_s: float, now: Callable[[], float], failed:
     raise failed or NotNow(f"no replica of {call.route.key} is ready", delay_s=1.0)
 
 
-async def _response(reply: Reply, endpoint: Endpoint, record: Record, now: Callable[[], float]) -> Response:
+async def _response(
+    reply: Reply, endpoint: Endpoint, request: Request, record: Record, now: Callable[[], float]
+) -> Response:
     """The reply as the caller will see it, whole if it can be held. Raises Failure."""
     headers: Headers = []
     streamed = False
@@ -138,7 +141,7 @@ async def _response(reply: Reply, endpoint: Endpoint, record: Record, now: Calla
     if body is None:
         relay = _Relay(reply, endpoint, now)
         return Response(status=reply.status, headers=headers, body=relay, length=reply.length)
-    response = in_shape(Response(status=reply.status, headers=headers, body=body))
+    response = in_shape(Response(status=reply.status, headers=headers, body=body), request.path)
     if reply.status in UNWILLING:
         raise _Unwilling(endpoint.name, response)
     return response

@@ -6,6 +6,7 @@ import asyncio
 import gc
 import logging
 import ssl
+import typing
 from collections.abc import Callable, Sequence
 
 from modelhall.core.access import Identity
@@ -20,6 +21,7 @@ from modelhall.gateway.limits import Limits
 from modelhall.gateway.messages import CLIENT_CLOSED, Request, Response, as_json, refusal
 from modelhall.gateway.metrics import CONTENT_TYPE, Metrics
 from modelhall.gateway.open_inference import OpenInference
+from modelhall.gateway.openai import OpenAI
 from modelhall.gateway.record import Record
 from modelhall.gateway.routes import Routes
 from modelhall.gateway.server import Server, until_told_to_stop
@@ -58,6 +60,12 @@ Authenticate = Callable[[bytes | None], Identity]
 """The value of the Authorization header → who that is; raises Denied."""
 
 
+class Protocol(typing.Protocol):
+    """What is asked for below one word of the path."""
+
+    async def answer(self, request: Request, who: Identity, record: Record) -> Response: ...
+
+
 class Gateway:
     """Answers requests for the services in a store; give it to a `Server`, and let `run` run beside."""
 
@@ -81,7 +89,10 @@ class Gateway:
         self.routes = Routes(replica_key)
         self.follower = Follower(store, self.routes, *listeners)
         self.metrics = Metrics()
-        self._protocols = {b"v2": OpenInference(self.routes, clock.monotonic)}
+        self._protocols: dict[bytes, Protocol] = {
+            b"v1": OpenAI(self.routes, clock.monotonic),
+            b"v2": OpenInference(self.routes, clock.monotonic),
+        }
 
     async def run(self) -> None:
         """Follow the store and check the replicas, until cancelled."""
@@ -118,7 +129,7 @@ class Gateway:
         try:
             return await self._admit(request, record)
         except HallError as error:
-            return refusal(error)
+            return refusal(error, request.path)
 
     async def _admit(self, request: Request, record: Record) -> Response:
         """Let nobody further than health who has not shown who he is."""
@@ -133,7 +144,7 @@ class Gateway:
             return self._measured(identity)
         protocol = self._protocols.get(path.split(b"/", 2)[1])
         if protocol is None:
-            raise NotFound("there is nothing at this path; models are under /v2")
+            raise NotFound("there is nothing at this path; models are under /v1 and /v2")
         try:
             return await protocol.answer(request, identity, record)
         except NotYours as error:

@@ -25,6 +25,10 @@ class Record:
     weight: float = 0.0
     bytes_in: int = 0
     bytes_out: int = 0
+    tokens_in: int | None = None
+    tokens_out: int | None = None
+    first_token_s: float | None = None
+    """From its coming to the first token of a stream."""
     accounted: bool = False
     """Whether it has been counted and written down; nothing here changes after that."""
 
@@ -45,4 +49,7 @@ class Record:
             weight=self.weight,
             bytes_in=self.bytes_in,
             bytes_out=self.bytes_out,
+            tokens_in=self.tokens_in,
+            tokens_out=self.tokens_out,
+            first_token_s=self.first_token_s,
         )

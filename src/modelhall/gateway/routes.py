@@ -31,6 +31,7 @@ class Route:
         """Take over what the store says; replicas that stay keep their connections and their health."""
         self.document: Service = resource.document
         self.version = resource.status.version
+        self.created_at = resource.created_at
         self._pick: balance.Pick = plugins.load("balance", self.document.balance).pick
         known = {endpoint.replica: endpoint for endpoint in self.endpoints}
         ready = resource.status.ready

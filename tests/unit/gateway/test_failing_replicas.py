@@ -198,7 +198,7 @@ async def test_what_may_be_done_once_only_is_not_sent_again(hall):
 
 async def _once(hall, route) -> int:
     class Asked:
-        id, headers = "id", {}
+        id, path, headers = "id", b"/x", {}
 
         async def read(self) -> bytes:
             return b""

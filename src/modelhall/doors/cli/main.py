@@ -60,12 +60,14 @@ if sys.argv[1:2] != ["up"]:
     from modelhall.doors.cli import (
         ask,
         audit,
+        chat,
         cost,
         data,
         declare,
         demo,
         keep,
         keys,
+        load,
         look,
         people,
         secret,
@@ -74,5 +76,7 @@ if sys.argv[1:2] != ["up"]:
         work,
     )
 
-    for group in (declare, look, data, work, secret, ask, cost, keep, people, user, keys, audit, tls, demo):
+    for group in (
+        declare, look, data, work, secret, ask, chat, load, cost, keep, people, user, keys, audit, tls, demo,
+    ):  # fmt: skip
         group.add_to(cli)

@@ -8,6 +8,7 @@ import torch
 from torch import nn
 
 from modelhall import networks
+from modelhall.serving.engines._torch_generator import TorchGenerator, memory_of
 from modelhall.tasks import Examples, Predictions, Task, predict
 
 
@@ -15,6 +16,12 @@ def load(folder: Path, task: Task, *, threads: int) -> TorchEngine:
     """The network in `folder` on `threads` threads."""
     torch.set_num_threads(threads)
     return TorchEngine(task, networks.load(folder))
+
+
+def generator(folder: Path, task: Task, *, threads: int, slots: int) -> TorchGenerator:
+    """The same, telling texts."""
+    torch.set_num_threads(threads)
+    return TorchGenerator(memory_of(networks.load(folder), task.shape))
 
 
 class TorchEngine:
