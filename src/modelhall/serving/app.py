@@ -231,7 +231,7 @@ async def _body(request: Request) -> bytes:
 async def _refuse(request: Request, error: Exception) -> Response:
     assert isinstance(error, HallError)
     headers = {"retry-after": str(math.ceil(error.delay_s))} if isinstance(error, NotNow) else {}
-    if is_below(request.url.path):
+    if is_below(request.scope["path"]):
         return JSONResponse(shaped(error), status_code=error.status, headers=headers)
     message = f"{error.field}: {error.message}" if error.field else error.message
     return JSONResponse({"error": message}, status_code=error.status, headers=headers)
@@ -249,5 +249,5 @@ async def _refuse_bug(request: Request, error: Exception) -> Response:
 def _refusal(
     request: Request, message: str, status: int, headers: Mapping[str, str] | None = None
 ) -> Response:
-    told = openai_body(message, status) if is_below(request.url.path) else {"error": message}
+    told = openai_body(message, status) if is_below(request.scope["path"]) else {"error": message}
     return JSONResponse(told, status_code=status, headers=headers)
