@@ -22,7 +22,7 @@ from urllib.parse import unquote
 
 import uvicorn
 from fastapi.routing import iter_route_contexts
-from hostile_requests import APPLICATION, CHAT, COMPLETION, INFERENCE, Case, Route, case, wire
+from hostile_requests import APPLICATION, CHAT, COMPLETION, EMBEDDINGS, INFERENCE, Case, Route, case, wire
 from uvicorn.server import ServerState
 
 from modelhall.adapters.store.memory import MemoryStore
@@ -149,6 +149,7 @@ REPLICA_ROUTES = [
     Route(method="POST", path="/v2/models/{name}/versions/{version}/infer", body=INFERENCE),
     *[Route(method="POST", path="/v1/chat/completions", body=CHAT)] * 4,
     *[Route(method="POST", path="/v1/completions", body=COMPLETION)] * 4,
+    *[Route(method="POST", path="/v1/embeddings", body=EMBEDDINGS)] * 2,
 ]
 GATEWAY_ROUTES = [
     *REPLICA_ROUTES,
@@ -270,7 +271,7 @@ def _replica() -> Any:
 
 
 class _Says:
-    alternatives, schemas, penalties = 20, True, True
+    alternatives, schemas, penalties, vectors = 20, True, True, True
 
     def __init__(self) -> None:
         self._keys: list[int] = []
@@ -281,6 +282,9 @@ class _Says:
     def step(self) -> list[Token]:
         told, self._keys = [Token(key, 70, "length") for key in self._keys], []
         return told
+
+    def embed(self, texts: Sequence[Sequence[int]]) -> list[list[float]]:
+        return [[1.0] for _ in texts]
 
     def cancel(self, key: int) -> None:
         self._keys = [one for one in self._keys if one != key]

@@ -95,6 +95,7 @@ CHAT = {
     "logprobs": True, "top_logprobs": 2, "tool_choice": "none", **_SAMPLING,
 }  # fmt: skip
 COMPLETION = {"model": "digits", "prompt": "once", "logprobs": 2, **_SAMPLING}
+EMBEDDINGS = {"model": "digits", "input": ["a", "b"], "encoding_format": "base64", "dimensions": 1}
 VALUE = re.compile(r'(?<=: )("[^"]*"|[0-9.]+|true|\{.*?\}|\[.*?\])|"[a-z_]+"(?=:)')
 FORM = re.compile(r"\{[^}]*\}")
 

@@ -1,7 +1,7 @@
-"""What a request for texts took, read off the end of what the replica told, without reading the rest.
+"""What a request for texts took, read off what the replica says of it, without reading the rest.
 
-A stream's events each end with `id: IN OUT SECONDS`, an answer in one piece with its usage; so there is an account of
-everything that was told, also where the caller went away half way.
+After each event of a stream stands a comment `: IN OUT SECONDS`, and an answer in one piece ends with its usage; so
+there is an account of everything that was told, also where the caller went away half way.
 """
 
 from __future__ import annotations
@@ -12,11 +12,13 @@ from collections.abc import Callable
 from modelhall.gateway.messages import Chunks, Response
 from modelhall.gateway.record import Record
 
-TAIL_BYTES = 256
+LONGEST_ACCOUNT = 64
+"""Bytes of a comment; also of what may be left of one at the end of a chunk."""
+LONGEST_USAGE = 256
 _NUMBER = rb"(\d{1,15})"
 _SECONDS = rb"(\d{1,9}\.\d{1,9}(?:e-\d\d?)?)"
-_EVENT = re.compile(rb"\nid: " + _NUMBER + b" " + _NUMBER + b" " + _SECONDS + rb"\n")
-_ANSWER = re.compile(
+_ACCOUNT = re.compile(rb"\n: " + _NUMBER + b" " + _NUMBER + b" " + _SECONDS + rb"\n")
+_USAGE = re.compile(
     rb'"prompt_tokens": ?'
     + _NUMBER
     + rb'.*"completion_tokens": ?'
@@ -27,9 +29,9 @@ _ANSWER = re.compile(
 
 
 def metered(response: Response, record: Record, now: Callable[[], float]) -> Response:
-    """The same response; what it took comes into the record, of a stream when it is over or was left."""
+    """The same response; what it took comes into the record, of a stream as it passes."""
     if isinstance(response.body, bytes):
-        _take(_ANSWER.search(response.body[-TAIL_BYTES:]), record)
+        _take(_USAGE.search(response.body[-LONGEST_USAGE:]), record)
     else:
         response.body = _Metered(response.body, record, now)
     return response
@@ -42,7 +44,10 @@ class _Metered:
         self._chunks = chunks
         self._record = record
         self._now = now
-        self._tail = b""
+        self._end = b"\n"
+        """Of what has passed."""
+        self._account = b""
+        """The last comment that may be one."""
 
     def __aiter__(self) -> _Metered:
         return self
@@ -51,14 +56,15 @@ class _Metered:
         chunk = await self._chunks.__anext__()
         if self._record.first_token_s is None and not chunk.startswith(b":"):  # no sign of life
             self._record.first_token_s = self._now() - self._record.started
-        self._tail = (self._tail + chunk if len(chunk) < TAIL_BYTES else chunk)[-TAIL_BYTES:]
+        data = self._end + chunk
+        place = data.rfind(b"\n: ")
+        if place >= 0 and _ACCOUNT.match(found := data[place : place + LONGEST_ACCOUNT]):
+            self._account = found
+        self._end = data[-LONGEST_ACCOUNT:]
         return chunk
 
     async def aclose(self) -> None:
-        found = None
-        for found in _EVENT.finditer(self._tail):  # noqa: B007 - the last one
-            pass
-        _take(found, self._record)
+        _take(_ACCOUNT.match(self._account), self._record)
         await self._chunks.aclose()
 
 

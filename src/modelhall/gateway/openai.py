@@ -1,7 +1,7 @@
 """The OpenAI API: which service each request under `/v1` is for. What else it says, the replica reads.
 
 The body is read here for its `model` alone: a service by name, `PROJECT.NAME` for another project's, `NAME@VERSION`
-for one version. What it took is read off the end of what the replica tells (`metering.py`).
+for one version. What it took is read off what the replica says of it (`metering.py`).
 """
 
 from __future__ import annotations

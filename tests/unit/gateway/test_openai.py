@@ -18,7 +18,7 @@ def asked(model: Any = "digits", **more: Any) -> bytes:
 
 
 def event(number: int, seconds: float = 0.25) -> bytes:
-    return b'data: {"choices":[{"delta":{"content":"x"}}]}\nid: 5 %d %.6f\n\n' % (number, seconds)
+    return b'data: {"choices":[{"delta":{"content":"x"}}]}\n\n: 5 %d %.6f\n\n' % (number, seconds)
 
 
 def error_in(answer: Answer) -> dict[str, Any]:
@@ -72,14 +72,12 @@ async def test_the_usage_of_an_answer_is_written_down(hall):
 
 async def test_events_pass_as_they_come_and_the_last_one_counts(hall):
     go_on = asyncio.Event()
-    await hall.serving(
-        streaming(event(1), event(2), event(3, 0.75), b"data: [DONE]\nid: 5 3 0.75\n\n", go_on=go_on)
-    )
+    await hall.serving(streaming(event(1), event(2), event(3, 0.75), b"data: [DONE]\n\n", go_on=go_on))
     caller = await hall.caller()
     caller.send(request(CHAT, asked(stream=True)))
     head = await caller.reader.readuntil(b"\r\n\r\n")
     assert b"text/event-stream" in head
-    first = await caller.reader.readuntil(b"id: 5 1 0.250000\n\n")
+    first = await caller.reader.readuntil(b"\n: 5 1 0.250000\n\n")
     assert b"[DONE]" not in first
     go_on.set()
     assert b"[DONE]" in await caller.reader.readuntil(b"0\r\n\r\n")
@@ -93,7 +91,7 @@ async def test_a_caller_who_goes_away_pays_for_what_he_was_told_and_the_replica_
     (replica,) = await hall.serving(streaming(event(1), event(2), go_on=asyncio.Event()))
     caller = await hall.caller()
     caller.send(request(CHAT, asked(stream=True)))
-    await caller.reader.readuntil(b"id: 5 1 0.250000\n\n")
+    await caller.reader.readuntil(b"\n: 5 1 0.250000\n\n")
     caller.abort()
     await eventually(lambda: replica.gone == 1)
     await eventually(lambda: hall.usage)
@@ -105,7 +103,7 @@ async def test_a_replica_that_breaks_in_a_stream_is_metered_up_to_there(hall):
     await hall.serving(streaming(event(1), event(2), breaks=True))
     caller = await hall.caller()
     caller.send(request(CHAT, asked(stream=True)))
-    await caller.reader.readuntil(b"id: 5 2 0.250000\n\n")
+    await caller.reader.readuntil(b"\n: 5 2 0.250000\n\n")
     await eventually(lambda: hall.usage)
     assert hall.usage[0].tokens_out == 2
 

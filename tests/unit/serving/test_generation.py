@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import json
+import struct
 import threading
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
@@ -44,7 +46,7 @@ async def bard(folder: Path) -> AsyncIterator[Replica]:
 class Slow:
     """An engine that tells one more token of each text whenever it is let."""
 
-    alternatives, schemas, penalties = 0, False, True
+    alternatives, schemas, penalties, vectors = 0, False, True, False
 
     def __init__(self) -> None:
         self.there: dict[int, Sampling] = {}
@@ -56,6 +58,9 @@ class Slow:
     def step(self) -> list[Token]:
         self.lets.acquire(timeout=0.01)
         return [Token(key, 70) for key in self.there]
+
+    def embed(self, texts: Sequence[Sequence[int]]) -> list[list[float]]:
+        raise NotImplementedError
 
     def cancel(self, key: int) -> None:
         self.there.pop(key, None)
@@ -136,6 +141,31 @@ async def test_the_likeliest_tokens_are_told_with_their_probabilities(bard: Repl
 
 async def test_echo_begins_with_the_prompt(bard: Replica) -> None:
     assert (await bard.text(echo=True))["choices"][0]["text"].startswith("the quick")
+
+
+async def test_texts_become_vectors_of_length_one_whatever_stands_beside_them(bard: Replica) -> None:
+    answer = await bard.ask("/v1/embeddings", input=["the quick brown fox", "thou", "the quick brown fox"])
+    told = answer.json()
+    first, other, same = (one["embedding"] for one in told["data"])
+    assert sum(part * part for part in first) == pytest.approx(1.0, abs=1e-5)
+    assert first == pytest.approx(same)
+    assert first != pytest.approx(other)
+    alone = (await bard.ask("/v1/embeddings", input="thou", encoding_format="base64")).json()["data"][0][
+        "embedding"
+    ]
+    assert struct.unpack(f"<{len(other)}f", base64.b64decode(alone)) == pytest.approx(other, abs=1e-5)
+    assert told["usage"]["prompt_tokens"] == told["usage"]["total_tokens"] > 0
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [("input", []), ("input", [[]]), ("input", "x" * 10**5), ("dimensions", 7), ("input", ["a"] * 200)],
+)
+async def test_vectors_that_cannot_be_are_refused_by_their_field(
+    bard: Replica, field: str, value: Any
+) -> None:
+    error = await bard.refusal("/v1/embeddings", **{"input": "a", field: value})
+    assert error["param"] == field
 
 
 async def test_the_open_inference_protocol_tells_the_same(bard: Replica) -> None:

@@ -70,6 +70,8 @@ class Generator(Protocol):
     """The most `logprobs` that can be asked for."""
     schemas: bool
     """Whether a text can be made to keep a JSON Schema."""
+    vectors: bool
+    """Whether texts can be embedded."""
     penalties: bool
     """Whether the penalties of `Sampling` mean here what they say."""
 
@@ -79,6 +81,10 @@ class Generator(Protocol):
 
     def step(self) -> list[Token]:
         """One step of all texts: the tokens that came of it, at most one a text."""
+        ...
+
+    def embed(self, texts: Sequence[Sequence[int]]) -> list[list[float]]:
+        """A vector of length 1 for each text, where there are `vectors`; called from any thread."""
         ...
 
     def cancel(self, key: int) -> None:

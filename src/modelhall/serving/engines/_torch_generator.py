@@ -18,6 +18,7 @@ from torch.nn import functional
 
 from modelhall.core.shape import Shape
 from modelhall.serving.engines import End, Sampling, Token
+from modelhall.serving.engines._embedding import Embed
 from modelhall.serving.engines._past import Layer, read
 from modelhall.serving.engines._sampling import pick, top_of
 
@@ -72,8 +73,10 @@ class TorchGenerator:
     schemas = False
     penalties = True
 
-    def __init__(self, memory: Memory) -> None:
+    def __init__(self, memory: Memory, embed: Embed | None = None) -> None:
         self._memory = memory
+        self._embed = embed
+        self.vectors = embed is not None
         self._texts: list[_Text] = []
         """Those under way, as the memory has them."""
         self._new: list[tuple[_Text, Sequence[int]]] = []
@@ -88,6 +91,10 @@ class TorchGenerator:
             if over := {token.key for token in told if token.end is not None}:
                 self._leave(over)
         return told
+
+    def embed(self, texts: Sequence[Sequence[int]]) -> list[list[float]]:
+        assert self._embed is not None
+        return self._embed(texts)
 
     def cancel(self, key: int) -> None:
         self._new = [one for one in self._new if one[0].key != key]

@@ -59,6 +59,7 @@ def generator(folder: Path, task: Task, *, threads: int, slots: int) -> OpenVino
 class OpenVinoGenerator:
     alternatives = 0
     schemas = True
+    vectors = False
     penalties = False
     """The pipeline adds them to logits below zero, where the field takes them away."""
 
@@ -81,6 +82,9 @@ class OpenVinoGenerator:
             if key in self._texts and handle.get_status() != genai.GenerationStatus.RUNNING:
                 raise Broken(f"openvino-genai gave up a text: {handle.get_status()}")
         return told
+
+    def embed(self, texts: Sequence[Sequence[int]]) -> list[list[float]]:
+        raise NotImplementedError("the converted network gives logits alone")
 
     def cancel(self, key: int) -> None:
         handle = self._texts.pop(key, None)

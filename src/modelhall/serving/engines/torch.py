@@ -8,6 +8,7 @@ import torch
 from torch import nn
 
 from modelhall import networks
+from modelhall.serving.engines._embedding import vectors_of
 from modelhall.serving.engines._torch_generator import TorchGenerator, memory_of
 from modelhall.tasks import Examples, Predictions, Task, predict
 
@@ -21,7 +22,8 @@ def load(folder: Path, task: Task, *, threads: int) -> TorchEngine:
 def generator(folder: Path, task: Task, *, threads: int, slots: int) -> TorchGenerator:
     """The same, telling texts."""
     torch.set_num_threads(threads)
-    return TorchGenerator(memory_of(networks.load(folder), task.shape))
+    network = networks.load(folder)
+    return TorchGenerator(memory_of(network, task.shape), vectors_of(network))
 
 
 class TorchEngine:

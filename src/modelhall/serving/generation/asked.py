@@ -21,7 +21,7 @@ LONGEST_STOP = 256
 LONGEST_NAME = 256
 
 Penalty = Field(default=0.0, ge=-2, le=2)
-Given = TypeVar("Given", bound="Asked")
+Given = TypeVar("Given", bound="_Part")
 
 
 class _Part(BaseModel):
@@ -61,6 +61,11 @@ class Asked(_Part):
     stream_options: StreamOptions | None = None
     ignore_eos: bool = Field(
         default=False, description="Whether the text goes on where the model would end it."
+    )
+    resume: dict[str, Any] | None = Field(
+        default=None,
+        description="What the caller has of the text already, as the gateway says it when another replica broke off. "
+        "It is told anew: what is likeliest, or drawn by a seed, comes out the same.",
     )
     user: str | None = None
     metadata: dict[str, str] | None = None
@@ -122,6 +127,16 @@ class Completion(Asked):
         return self.max_tokens or 16  # the protocol's own default
 
 
+class Embeddings(_Part):
+    """What is asked of texts as vectors."""
+
+    model: str = Field(max_length=LONGEST_NAME)
+    input: str | list[str] | list[int] | list[list[int]]
+    encoding_format: Literal["float", "base64"] = "float"
+    dimensions: int | None = Field(default=None, ge=1)
+    user: str | None = None
+
+
 def read(body: bytes, form: type[Given]) -> Given:
     """The request in a body; raises Rejected, which names the field that is wrong."""
     value = strict_json.loads(body)
@@ -131,7 +146,8 @@ def read(body: bytes, form: type[Given]) -> Given:
         asked = form.model_validate({name: part for name, part in value.items() if part is not None})
     except ValidationError as error:
         raise _refusal(error, form) from None
-    _check_stops(asked.stops)
+    if isinstance(asked, Asked):
+        _check_stops(asked.stops)
     if isinstance(asked, Completion):
         _check_completion(asked)
     return asked
@@ -153,7 +169,7 @@ def _check_completion(asked: Completion) -> None:
         )
 
 
-def _refusal(error: ValidationError, form: type[Asked]) -> Rejected:
+def _refusal(error: ValidationError, form: type[_Part]) -> Rejected:
     mistake = error.errors()[0]
     field = ".".join(str(part) for part in mistake["loc"])[:LONGEST_NAME]
     if mistake["type"] == "extra_forbidden" and len(mistake["loc"]) == 1:

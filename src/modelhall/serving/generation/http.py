@@ -1,4 +1,4 @@
-"""The OpenAI API of one replica: completions for chats and for texts.
+"""The OpenAI API of one replica: completions for chats and for texts, and vectors of texts.
 
 A caller who goes away is let go of at once, with all that the engine kept for him. While an answer takes its time,
 signs of life are sent, so that silence means that the replica hangs: a comment in a stream, a blank before JSON.
@@ -14,12 +14,13 @@ from collections.abc import Callable
 from typing import Any
 
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from modelhall.core.errors import HallError, Rejected
 from modelhall.core.openai_error import shaped
-from modelhall.serving.generation.asked import Asked, Chat, Completion, read
+from modelhall.serving.generation.asked import Asked, Chat, Completion, Embeddings, read
+from modelhall.serving.generation.embedding import embeddings
 from modelhall.serving.generation.planned import Teller, plan
 from modelhall.serving.generation.stream import Stream
 from modelhall.serving.generation.told import Telling
@@ -28,6 +29,7 @@ from modelhall.serving.generation.worker import Worker
 ALIVE_S = 2.0
 """As long as nothing else is sent, a sign of life is sent so often."""
 MOST_TIMEOUT_S = 24 * 3600.0
+PATHS = ("/v1/chat/completions", "/v1/completions", "/v1/embeddings")
 TIMEOUT = "x-request-timeout-s"
 """The header in which a caller says how long he waits at most."""
 
@@ -49,6 +51,8 @@ class Generation:
         self._version = version
         self._now = now
         self._draw = draw
+        self._embedding = asyncio.Semaphore(1)
+        """One request at a time, so that those who are told texts wait for little."""
 
     def routes(self, body_of: Callable[[Request], Any]) -> list[Route]:
         """`body_of` awaits the checked body of a request."""
@@ -59,9 +63,14 @@ class Generation:
         async def text(request: Request) -> Response:
             return await self._answer(request, read(await body_of(request), Completion))
 
+        async def vectors(request: Request) -> Response:
+            asked = read(await body_of(request), Embeddings)
+            async with self._embedding:
+                return JSONResponse(await asyncio.to_thread(embeddings, asked, self._teller))
+
         return [
-            Route("/v1/chat/completions", chat, methods=["POST"]),
-            Route("/v1/completions", text, methods=["POST"]),
+            Route(path, does, methods=["POST"])
+            for path, does in zip(PATHS, (chat, text, vectors), strict=True)
         ]
 
     async def _answer(self, request: Request, asked: Chat | Completion) -> Response:
@@ -173,7 +182,7 @@ def refusing(service: str, task: str) -> list[Route]:
             field="model",
         )
 
-    return [Route(f"/v1/{path}", refuse, methods=["POST"]) for path in ("chat/completions", "completions")]
+    return [Route(path, refuse, methods=["POST"]) for path in PATHS]
 
 
 async def _until_gone(receive: Any) -> None:

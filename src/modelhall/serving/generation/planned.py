@@ -56,7 +56,7 @@ def plan(asked: Chat | Completion, teller: Teller, draw: Callable[[int], int]) -
     if isinstance(asked, Chat):
         prompts, stops = [_of_chat(asked, teller)], [*asked.stops, *teller.template.stops]
     else:
-        prompts, stops = _of_completion(asked, teller), asked.stops
+        prompts, stops = read_texts(asked.prompt, teller, "prompt"), asked.stops
     if len(prompts) * asked.n > MOST_TEXTS:
         raise Rejected(f"at most {MOST_TEXTS} texts at once: prompts times n", field="n")
     seed = draw(_SEEDS) if asked.seed is None else asked.seed % _SEEDS
@@ -66,6 +66,18 @@ def plan(asked: Chat | Completion, teller: Teller, draw: Callable[[int], int]) -
         for place in range(asked.n)
     ]
     return Planned(prompts=prompts, wanted=wanted, stops=stops)
+
+
+def read_texts(given: Any, teller: Teller, field: str) -> list[list[int]]:
+    """One or several texts, each as text or as tokens, as the protocol lets them be written. Raises Rejected."""
+    if isinstance(given, str) or (given and isinstance(given[0], int)):
+        given = [given]
+    if not given:
+        raise Rejected(f"there is no {field}", field=field)
+    return [
+        _tokens(one, teller, field, special=True) if isinstance(one, str) else _checked(one, teller, field)
+        for one in given
+    ]
 
 
 def _check_engine(asked: Chat | Completion, engine: Generator) -> None:
@@ -142,18 +154,6 @@ def _spoken(message: Message) -> dict[str, Any]:
     return {"role": role, "content": content or "", **{key: value for key, value in more.items() if value}}
 
 
-def _of_completion(asked: Completion, teller: Teller) -> list[list[int]]:
-    given: Any = asked.prompt
-    if isinstance(given, str) or (given and isinstance(given[0], int)):
-        given = [given]
-    if not given:
-        raise Rejected("there is no prompt", field="prompt")
-    return [
-        _tokens(one, teller, "prompt", special=True) if isinstance(one, str) else _checked(one, teller)
-        for one in given
-    ]
-
-
 def _tokens(text: str, teller: Teller, field: str, *, special: bool) -> list[int]:
     if len(text) > teller.length * teller.longest_token:
         raise _too_long(f"at least {len(text) // teller.longest_token}", teller, field)
@@ -166,13 +166,13 @@ def _tokens(text: str, teller: Teller, field: str, *, special: bool) -> list[int
     return ids
 
 
-def _checked(ids: list[int], teller: Teller) -> list[int]:
-    """A prompt that came as tokens."""
+def _checked(ids: list[int], teller: Teller, field: str) -> list[int]:
+    """A text that came as tokens."""
     words = teller.tokenizer.get_vocab_size(with_added_tokens=True)
     if not ids or not all(0 <= id < words for id in ids):
-        raise Rejected(f"a prompt of tokens has at least one, each from 0 to {words - 1}", field="prompt")
+        raise Rejected(f"a text in tokens has at least one, each from 0 to {words - 1}", field=field)
     if len(ids) >= teller.length:
-        raise _too_long(str(len(ids)), teller, "prompt")
+        raise _too_long(str(len(ids)), teller, field)
     return ids
 
 

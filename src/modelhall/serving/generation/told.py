@@ -1,13 +1,13 @@
 """What is told, in the words of the OpenAI API: as events while it comes, or as one answer.
 
-Every event has an `id:` line: how many tokens were read and told up to it, and the processor seconds they took.
-Clients have no use for it; the gateway meters by the last one it saw, wherever a stream ends.
+After every event stands a comment: how many tokens were read and told up to it, and the processor seconds they took.
+Clients pass over comments; the gateway meters by the last one it saw, wherever a stream ends.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -94,19 +94,15 @@ class Telling:
         return [shown for place in places if (shown := self._news(place)) is not None]
 
     def event(self, choices: Sequence[dict[str, Any]], compute_s: float) -> bytes:
-        """A server-sent event."""
-        kind = "chat.completion.chunk" if self._is_chat else "text_completion"
+        """A server-sent event, and what was taken up to it."""
         more = {"usage": None} if self._asked.tells_usage else {}
-        return self._framed(_text({**self._about, "object": kind, "choices": choices, **more}), compute_s)
+        return self._accounted({"choices": choices, **more}, compute_s)
 
     def last_events(self, compute_s: float) -> bytes:
         """What ends a stream: the usage, if it was asked for, and the protocol's last word."""
-        usage = b""
-        if self._asked.tells_usage:
-            kind = "chat.completion.chunk" if self._is_chat else "text_completion"
-            shown = {**self._about, "object": kind, "choices": [], "usage": self.usage()}
-            usage = self._framed(_text(shown), compute_s)
-        return usage + self._framed(DONE, compute_s)
+        if not self._asked.tells_usage:
+            return _framed(DONE)
+        return self._accounted({"choices": [], "usage": self.usage()}, compute_s) + _framed(DONE)
 
     def whole(self, compute_s: float) -> dict[str, Any]:
         """The answer in one piece. Its last words are the usage and the seconds, for the gateway as well."""
@@ -122,8 +118,10 @@ class Telling:
             "total_tokens": self.tokens_in + self.tokens_out,
         }
 
-    def _framed(self, data: str, compute_s: float) -> bytes:
-        return f"data: {data}\nid: {self.tokens_in} {self.tokens_out} {compute_s:.6f}\n\n".encode()
+    def _accounted(self, said: Mapping[str, Any], compute_s: float) -> bytes:
+        kind = "chat.completion.chunk" if self._is_chat else "text_completion"
+        account = f": {self.tokens_in} {self.tokens_out} {compute_s:.6f}\n\n"
+        return _framed(_text({**self._about, "object": kind, **said})) + account.encode()
 
     def _news(self, place: int) -> dict[str, Any] | None:
         choice = self._choices[place]
@@ -172,6 +170,10 @@ class Telling:
 
     def _word(self, id: int) -> str:
         return self._tokenizer.decode([id], skip_special_tokens=False)
+
+
+def _framed(data: str) -> bytes:
+    return f"data: {data}\n\n".encode()
 
 
 def _text(value: object) -> str:
