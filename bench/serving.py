@@ -318,11 +318,11 @@ class Caller(asyncio.Protocol):
         self._transport.write(f"{head}{kind}content-length: {len(body)}\r\n\r\n{body}".encode())
 
     def data_received(self, data: bytes) -> None:
-        if not self.first_at:
-            if b" 200 " not in data[:20]:
-                self.done.set_exception(RuntimeError(data.decode(errors="replace")))
-                return
-            self.first_at = time.perf_counter() if b"data: {" in data else 0.0
+        if not self.tail and b" 200 " not in data[:20]:
+            self.done.set_exception(RuntimeError(data.decode(errors="replace")))
+            return
+        if not self.first_at and b"data: {" in data:
+            self.first_at = time.perf_counter()
         self.tail = (self.tail + data)[-200:]
         if b"[DONE]" in self.tail and not self.done.done():
             told = int(self.tail.rsplit(b"\n: ", 1)[1].split()[1])
