@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import importlib
 import pkgutil
 import signal
@@ -227,6 +228,7 @@ def test_a_file_that_is_no_book_is_refused(tmp_path: Path) -> None:
 
 APPEND_FOR_EVER = """
 import asyncio
+import dataclasses
 import sys
 from pathlib import Path
 from modelhall.adapters.book.sqlite import SqliteBook
@@ -260,3 +262,27 @@ def test_what_append_returned_from_survives_a_kill_and_marks_agree_with_entries(
 
     entered, mark = asyncio.run(read())
     assert entered == mark >= promised
+
+
+def test_a_book_of_before_there_were_tokens_is_read_and_goes_on(tmp_path: Path) -> None:
+    before = SqliteBook(tmp_path / "book.db")
+    asyncio.run(before.append(usage=[usage("old")]))
+    asyncio.run(before.close())
+    with sqlite3.connect(tmp_path / "book.db") as connection:
+        for column in ("tokens_in", "tokens_out", "first_token_s"):
+            connection.execute(f"ALTER TABLE usage DROP COLUMN {column}")
+        connection.execute("PRAGMA user_version = 1")
+    connection.close()
+
+    async def go_on() -> list[Usage | None]:
+        book = SqliteBook(tmp_path / "book.db")
+        told = dataclasses.replace(usage("new"), tokens_in=5, tokens_out=7, first_token_s=0.25)
+        await book.append(usage=[told])
+        found = [await book.usage("old"), await book.usage("new")]
+        await book.close()
+        return found
+
+    old, new = asyncio.run(go_on())
+    assert old == usage("old")
+    assert new is not None
+    assert (new.tokens_in, new.tokens_out, new.first_token_s) == (5, 7, 0.25)

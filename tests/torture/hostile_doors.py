@@ -22,7 +22,7 @@ from urllib.parse import unquote
 
 import uvicorn
 from fastapi.routing import iter_route_contexts
-from hostile_requests import APPLICATION, INFERENCE, Case, Route, case, wire
+from hostile_requests import APPLICATION, CHAT, COMPLETION, EMBEDDINGS, INFERENCE, Case, Route, case, wire
 from uvicorn.server import ServerState
 
 from modelhall.adapters.store.memory import MemoryStore
@@ -33,7 +33,12 @@ from modelhall.gateway.gateway import Gateway
 from modelhall.gateway.limits import Limits, Room
 from modelhall.serving.app import app_for
 from modelhall.serving.batcher import Batcher
-from modelhall.tasks import Tensor
+from modelhall.serving.engines import Sampling, Token
+from modelhall.serving.generation.chat import ChatTemplate
+from modelhall.serving.generation.http import Generation
+from modelhall.serving.generation.planned import Teller
+from modelhall.serving.generation.worker import Worker
+from modelhall.tasks import Tensor, _byte_pairs
 
 sys.path += [str(Path(__file__).parents[1] / "unit" / room) for room in ("doors", "gateway")]
 from a_hall import a_hall
@@ -45,6 +50,7 @@ TURNS = 100
 GATEWAY_TOKEN = b"alpha"
 BODIES = {"/api/v1/apply": APPLICATION}
 API_ERROR = {"message", "who", "field", "document"}
+OPENAI_ERROR = {"message", "type", "param", "code"}
 
 
 class Answer(NamedTuple):
@@ -114,9 +120,9 @@ async def doors(home: Path) -> AsyncIterator[list[Door]]:
             asked,
             Door(name="api wire", routes=routes, token=token, ask=_through(api), is_error=_is_api_error),
             Door(name="gateway", routes=GATEWAY_ROUTES, token=GATEWAY_TOKEN, ask=gateway,
-            is_error=_is_inference_error),
+                 is_error=_is_error_of_a_protocol),
             Door(name="replica", routes=REPLICA_ROUTES, token=b"x", ask=lambda made, _: _asgi(replica, made),
-                 is_error=_is_inference_error),
+                 is_error=_is_error_of_a_protocol),
         ]  # fmt: skip
 
 
@@ -141,6 +147,9 @@ REPLICA_ROUTES = [
     Route(method="GET", path="/v2/models/digits/ready"),
     *[Route(method="POST", path="/v2/models/digits/infer", parameters=("x",), body=INFERENCE)] * 8,
     Route(method="POST", path="/v2/models/{name}/versions/{version}/infer", body=INFERENCE),
+    *[Route(method="POST", path="/v1/chat/completions", body=CHAT)] * 4,
+    *[Route(method="POST", path="/v1/completions", body=COMPLETION)] * 4,
+    *[Route(method="POST", path="/v1/embeddings", body=EMBEDDINGS)] * 2,
 ]
 GATEWAY_ROUTES = [
     *REPLICA_ROUTES,
@@ -149,6 +158,7 @@ GATEWAY_ROUTES = [
     Route(method="POST", path="/v2/repository/index", body={}),
     Route(method="GET", path="/metrics"),
     Route(method="GET", path="/v1/models"),
+    Route(method="GET", path="/v1/models/{name}"),
 ]
 
 
@@ -249,8 +259,35 @@ async def _gateway(replica: Any) -> AsyncIterator[Callable[[Case, int], Any]]:
 
 
 def _replica() -> Any:
-    """A replica of `digits` whose network adds numbers: all of the real one but the tensors."""
-    return app_for("digits", "3f2a9c00", _Adds(), Batcher(_Adds().answer, max_size=32, max_delay_s=0.0))  # type: ignore[arg-type]
+    """A replica of `digits` whose network adds numbers and says one word: all of the real one but the tensors."""
+    tokenizer = _byte_pairs.train(["who goes there? " * 20])
+    engine = _Says()
+    teller = Teller(
+        tokenizer=tokenizer, ends=frozenset({0}), length=64, template=ChatTemplate(None, {}), engine=engine
+    )
+    generation = Generation(teller, Worker(engine, slots=8), version="3f2a9c00")
+    batcher = Batcher(_Adds().answer, max_size=32, max_delay_s=0.0)
+    return app_for("digits", "3f2a9c00", _Adds(), batcher, generation=generation)  # type: ignore[arg-type]
+
+
+class _Says:
+    alternatives, schemas, penalties, vectors = 20, True, True, True
+
+    def __init__(self) -> None:
+        self._keys: list[int] = []
+
+    def add(self, key: int, prompt: Sequence[int], sampling: Sampling) -> None:
+        self._keys.append(key)
+
+    def step(self) -> list[Token]:
+        told, self._keys = [Token(key, 70, "length") for key in self._keys], []
+        return told
+
+    def embed(self, texts: Sequence[Sequence[int]]) -> list[list[float]]:
+        return [[1.0] for _ in texts]
+
+    def cancel(self, key: int) -> None:
+        self._keys = [one for one in self._keys if one != key]
 
 
 class _Adds:
@@ -324,7 +361,8 @@ def _answers(data: bytes, made: Case) -> Iterator[Answer]:
         status, body = int(start[1]), b""
         # An answer to HEAD has no body, but a refusal has, since it may not be known yet that it was HEAD.
         if status >= 200 and (made.method != "HEAD" or data.startswith(b"{")):
-            if headers.get(b"transfer-encoding") == b"chunked":
+            is_until_the_end = headers.get(b"content-type", b"").startswith(b"text/event-stream")
+            if headers.get(b"transfer-encoding") == b"chunked" or is_until_the_end:
                 yield Answer(status, headers, data)
                 return
             length = int(headers.get(b"content-length", 0))
@@ -346,5 +384,9 @@ def _is_api_error(said: Any) -> bool:
     return isinstance(error, dict) and error.keys() == API_ERROR and bool(error["message"])
 
 
-def _is_inference_error(said: Any) -> bool:
-    return isinstance(said, dict) and isinstance(said.get("error"), str) and bool(said["error"])
+def _is_error_of_a_protocol(said: Any) -> bool:
+    """Open Inference, or below /v1 OpenAI."""
+    error = said.get("error") if isinstance(said, dict) else None
+    if isinstance(error, dict):
+        return error.keys() == OPENAI_ERROR and bool(error["message"])
+    return isinstance(error, str) and bool(error)

@@ -86,6 +86,16 @@ INFERENCE = {
     "inputs": [{"name": "x", "datatype": "FP32", "shape": [1, 2], "data": [0.5, 1.5]}],
     "outputs": [{"name": "y"}],
 }
+_SAMPLING = {
+    "max_tokens": 5, "temperature": 0.5, "top_p": 0.9, "n": 2, "seed": 7, "stop": ["a", "b"], "stream": True,
+    "stream_options": {"include_usage": True}, "frequency_penalty": 0.5, "presence_penalty": 0.5,
+}  # fmt: skip
+CHAT = {
+    "model": "digits", "messages": [{"role": "system", "content": "be"}, {"role": "user", "content": "hi"}],
+    "logprobs": True, "top_logprobs": 2, "tool_choice": "none", **_SAMPLING,
+}  # fmt: skip
+COMPLETION = {"model": "digits", "prompt": "once", "logprobs": 2, **_SAMPLING}
+EMBEDDINGS = {"model": "digits", "input": ["a", "b"], "encoding_format": "base64", "dimensions": 1}
 VALUE = re.compile(r'(?<=: )("[^"]*"|[0-9.]+|true|\{.*?\}|\[.*?\])|"[a-z_]+"(?=:)')
 FORM = re.compile(r"\{[^}]*\}")
 

@@ -21,6 +21,7 @@ from modelhall.core.kinds.service import ServiceStatus
 from modelhall.core.ports.book import Usage
 from modelhall.core.ports.store import Put
 from modelhall.gateway.gateway import Gateway
+from modelhall.gateway.openai import FORWARDED
 from modelhall.gateway.server import Server
 
 sys.path += [str(Path(__file__).parents[1] / "unit" / room) for room in ("doors", "gateway")]
@@ -33,7 +34,11 @@ IN_PROJECT = [
     ("POST", "/v2/models/{p}.{w}-service/versions/ffff/infer"),
     ("GET", "/v2/models/{p}.{w}-service"),
     ("GET", "/v2/models/{p}.{w}-service/ready"),
+    ("GET", "/v1/models/{p}.{w}-service"),
 ]
+IN_BODY = [("POST", path.decode()) for path in FORWARDED]
+"""Those that name the service in their body."""
+MODEL = '{"model": "{p}.{w}-service"}'
 WITHOUT_HEALTH = [
     ("GET", "/v2"),
     ("POST", "/v2/repository/index"),
@@ -57,9 +62,9 @@ async def _play(home: Path) -> tuple[int, list[str]]:
             leaks: list[str] = []
             cells = 0
             for caller in callers:
-                for method, path in (*IN_PROJECT, *WITHOUT_HEALTH, *HEALTH):
-                    places = (HOME, OTHER, NOWHERE) if "{p}" in path else (HOME,)
-                    answers = [await door.ask(caller, method, _at(path, place)) for place in places]
+                for method, path in (*IN_PROJECT, *IN_BODY, *WITHOUT_HEALTH, *HEALTH):
+                    places = (HOME, OTHER, NOWHERE) if _is_of_a_project(path) else (HOME,)
+                    answers = [await door.ask(caller, method, path, place) for place in places]
                     cells += len(answers)
                     leaks += _leaks(caller, method, path, answers)
             leaks += [
@@ -94,9 +99,13 @@ def _expected(caller: Caller, path: str, place: str) -> int | None:
         return 401
     if path == "/metrics":
         return None if "operate" in caller.everywhere else 403
-    if "{p}" in path:
+    if _is_of_a_project(path):
         return None if "use" in caller.may(place) and place in WORDS else 404
-    return 404 if path.startswith("/v1") else None
+    return None
+
+
+def _is_of_a_project(path: str) -> bool:
+    return "{p}" in path or ("POST", path) in IN_BODY
 
 
 def _at(path: str, place: str) -> str:
@@ -116,11 +125,12 @@ class Door:
         self._address = address
         self._operators: set[str] = set()
 
-    async def ask(self, caller: Caller, method: str, path: str) -> Answer:
+    async def ask(self, caller: Caller, method: str, path: str, place: str) -> Answer:
         line = Line(*await asyncio.open_connection(*self._address))
         shown = f"authorization: {caller.header}\r\n" if caller.header else ""
         before = len(self.usage)
-        sent = request(path, b"{}" if method == "POST" else b"", method=method)
+        body = _at(MODEL, place).encode() if (method, path) in IN_BODY else b"{}" if method == "POST" else b""
+        sent = request(_at(path, place), body, method=method)
         line.send(sent.replace(b"authorization: Bearer alpha\r\n", shown.encode()))
         answer = await line.answer()
         line.close()

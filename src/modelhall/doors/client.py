@@ -314,6 +314,17 @@ class Hall:
             for row in range(len(rows))
         ]
 
+    def chat(
+        self, service: str, messages: Sequence[Mapping[str, str]], **parameters: Any
+    ) -> Iterator[dict[str, Any]]:
+        """What a service says next in a conversation, piece by piece: the chunks of the OpenAI API, with its
+        parameters such as `max_tokens`, and the usage at the end."""
+        if self.gateway is None:
+            raise Rejected("this client was not told the gateway's address")
+        asked = {"model": service, "messages": list(messages), "stream": True, **parameters}
+        body = {**asked, "stream_options": {"include_usage": True}}
+        return self._wire.told("/v1/chat/completions", body, base=self.gateway)
+
     def infer(self, service: str, inputs: list[dict[str, Any]]) -> dict[str, Any]:
         """Ask in the Open Inference Protocol; the answer with the gateway's `request` id added."""
         if self.gateway is None:

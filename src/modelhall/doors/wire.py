@@ -33,6 +33,9 @@ AGAIN_S = 0.2
 SILENCE_S = 30.0
 """A stream gives a sign of life every ten seconds; one that has none for so long is broken."""
 
+LAST_WORD = b"[DONE]"
+"""What ends a stream of the OpenAI API."""
+
 log = logging.getLogger(__name__)
 
 
@@ -132,6 +135,21 @@ class Wire:
         except httpx.TransportError as error:
             raise self._unreached(error, self.address) from None
 
+    def told(self, path: str, body: Mapping[str, Any], *, base: str) -> Iterator[dict[str, Any]]:
+        """What is streamed in answer to a body, until it ends; raises the errors of the hall, and NotNow when it
+        breaks."""
+        timeout = httpx.Timeout(10.0, read=SILENCE_S)
+        try:
+            with self._http.stream("POST", base + path, json=body, timeout=timeout) as answer:
+                if answer.is_error:
+                    answer.read()
+                    raise error_of(answer)[0]
+                for fields in _blocks(answer.iter_bytes()):
+                    if (data := fields.get(b"data", LAST_WORD)) != LAST_WORD:
+                        yield _told(data)
+        except httpx.TransportError as error:
+            raise self._unreached(error, base) from None
+
     def _send(self, method: str, path: str, *, base: str | None = None, **request: Any) -> httpx.Response:
         address = base or self.address
         try:
@@ -214,11 +232,24 @@ def _delay_s(answer: httpx.Response) -> float:
 
 
 def _events(chunks: Iterable[bytes]) -> Iterator[Told]:
+    for fields in _blocks(chunks):
+        if b"data" in fields:
+            number = int(fields[b"id"]) if b"id" in fields else None
+            yield Told(number, fields.get(b"event", b"message").decode(), json.loads(fields[b"data"]))
+
+
+def _told(data: bytes) -> dict[str, Any]:
+    """One event of an answer that is streamed; raises what it says went wrong."""
+    event: dict[str, Any] = json.loads(data)
+    if "error" in event:
+        raise NotNow(f"the answer broke off: {event['error']['message']}", delay_s=AGAIN_S)
+    return event
+
+
+def _blocks(chunks: Iterable[bytes]) -> Iterator[dict[bytes, bytes]]:
+    """The fields of each server-sent event."""
     rest = b""
     for chunk in chunks:
         *blocks, rest = (rest + chunk).split(b"\n\n")
         for block in blocks:
-            fields = dict(line.split(b": ", 1) for line in block.split(b"\n") if b": " in line[1:])
-            if b"data" in fields:
-                number = int(fields[b"id"]) if b"id" in fields else None
-                yield Told(number, fields.get(b"event", b"message").decode(), json.loads(fields[b"data"]))
+            yield dict(line.split(b": ", 1) for line in block.split(b"\n") if b": " in line[1:])

@@ -6,8 +6,8 @@ A request's life, and the file to open for each step:
    too large, and knows a head that comes again (`same_head.py`); `caller.py` hands it on as soon as its head is
    here, and gives up on callers who are too slow.
 2. `gateway.py` lets it in: health is for everybody, all else for those who show who they are.
-3. `open_inference.py` reads from the path what is asked for and finds the service in the table of
-   `routes.py`, which follows the store and stands while the store is gone.
+3. `open_inference.py` reads from the path what is asked for, `openai.py` from the body, and finds the service in
+   the table of `routes.py`, which follows the store and stands while the store is gone.
 4. `forward.py` says what a replica is sent; `tries.py` has a policy (`policy/balance/`) pick one among those that
    `health.py` has not put out and that do not stand by, and waits a while when there is none.
 5. `endpoint.py` sends it over a kept connection (`upstream.py`) and waits for the beginning of the reply.

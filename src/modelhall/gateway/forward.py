@@ -33,6 +33,7 @@ PASSED_ON = (
     b"inference-header-content-length",
     b"traceparent",
     b"tracestate",
+    b"x-request-timeout-s",
 )
 """What a replica sees of the caller's headers; never whose token it was."""
 KEPT_BACK = frozenset(
@@ -106,7 +107,7 @@ async def _ask(call: Call, request: Request, body: bytes, endpoint: Endpoint) ->
     else:
         response = Response(status=reply.status, headers=kept, body=whole)
         if reply.status >= FIRST_ERROR:
-            response = in_shape(response)
+            response = in_shape(response, request.path)
         if reply.status in UNWILLING:
             raise Unwilling(endpoint.name, response)
     return Answered(Source(endpoint, reply, resumes), response, weight, streamed)

@@ -21,6 +21,7 @@ from modelhall.gateway.limits import Limits
 from modelhall.gateway.messages import CLIENT_CLOSED, Request, Response, as_json, refusal
 from modelhall.gateway.metrics import CONTENT_TYPE, Metrics
 from modelhall.gateway.open_inference import OpenInference
+from modelhall.gateway.openai import OpenAI
 from modelhall.gateway.record import Record
 from modelhall.gateway.routes import Routes
 from modelhall.gateway.server import Server, until_told_to_stop
@@ -92,7 +93,10 @@ class Gateway:
         self.routes = Routes(replica_key)
         self.follower = Follower(store, self.routes, *listeners)
         self.metrics = Metrics()
-        self.protocols: dict[bytes, Protocol] = {b"v2": OpenInference(self.routes, clock.monotonic)}
+        self.protocols: dict[bytes, Protocol] = {
+            b"v1": OpenAI(self.routes, clock.monotonic),
+            b"v2": OpenInference(self.routes, clock.monotonic),
+        }
         """By the first word of the path."""
 
     async def run(self) -> None:
@@ -109,7 +113,7 @@ class Gateway:
             try:
                 response = await self._admit(request, record)
             except HallError as error:
-                response = refusal(error)
+                response = refusal(error, request.path)
             record.status = response.status
             if isinstance(response.body, bytes):
                 record.bytes_out = len(response.body)
@@ -141,7 +145,7 @@ class Gateway:
             return self._measured(identity)
         protocol = self.protocols.get(path.split(b"/", 2)[1])
         if protocol is None:
-            raise NotFound("there is nothing at this path; models are under /v2")
+            raise NotFound("there is nothing at this path; models are under /v1 and /v2")
         try:
             return await protocol.answer(request, identity, record)
         except NotYours as error:

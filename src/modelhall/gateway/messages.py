@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Protocol
 
-from modelhall.core import strict_json
+from modelhall.core import openai_error, strict_json
 from modelhall.core.errors import HallError, NotNow, Rejected
 
 Headers = list[tuple[bytes, bytes]]
@@ -175,9 +175,10 @@ def as_json(value: object, status: int = 200) -> Response:
     return Response(status=status, headers=[JSON], body=json.dumps(value).encode())
 
 
-def refusal(error: HallError) -> Response:
-    """An error as the caller sees it: `{"error": …}`, and when to come back if that would help."""
-    response = as_json({"error": str(error)}, error.status)
+def refusal(error: HallError, path: bytes = b"") -> Response:
+    """An error as the caller at this path sees it: `{"error": …}`, and when to come back if that would help."""
+    told = openai_error.shaped(error) if _is_openai(path) else {"error": str(error)}
+    response = as_json(told, error.status)
     if isinstance(error, NotNow):
         response.headers.append((b"retry-after", b"%d" % max(1, round(error.delay_s))))
     if error.status == HTTPStatus.UNAUTHORIZED:
@@ -185,8 +186,8 @@ def refusal(error: HallError) -> Response:
     return response
 
 
-def in_shape(response: Response) -> Response:
-    """A replica's refusal as the caller sees it: as it is, or else its words as `{"error": …}`.
+def in_shape(response: Response, path: bytes) -> Response:
+    """A replica's refusal as the caller at this path sees it: as it is, or else its words as `{"error": …}`.
 
     What is no refusal, or still on its way, is passed on as it is.
     """
@@ -195,12 +196,17 @@ def in_shape(response: Response) -> Response:
         return response
     with contextlib.suppress(Rejected):
         said = strict_json.loads(body)
-        if isinstance(said, dict) and isinstance(said.get("error"), str):
+        if isinstance(said, dict) and isinstance(said.get("error"), dict if _is_openai(path) else str):
             return response
-    words = body[:LONGEST_WORDS].decode(errors="replace").strip()
-    shaped = as_json({"error": words or HTTPStatus(response.status).phrase}, response.status)
+    words = body[:LONGEST_WORDS].decode(errors="replace").strip() or HTTPStatus(response.status).phrase
+    told = openai_error.body(words, response.status) if _is_openai(path) else {"error": words}
+    shaped = as_json(told, response.status)
     shaped.headers += [header for header in response.headers if header[0] not in ABOUT_BODY]
     return shaped
+
+
+def _is_openai(path: bytes) -> bool:
+    return openai_error.is_below(path.decode("latin-1"))
 
 
 def head(response: Response, *, request_id: str, framing: bytes, close: bool) -> bytes:

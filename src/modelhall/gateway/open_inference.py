@@ -11,7 +11,8 @@ from functools import lru_cache
 from typing import Any, NamedTuple
 
 from modelhall.core.access import Identity
-from modelhall.core.errors import NotFound, NotNow, NotYours, Rejected
+from modelhall.core.errors import NotFound, Rejected
+from modelhall.gateway.finding import Wanted, name_for, usable, usable_by
 from modelhall.gateway.forward import Call, forward
 from modelhall.gateway.messages import Request, Response, as_json
 from modelhall.gateway.record import Record
@@ -39,11 +40,11 @@ class OpenInference:
         if request.path == b"/v2/repository/index":
             _only(request, b"POST")
             await request.read()
-            usable = [route for route in self._routes if who.may("use", route.key.project)]
-            return as_json([_listed(route, who.project) for route in usable])
+            return as_json([_listed(route, who) for route in usable_by(self._routes, who)])
         asked = _read_path(request.path)
         _only(request, b"POST" if asked.verb == "infer" else b"GET")
-        route = self._route(asked, who)
+        wanted = Wanted(project=asked.project, name=asked.name, version=asked.version)
+        route = usable(self._routes, wanted, who, hint="POST /v2/repository/index lists them")
         record.service = route.key
         if asked.verb == "ready":
             ready = route.healthy > 0
@@ -53,21 +54,6 @@ class OpenInference:
         source = f"{request.address} {who.name}"
         call = Call(route=route, line=line, version=asked.version, source=source)
         return await forward(call, request, record, self._now)
-
-    def _route(self, asked: _Asked, who: Identity) -> Route:
-        """The service asked for. One of a project he may not use is as unknown as one that is not there."""
-        if not self._routes.loaded:
-            raise NotNow("the gateway does not know its services yet", delay_s=1.0)
-        unknown = f"no service {asked.name!r}; POST /v2/repository/index lists them"
-        project = asked.project or who.project
-        if not who.may("use", project):
-            raise NotYours(unknown, project=project)
-        route = self._routes.find(project, asked.name)
-        if route is None:
-            raise NotFound(unknown)
-        if asked.version and route.endpoints and not route.has_version(asked.version):
-            raise NotFound(f"service {asked.name!r} has no replica of version {asked.version!r}")
-        return route
 
 
 class _Asked(NamedTuple):
@@ -97,11 +83,10 @@ def _only(request: Request, method: bytes) -> None:
         raise Rejected(f"this path takes {method.decode()} only", status=405)
 
 
-def _listed(route: Route, home: str) -> dict[str, Any]:
+def _listed(route: Route, who: Identity) -> dict[str, Any]:
     ready = route.healthy > 0
-    key = route.key
     return {
-        "name": key.name if key.project == home else f"{key.project}.{key.name}",
+        "name": name_for(route, who),
         "version": route.version or "",
         "state": "READY" if ready else "UNAVAILABLE",
         "reason": "" if ready else "no replica is ready",

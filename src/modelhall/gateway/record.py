@@ -10,8 +10,8 @@ class Record:
     """One for each request, so it is made as cheaply as can be."""
 
     __slots__ = (
-        "accounted", "at", "bytes_in", "bytes_out", "metered", "replica", "service", "started", "status", "tries",
-        "version", "weight",
+        "accounted", "at", "bytes_in", "bytes_out", "first_token_s", "metered", "replica", "service", "started",
+        "status", "tokens_in", "tokens_out", "tries", "version", "weight",
     )  # fmt: skip
 
     def __init__(self, at: float, started: float) -> None:
@@ -30,6 +30,10 @@ class Record:
         self.weight = 0.0
         self.bytes_in = 0
         self.bytes_out = 0
+        self.tokens_in: int | None = None
+        self.tokens_out: int | None = None
+        self.first_token_s: float | None = None
+        """From its coming to the first token of a stream."""
         self.accounted = False
         """Whether it has been counted and written down; nothing here changes after that."""
 
@@ -50,4 +54,7 @@ class Record:
             weight=self.weight,
             bytes_in=self.bytes_in,
             bytes_out=self.bytes_out,
+            tokens_in=self.tokens_in,
+            tokens_out=self.tokens_out,
+            first_token_s=self.first_token_s,
         )

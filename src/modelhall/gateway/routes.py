@@ -54,6 +54,7 @@ class Route:
         """Take over what the store says; replicas that stay keep their connections and their health."""
         self.document: Service = resource.document
         self.version = resource.status.version
+        self.created_at = resource.created_at
         policy = plugins.load("balance", self.document.balance)
         self._pick: balance.Pick = policy.pick
         self.by_prompt: bool = getattr(policy, "BY_PROMPT", False)

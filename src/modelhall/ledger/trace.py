@@ -74,6 +74,9 @@ def _request_step(usage: Usage, cost: Total | None) -> Step:
         "tries": usage.tries,
         "bytes_in": usage.bytes_in,
         "bytes_out": usage.bytes_out,
+        "tokens_in": usage.tokens_in,
+        "tokens_out": usage.tokens_out,
+        "first_token_s": usage.first_token_s,
     }
     return Step(what="request", name=usage.request, id=usage.request, details=details, cost=cost)
 

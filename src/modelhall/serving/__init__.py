@@ -1,4 +1,5 @@
-"""One replica: check and load a version, gather requests into batches, answer by the Open Inference Protocol v2.
+"""One replica: check and load a version, gather requests into batches, answer by the Open Inference Protocol v2, and
+by that of OpenAI where texts are told (`generation/`).
 
 The engine turns examples into predictions, the task requests into examples and predictions into answers. Which
 replica gets a request, whether it may, and what it costs is decided by the gateway and the ledger.
@@ -10,12 +11,14 @@ import signal
 import socket
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import uvicorn
 
 from modelhall import tasks
 from modelhall.core import plugins
+from modelhall.core.errors import Rejected
 from modelhall.core.orders import ServeOrder
 from modelhall.core.program import Order, Reporter, unpacked
 from modelhall.core.replica_key import REPLICA_KEY
@@ -23,6 +26,12 @@ from modelhall.core.secrets import read_secrets
 from modelhall.serving import _signature
 from modelhall.serving.app import app_for
 from modelhall.serving.batcher import Batcher
+from modelhall.serving.engines import Engine
+from modelhall.serving.generation.chat import template_of
+from modelhall.serving.generation.following import Following
+from modelhall.serving.generation.http import Generation
+from modelhall.serving.generation.planned import Teller
+from modelhall.serving.generation.worker import Worker
 from modelhall.serving.model import Model, Request
 
 _GRACE_S = 5
@@ -34,28 +43,64 @@ def carry_out(order: Order, reporter: Reporter) -> Mapping[str, Any]:
     Ready is reported once the model has answered a first request of its own.
     """
     what = ServeOrder.model_validate(order.what)
-    model = _load(order, what)
+    model, generation = _load(order, what)
     model.warm_up()
     listener = socket.create_server(("127.0.0.1", 0), backlog=2048)
     batcher = Batcher(
         model.answer, max_size=what.batching.max_size, max_delay_s=what.batching.max_delay_ms / 1000
     )
-    server = _server(app_for(what.service, what.version, model, batcher, read_secrets().get(REPLICA_KEY)))
+    app = app_for(
+        what.service, what.version, model, batcher, read_secrets().get(REPLICA_KEY),
+        task=what.task, generation=generation,
+    )  # fmt: skip
+    server = _server(app)
     reporter.ready("{}:{}".format(*listener.getsockname()))
     try:
         server.run(sockets=[listener])
     finally:
         batcher.close()
+        if generation is not None:
+            generation.worker.close()
     return {}
 
 
-def _load(order: Order, what: ServeOrder) -> Model:
+def _load(order: Order, what: ServeOrder) -> tuple[Model, Generation | None]:
+    """The model, and how it tells texts if that is its task."""
     with unpacked(order, what.artifact) as folder:
         _signature.check(order, what, folder)
         task = tasks.load(what.task, folder)
-        engine = plugins.load("engine", what.engine, field="engine").load(folder, task, threads=order.threads)
+        module = plugins.load("engine", what.engine, field="engine")
+        engine: Engine
+        generation = None
+        if isinstance(task, tasks.Tells):
+            generation = _generation(order, what, folder, task, module)
+            engine = Following(task, generation.worker)
+        else:
+            engine = _needed(module, "load", what).load(folder, task, threads=order.threads)
         prepare = _preparation(folder)
-    return Model(task, engine, batch=what.batching.max_size, prepare=prepare)
+    return Model(task, engine, batch=what.batching.max_size, prepare=prepare), generation
+
+
+def _generation(
+    order: Order, what: ServeOrder, folder: Path, task: tasks.Tells, module: ModuleType
+) -> Generation:
+    slots = what.batching.max_size
+    engine = _needed(module, "generator", what).generator(folder, task, threads=order.threads, slots=slots)
+    teller = Teller(
+        tokenizer=task.tokenizer,
+        ends=task.ends,
+        length=task.shape.sizes["length"],
+        template=template_of(folder),
+        engine=engine,
+    )
+    return Generation(teller, Worker(engine, slots=slots), version=what.version)
+
+
+def _needed(module: ModuleType, function: str, what: ServeOrder) -> Any:
+    """The engine's file if it has this function; raises Rejected when it is none for such a task."""
+    if not hasattr(module, function):
+        raise Rejected(f"the engine {what.engine} does no {what.task}; torch does every task", field="engine")
+    return module
 
 
 def _preparation(folder: Path) -> Callable[[Request], Request] | None:

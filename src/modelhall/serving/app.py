@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import math
 import time
+from collections.abc import Mapping, Sequence
 from importlib import metadata
 from typing import Any
 
@@ -16,8 +17,12 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from modelhall.core.errors import HallError, NotNow, Rejected
+from modelhall.core.openai_error import body as openai_body
+from modelhall.core.openai_error import is_below, shaped
 from modelhall.core.replica_key import is_shown
 from modelhall.serving.batcher import Batcher
+from modelhall.serving.generation.http import Generation, refusing
+from modelhall.serving.generation.worker import Worker
 from modelhall.serving.model import Model
 from modelhall.serving.protocol import read_request, show
 
@@ -25,9 +30,22 @@ MAX_BODY_BYTES = 32 * 2**20
 BODY_TIMEOUT_S = 30
 
 
-def app_for(name: str, version: str, model: Model, batcher: Batcher, key: str | None = None) -> Starlette:
-    """The application for one model, called `name`; it answers those who show `key`, or everybody without one."""
-    app = _Replica(name, version, model, batcher).app()
+def app_for(
+    name: str,
+    version: str,
+    model: Model,
+    batcher: Batcher,
+    key: str | None = None,
+    *,
+    task: str = "",
+    generation: Generation | None = None,
+) -> Starlette:
+    """The application for one model, called `name`; it answers those who show `key`, or everybody without one. Where
+    there is no `generation`, what asks for it is told which `task` there is."""
+    replica = _Replica(name, version, model, batcher)
+    app = replica.app(generation.routes(_checked_body) if generation else refusing(name, task))
+    if generation is not None:
+        replica.metrics.watch(generation.worker)
     if key is not None:
         app.add_middleware(_Locked, key=key)
     return app
@@ -54,10 +72,11 @@ class _Replica:
         self._version = version
         self._model = model
         self._batcher = batcher
-        self._metrics = _Metrics(batcher)
+        self.metrics = _Metrics(batcher)
 
-    def app(self) -> Starlette:
+    def app(self, more: Sequence[Route]) -> Starlette:
         routes = [
+            *more,
             Route("/v2/health/live", self._live),
             Route("/v2/health/ready", self._live),
             Route("/v2", self._server),
@@ -100,8 +119,7 @@ class _Replica:
     async def _infer(self, request: Request) -> Response:
         begun = time.perf_counter()
         self._check_name(request)
-        _check_coding(request)
-        asked = read_request(await _body(request), self._model.inputs, self._model.outputs)
+        asked = read_request(await _checked_body(request), self._model.inputs, self._model.outputs)
         done = await self._batcher.submit(asked.inputs, asked.rows)
         outputs = [
             show(tensor) for tensor in done.outputs if not asked.outputs or tensor.name in asked.outputs
@@ -113,11 +131,11 @@ class _Replica:
         }
         if asked.id is not None:
             content["id"] = asked.id
-        self._metrics.seconds.observe(time.perf_counter() - begun)
+        self.metrics.seconds.observe(time.perf_counter() - begun)
         return JSONResponse(content, headers={"x-hall-compute-s": f"{done.compute_s:.9f}"})
 
     async def _show_metrics(self, request: Request) -> Response:
-        return Response(self._metrics.text(), media_type="text/plain; version=0.0.4")
+        return Response(self.metrics.text(), media_type="text/plain; version=0.0.4")
 
     def _check_name(self, request: Request) -> None:
         name, version = request.path_params["name"], request.path_params.get("version", self._version)
@@ -141,7 +159,7 @@ class _Metrics:
             "modelhall_replica_batch_rows", "Rows a batch.", registry=self._registry,
             buckets=[2**power for power in range(10)],
         )  # fmt: skip
-        compute = prometheus_client.Counter(
+        self._compute = prometheus_client.Counter(
             "modelhall_replica_compute_seconds", "Time the network computed.", registry=self._registry
         )
         waiting = prometheus_client.Gauge(
@@ -151,9 +169,29 @@ class _Metrics:
 
         def on_batch(size: int, compute_s: float) -> None:
             rows.observe(size)
-            compute.inc(compute_s)
+            self._compute.inc(compute_s)
 
         batcher.on_batch = on_batch
+
+    def watch(self, worker: Worker) -> None:
+        """Measure generation as well."""
+        tokens = prometheus_client.Counter(
+            "modelhall_replica_tokens", "Tokens told.", registry=self._registry
+        )
+        running = prometheus_client.Gauge(
+            "modelhall_replica_texts_running", "Texts being told.", registry=self._registry
+        )
+        running.set_function(lambda: worker.running)
+        waiting = prometheus_client.Gauge(
+            "modelhall_replica_texts_waiting", "Texts that wait for a slot.", registry=self._registry
+        )
+        waiting.set_function(lambda: worker.waiting)
+
+        def on_step(told: int, compute_s: float) -> None:
+            tokens.inc(told)
+            self._compute.inc(compute_s)
+
+        worker.on_step = on_step
 
     def text(self) -> bytes:
         return prometheus_client.generate_latest(self._registry)
@@ -166,6 +204,11 @@ def _check_coding(request: Request) -> None:
         raise Rejected(f"a body is sent as it is, without Content-Encoding: {coding!r}", status=415)
     if "inference-header-content-length" in request.headers:
         raise Rejected("tensors are sent in JSON; the binary extension is not spoken here", status=415)
+
+
+async def _checked_body(request: Request) -> bytes:
+    _check_coding(request)
+    return await _body(request)
 
 
 async def _body(request: Request) -> bytes:
@@ -188,14 +231,23 @@ async def _body(request: Request) -> bytes:
 async def _refuse(request: Request, error: Exception) -> Response:
     assert isinstance(error, HallError)
     headers = {"retry-after": str(math.ceil(error.delay_s))} if isinstance(error, NotNow) else {}
+    if is_below(request.scope["path"]):
+        return JSONResponse(shaped(error), status_code=error.status, headers=headers)
     message = f"{error.field}: {error.message}" if error.field else error.message
     return JSONResponse({"error": message}, status_code=error.status, headers=headers)
 
 
 async def _refuse_http(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
-    return JSONResponse({"error": error.detail}, status_code=error.status_code, headers=error.headers)
+    return _refusal(request, error.detail, error.status_code, error.headers)
 
 
 async def _refuse_bug(request: Request, error: Exception) -> Response:
-    return JSONResponse({"error": f"the replica failed: {type(error).__name__}"}, status_code=500)
+    return _refusal(request, f"the replica failed: {type(error).__name__}", 500)
+
+
+def _refusal(
+    request: Request, message: str, status: int, headers: Mapping[str, str] | None = None
+) -> Response:
+    told = openai_body(message, status) if is_below(request.scope["path"]) else {"error": message}
+    return JSONResponse(told, status_code=status, headers=headers)

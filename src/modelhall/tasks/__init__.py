@@ -13,7 +13,7 @@ import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar, cast, runtime_checkable
 
 import numpy as np
 import torch
@@ -28,6 +28,7 @@ from modelhall.core.shape import Shape
 if TYPE_CHECKING:
     # A replica has no use for frames and starts sooner without polars.
     import polars as pl
+    from tokenizers import Tokenizer
 
 MOST_FITTED_BYTES = 64 << 20
 """No task.json is larger."""
@@ -168,6 +169,18 @@ class Task(Protocol):
     def save(self, folder: Path) -> None:
         """Write all `load` needs to `folder`, as JSON and tokenizer files."""
         ...
+
+
+@runtime_checkable
+class Tells(Protocol):
+    """What a task has besides if its answer is told token by token, so that a replica can tell it as it comes."""
+
+    shape: Shape
+    tokenizer: Tokenizer
+    ends: frozenset[int]
+    """Tokens that end a text."""
+    most_new: int
+    """Tokens a text is continued by where nobody says how many."""
 
 
 def fit(

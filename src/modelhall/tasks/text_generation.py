@@ -80,11 +80,12 @@ class TextGeneration:
     metrics = ("perplexity", "token_accuracy")
     inputs = (Tensor(name="text", datatype="BYTES", shape=(-1,)),)
     outputs = (Tensor(name="text", datatype="BYTES", shape=(-1,)),)
+    ends = frozenset({_END})
 
     def __init__(self, fitted: _Fitted, tokenizer: Tokenizer) -> None:
         self._fitted = fitted
-        self._tokenizer = tokenizer
-        self._new = min(MOST_NEW, fitted.length // 2)
+        self.tokenizer = tokenizer
+        self.most_new = min(MOST_NEW, fitted.length // 2)
         self.columns = fitted.columns
         self.shape = Shape(
             head="causal-lm",
@@ -93,7 +94,7 @@ class TextGeneration:
 
     def examples(self, split: str, frame: pl.DataFrame) -> Examples:
         """What is left behind the last whole sequence is left out, unless it is all there is."""
-        tokens = _joined(self._tokenizer, _tokenizers.texts_of(split, frame[self.columns["text"]]))
+        tokens = _joined(self.tokenizer, _tokenizers.texts_of(split, frame[self.columns["text"]]))
         if len(tokens) < 2:
             raise Rejected(f"{split} has no text", field="columns.text")
         length = min(self._fitted.length, len(tokens) - 1)
@@ -102,8 +103,8 @@ class TextGeneration:
 
     def read(self, inputs: Mapping[str, Tensor]) -> Examples:
         """The ends of texts, so that there is room for what follows."""
-        found = self._tokenizer.encode_batch_fast(_tokenizers.asked(inputs["text"]))
-        room = self._fitted.length - self._new
+        found = self.tokenizer.encode_batch_fast(_tokenizers.asked(inputs["text"]))
+        room = self._fitted.length - self.most_new
         return Examples(inputs=[(encoding.ids or [_END])[-room:] for encoding in found])
 
     def sample(self) -> dict[str, Tensor]:
@@ -125,7 +126,7 @@ class TextGeneration:
         """Where the truth is known, the likeliest token at each place and the mean log-probability of the truth; else
         what follows, the likeliest token each time."""
         if "labels" not in batch:
-            return _follow(network, batch, self._new)
+            return _follow(network, batch, self.most_new)
         logits, wanted = outputs_of(network, batch).float(), batch["labels"]
         losses = functional.cross_entropy(
             logits.transpose(1, 2), wanted, ignore_index=_NOT_ASKED, reduction="none"
@@ -142,15 +143,13 @@ class TextGeneration:
 
     def answer(self, predictions: Predictions) -> list[Tensor]:
         """What follows, as text."""
-        texts = self._tokenizer.decode_batch([list(tokens) for tokens in predictions.predicted])
+        texts = self.tokenizer.decode_batch([list(tokens) for tokens in predictions.predicted])
         return [Tensor(name="text", datatype="BYTES", shape=(len(texts),), data=texts)]
 
     def save(self, folder: Path) -> None:
         """Beside the task's own file, the tokenizer as `AutoTokenizer.from_pretrained` reads it."""
         write_fitted(folder, self._fitted.model_dump(mode="json"))
-        _tokenizers.save(
-            folder, self._tokenizer, length=self._fitted.length, special={"eos": _byte_pairs.END}
-        )
+        _tokenizers.save(folder, self.tokenizer, length=self._fitted.length, special={"eos": _byte_pairs.END})
 
 
 def _joined(tokenizer: Tokenizer, texts: Sequence[str]) -> np.ndarray:

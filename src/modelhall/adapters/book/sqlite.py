@@ -20,7 +20,7 @@ from modelhall.core.errors import Broken, Full, NotNow, Rejected
 from modelhall.core.kinds import Key
 from modelhall.core.ports.book import By, Entry, Total, Usage
 
-SCHEMA = 1
+SCHEMA = 2
 BUSY_S = 5.0
 CACHE_KIB = 32 * 1024
 """Request ids fall all over the index; a cache that holds most of it makes entering them several times faster."""
@@ -158,7 +158,7 @@ def _migrate(connection: sqlite3.Connection) -> None:
         connection.close()
         raise Rejected(f"the book has schema {found}, and this hall knows up to {SCHEMA}; use the newer hall")
     if found < SCHEMA:
-        script = Path(__file__).with_name("sqlite.sql").read_text()
+        script = Path(__file__).with_name(f"sqlite-{found}.sql" if found else "sqlite.sql").read_text()
         connection.executescript(f"BEGIN IMMEDIATE; {script} PRAGMA user_version={SCHEMA}; COMMIT;")
 
 

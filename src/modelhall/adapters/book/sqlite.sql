@@ -30,7 +30,10 @@ CREATE TABLE usage (
     duration_s REAL    NOT NULL,
     weight     REAL    NOT NULL,
     bytes_in   INTEGER NOT NULL,
-    bytes_out  INTEGER NOT NULL
+    bytes_out  INTEGER NOT NULL,
+    tokens_in  INTEGER,
+    tokens_out INTEGER,
+    first_token_s REAL
 ) WITHOUT ROWID;
 
 -- Requests without an entry: a list of what is to be done, kept by the triggers, not part of the record.

@@ -61,6 +61,10 @@ class Usage:
     0 when the replica gave none."""
     bytes_in: int = 0
     bytes_out: int = 0
+    tokens_in: int | None = None
+    """Of requests for texts; those that were read and told up to where a stream was cut."""
+    tokens_out: int | None = None
+    first_token_s: float | None = None
 
     @property
     def ended_at(self) -> float:

@@ -60,6 +60,7 @@ if sys.argv[1:2] != ["up"]:
     from modelhall.doors.cli import (
         ask,
         audit,
+        chat,
         compare,
         cost,
         data,
@@ -67,6 +68,7 @@ if sys.argv[1:2] != ["up"]:
         demo,
         keep,
         keys,
+        load,
         look,
         model,
         people,
@@ -77,21 +79,7 @@ if sys.argv[1:2] != ["up"]:
     )
 
     for group in (
-        declare,
-        look,
-        data,
-        model,
-        compare,
-        work,
-        secret,
-        ask,
-        cost,
-        keep,
-        people,
-        user,
-        keys,
-        audit,
-        tls,
+        declare, look, data, model, compare, work, secret, ask, chat, load, cost, keep, people, user, keys, audit, tls,
         demo,
-    ):
+    ):  # fmt: skip
         group.add_to(cli)

@@ -1,9 +1,15 @@
-"""Engines: one file each, with `load(folder, task, *, threads) -> Engine`. The file's name is a service's
-`engine`."""
+"""Engines: one file each; the file's name is a service's `engine`.
+
+`load(folder, task, *, threads) -> Engine` is for tasks that answer in one pass. An engine that tells texts token by
+token has `generator(folder, task, *, threads, slots) -> Generator`; it may have both. Who is answered when, and how
+tokens become text, is not theirs.
+"""
 
 from __future__ import annotations
 
-from typing import Protocol
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal, NamedTuple, Protocol
 
 from modelhall.tasks import Examples, Predictions
 
@@ -13,4 +19,74 @@ class Engine(Protocol):
 
     def predict(self, examples: Examples, *, batch: int) -> Predictions:
         """Predictions for all rows, in their order, at most `batch` rows at a time."""
+        ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sampling:
+    """How one text goes on."""
+
+    most: int
+    """Tokens at most."""
+    ends: frozenset[int] = frozenset()
+    """Tokens that end the text."""
+    temperature: float = 0.0
+    """0 takes the likeliest token each time."""
+    top_p: float = 1.0
+    """Drawn is from the likeliest tokens that have this much of the probability together (Holtzman et al. 2020)."""
+    seed: int = 0
+    frequency_penalty: float = 0.0
+    """Taken from a token's logit for every time it has been told."""
+    presence_penalty: float = 0.0
+    """Taken once, if it has been told."""
+    logprobs: int | None = None
+    """How many of the likeliest tokens are told at each place; None: no probabilities at all."""
+    schema: str | None = None
+    """A JSON Schema that the text is to keep."""
+
+
+End = Literal["stop", "length"]
+
+
+class Token(NamedTuple):
+    """One token that was told."""
+
+    key: int
+    id: int
+    end: End | None = None
+    """Why it was the last; None when it was not. A token that ends the text is the last itself."""
+    logprob: float = 0.0
+    top: tuple[tuple[int, float], ...] = ()
+    """The likeliest tokens there, with their log-probabilities."""
+
+
+class Generator(Protocol):
+    """A model loaded for telling texts, several at once; called from one thread.
+
+    At most as many texts are in it as it was given slots.
+    """
+
+    alternatives: int
+    """The most `logprobs` that can be asked for."""
+    schemas: bool
+    """Whether a text can be made to keep a JSON Schema."""
+    vectors: bool
+    """Whether texts can be embedded."""
+    penalties: bool
+    """Whether the penalties of `Sampling` mean here what they say."""
+
+    def add(self, key: int, prompt: Sequence[int], sampling: Sampling) -> None:
+        """Begin a text after `prompt`, which has at least one token and leaves room for `sampling.most`."""
+        ...
+
+    def step(self) -> list[Token]:
+        """One step of all texts: the tokens that came of it, at most one a text."""
+        ...
+
+    def embed(self, texts: Sequence[Sequence[int]]) -> list[list[float]]:
+        """A vector of length 1 for each text, where there are `vectors`; called from any thread."""
+        ...
+
+    def cancel(self, key: int) -> None:
+        """Let go of a text and of all that is kept for it, if it is not over."""
         ...

@@ -8,6 +8,8 @@ import torch
 from torch import nn
 
 from modelhall import networks
+from modelhall.serving.engines._embedding import vectors_of
+from modelhall.serving.engines._torch_generator import TorchGenerator, memory_of
 from modelhall.tasks import Examples, Predictions, Task, predict
 
 
@@ -15,6 +17,13 @@ def load(folder: Path, task: Task, *, threads: int) -> TorchEngine:
     """The network in `folder` on `threads` threads."""
     torch.set_num_threads(threads)
     return TorchEngine(task, networks.load(folder))
+
+
+def generator(folder: Path, task: Task, *, threads: int, slots: int) -> TorchGenerator:
+    """The same, telling texts."""
+    torch.set_num_threads(threads)
+    network = networks.load(folder)
+    return TorchGenerator(memory_of(network, task.shape), vectors_of(network))
 
 
 class TorchEngine:

@@ -1,0 +1,93 @@
+"""The OpenAI API: which service each request under `/v1` is for. What else it says, the replica reads.
+
+The body is read here for its `model` alone: a service by name, `PROJECT.NAME` for another project's, `NAME@VERSION`
+for one version. What it took is read off what the replica says of it (`metering.py`).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import Any
+
+from pydantic_core import from_json
+
+from modelhall.core.access import Identity
+from modelhall.core.errors import NotFound, Rejected
+from modelhall.core.names import PATTERN
+from modelhall.gateway.finding import Wanted, name_for, usable, usable_by
+from modelhall.gateway.forward import Call, forward
+from modelhall.gateway.messages import Request, Response, as_json
+from modelhall.gateway.metering import metered
+from modelhall.gateway.record import Record
+from modelhall.gateway.routes import Route, Routes
+
+FORWARDED = (b"/v1/chat/completions", b"/v1/completions", b"/v1/embeddings")
+"""What replicas answer."""
+_MODELS = b"/v1/models"
+_NAME = re.compile(rf"(?:(?P<project>{PATTERN})\.)?(?P<name>{PATTERN})(?:@(?P<version>[0-9a-f]{{4,64}}))?")
+_HINT = "GET /v1/models lists them"
+
+
+class OpenAI:
+    """Answers `/v1/…` for somebody who has shown who he is."""
+
+    def __init__(self, routes: Routes, now: Callable[[], float]) -> None:
+        self._routes = routes
+        self._now = now
+
+    async def answer(self, request: Request, who: Identity, record: Record) -> Response:
+        """Answer a caller; raises HallError."""
+        path = request.path
+        if path in FORWARDED:
+            _only(request, b"POST")
+            return await self._forward(request, who, record)
+        if path == _MODELS:
+            _only(request, b"GET")
+            shown = [_shown(route, who) for route in usable_by(self._routes, who)]
+            return as_json({"object": "list", "data": shown})
+        if path.startswith(_MODELS + b"/"):
+            _only(request, b"GET")
+            name = path[len(_MODELS) + 1 :].decode("latin-1")
+            return as_json(_shown(self._route(name, who)[0], who))
+        raise NotFound("there is nothing at this path; try POST /v1/chat/completions or GET /v1/models")
+
+    async def _forward(self, request: Request, who: Identity, record: Record) -> Response:
+        route, version = self._route(_model_in(await request.read()), who)
+        record.service = route.key
+        record.metered = True
+        line = b"POST %b HTTP/1.1\r\n" % request.path
+        call = Call(route=route, line=line, version=version)
+        return metered(await forward(call, request, record, self._now), record, self._now)
+
+    def _route(self, name: str, who: Identity) -> tuple[Route, str | None]:
+        """The service called `name`, and the version, if one is asked for."""
+        match = _NAME.fullmatch(name)
+        if match is None:
+            raise NotFound(f"no service {name[:80]!r}; {_HINT}", field="model")
+        wanted = Wanted(**match.groupdict())
+        return usable(self._routes, wanted, who, hint=_HINT, field="model"), wanted.version
+
+
+def _model_in(body: bytes) -> str:
+    """The `model` of a request; raises Rejected. Whatever else is wrong with the body, the replica says."""
+    try:
+        message: Any = from_json(body, allow_inf_nan=False, cache_strings="none")
+    except ValueError as error:
+        raise Rejected(f"not JSON: {error}") from None
+    model = message.get("model") if isinstance(message, dict) else None
+    if not isinstance(model, str):
+        raise Rejected("the body is a JSON object whose `model` names a service", field="model")
+    return model
+
+
+def _shown(route: Route, who: Identity) -> dict[str, Any]:
+    return {
+        "id": name_for(route, who), "object": "model", "created": int(route.created_at),
+        "owned_by": route.key.project,
+    }  # fmt: skip
+
+
+def _only(request: Request, method: bytes) -> None:
+    if request.method != method:
+        raise Rejected(f"this path takes {method.decode()} only", status=405)

@@ -1,0 +1,127 @@
+"""Every engine that tells texts keeps the same contract, over networks as the hall trains them."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+from modelhall import tasks
+from modelhall.core import plugins
+from modelhall.serving.engines import Generator, Sampling
+
+sys.path.append(str(Path(__file__).parents[1] / "unit" / "serving"))
+from tellers import ids, made, tell
+
+NEEDS = {"openvino-genai": "openvino_genai"}
+ENGINES = ["torch", "openvino-genai"]
+PROMPTS = [[5, 9, 40], [7, 7, 30, 31, 32, 60, 3], [100], [20, 21, 22, 23]]
+GREEDY = Sampling(most=12)
+DRAWN = Sampling(most=12, temperature=1.0, top_p=0.9, seed=7)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return made(tmp_path_factory.mktemp("made") / "llama")
+
+
+@cache
+def engine_of(name: str, folder: Path) -> Generator:
+    if name in NEEDS and importlib.util.find_spec(NEEDS[name]) is None:
+        pytest.skip(f"{NEEDS[name]} is not installed")
+    task = tasks.load("text-generation", folder)
+    return plugins.load("engine", name).generator(folder, task, threads=1, slots=4)
+
+
+@pytest.fixture(scope="module", params=ENGINES)
+def engine(request: pytest.FixtureRequest, folder: Path) -> Generator:
+    return engine_of(request.param, folder)
+
+
+def test_every_engine_that_tells_texts_is_tested_here() -> None:
+    found = [name for name in plugins.names("engine") if hasattr(plugins.load("engine", name), "generator")]
+    assert sorted(found) == sorted(ENGINES)
+
+
+def test_a_text_is_as_long_as_was_asked_for(engine: Generator) -> None:
+    (told,) = tell(engine, (PROMPTS[0], GREEDY))
+    assert len(told) == 12
+    assert [token.end for token in told] == [None] * 11 + ["length"]
+
+
+def test_a_text_is_the_same_among_others(engine: Generator) -> None:
+    together = tell(engine, *((prompt, GREEDY) for prompt in PROMPTS))
+    alone = [tell(engine, (prompt, GREEDY))[0] for prompt in PROMPTS]
+    assert list(map(ids, together)) == list(map(ids, alone))
+
+
+def test_whoever_comes_later_joins_those_under_way(engine: Generator) -> None:
+    alone = [ids(tell(engine, (prompt, GREEDY))[0]) for prompt in PROMPTS]
+    told: dict[int, list[int]] = {key: [] for key in range(len(PROMPTS))}
+    over, steps = set(), 0
+    while len(over) < len(PROMPTS):
+        if steps % 3 == 0 and steps // 3 < len(PROMPTS):
+            engine.add(steps // 3, PROMPTS[steps // 3], GREEDY)
+        for token in engine.step():
+            told[token.key].append(token.id)
+            over |= {token.key} if token.end else set()
+        steps += 1
+    assert list(told.values()) == alone
+
+
+def test_an_end_token_ends_the_text_and_is_its_last(engine: Generator) -> None:
+    whole = ids(tell(engine, (PROMPTS[1], GREEDY))[0])
+    end = whole[4]
+    (told,) = tell(engine, (PROMPTS[1], Sampling(most=12, ends=frozenset({end}))))
+    assert ids(told) == whole[: whole.index(end) + 1]
+    assert told[-1].end == "stop"
+
+
+def test_a_seed_tells_the_same_alone_and_among_others(engine: Generator) -> None:
+    (alone,) = tell(engine, (PROMPTS[0], DRAWN))
+    others = tell(engine, *((prompt, DRAWN) for prompt in reversed(PROMPTS)))
+    assert ids(others[-1]) == ids(alone)
+
+
+def test_other_seeds_tell_other_texts(engine: Generator) -> None:
+    seeds = [Sampling(most=12, temperature=1.0, seed=seed) for seed in range(4)]
+    assert len({tuple(ids(told)) for told in tell(engine, *((PROMPTS[0], one) for one in seeds))}) > 1
+
+
+def test_almost_no_mass_is_the_likeliest_token(engine: Generator) -> None:
+    (drawn,) = tell(engine, (PROMPTS[0], Sampling(most=12, temperature=1.0, top_p=1e-6, seed=3)))
+    assert ids(drawn) == ids(tell(engine, (PROMPTS[0], GREEDY))[0])
+
+
+def test_probabilities_are_told_where_they_are_asked_for(engine: Generator) -> None:
+    (told,) = tell(engine, (PROMPTS[0], Sampling(most=4, logprobs=0)))
+    assert all(token.logprob < 0 for token in told)
+
+
+def test_who_has_left_is_told_nothing_and_the_others_go_on(engine: Generator) -> None:
+    expected = ids(tell(engine, (PROMPTS[1], GREEDY))[0])
+    engine.add(0, PROMPTS[0], GREEDY)
+    engine.add(1, PROMPTS[1], GREEDY)
+    told = [token for _ in range(3) for token in engine.step()]
+    engine.cancel(0)
+    while told[-1].end is None:
+        coming = engine.step()
+        assert all(token.key == 1 for token in coming)
+        told += coming
+    assert [token.id for token in told if token.key == 1] == expected
+
+
+def test_who_leaves_before_the_first_step_was_never_there(engine: Generator) -> None:
+    engine.add(0, PROMPTS[0], GREEDY)
+    engine.cancel(0)
+    engine.cancel(99)
+    assert len(tell(engine, (PROMPTS[1], GREEDY))[0]) == 12
+
+
+def test_all_engines_tell_the_same_likeliest_text(folder: Path) -> None:
+    told = {name: tell(engine_of(name, folder), *((one, GREEDY) for one in PROMPTS)) for name in ENGINES}
+    first, *others = ([ids(one) for one in texts] for texts in told.values())
+    assert all(other == first for other in others)

@@ -1,0 +1,112 @@
+"""A GPT that the hall has trained answers whoever speaks the OpenAI API: its official client and `hall chat`."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from real_hall import RealHall
+
+openai = pytest.importorskip("openai", reason="the official client is not installed")
+pytestmark = pytest.mark.e2e
+
+VERSE = "the sun will rise and the moon will set and the stars will shine all night. "
+STORY = """\
+kind: dataset
+name: verses
+source: {source}
+prepare:
+  - split: {{train: 0.8, validation: 0.1, test: 0.1, seed: 7}}
+---
+kind: model
+name: bard
+task: text-generation
+data: verses
+network: {{family: gpt2, hidden: 32, layers: 1, heads: 2, positions: 96}}
+train: {{epochs: 3, batch: 8, learning_rate: 1e-2}}
+---
+kind: service
+name: bard
+model: bard
+"""
+HI = [{"role": "user", "content": "the sun"}]
+
+
+@pytest.fixture(scope="module")
+def bard(hall: RealHall, tmp_path_factory: pytest.TempPathFactory) -> RealHall:
+    rows = tmp_path_factory.mktemp("verses") / "verses.jsonl"
+    rows.write_text("".join(json.dumps({"text": VERSE * 4}) + "\n" for _ in range(100)))
+    done = hall.apply(STORY.format(source=rows), "--wait", file="bard.yaml")
+    assert done.code == 0, done.err
+    return hall
+
+
+@pytest.fixture
+def client(bard: RealHall) -> openai.OpenAI:
+    return openai.OpenAI(base_url=f"{bard.addresses['gateway']}/v1", api_key=bard.token, max_retries=0)
+
+
+def test_the_official_client_is_answered_whole_and_streaming(client: openai.OpenAI) -> None:
+    asked = {"model": "bard", "messages": HI, "max_tokens": 12, "temperature": 0}
+    whole = client.chat.completions.create(**asked)
+    assert whole.choices[0].finish_reason in ("stop", "length")
+    assert 0 < whole.usage.completion_tokens <= 12
+    chunks = list(
+        client.chat.completions.create(**asked, stream=True, stream_options={"include_usage": True})
+    )
+    said = "".join(choice.delta.content or "" for chunk in chunks for choice in chunk.choices)
+    assert said == whole.choices[0].message.content
+    assert chunks[-1].usage.completion_tokens == whole.usage.completion_tokens
+
+
+def test_it_says_what_it_has_learnt(client: openai.OpenAI) -> None:
+    told = client.completions.create(
+        model="bard", prompt=VERSE + "the sun will", max_tokens=24, temperature=0
+    )
+    assert "rise and the moon" in told.choices[0].text
+
+
+def test_the_client_knows_errors_and_models(client: openai.OpenAI, bard: RealHall) -> None:
+    assert {"bard", "digits"} <= {model.id for model in client.models.list()}
+    with pytest.raises(openai.NotFoundError, match="no service"):
+        client.chat.completions.create(model="nobody", messages=HI)
+    with pytest.raises(openai.BadRequestError, match="tells no texts"):
+        client.chat.completions.create(model="digits", messages=HI)
+    with pytest.raises(openai.BadRequestError, match="maximum context length"):
+        client.completions.create(model="bard", prompt="the sun " * 1000)
+    with pytest.raises(openai.AuthenticationError):
+        client.with_options(api_key="mh_nobody").models.list()
+
+
+def test_a_request_is_metered_by_its_tokens(client: openai.OpenAI, bard: RealHall) -> None:
+    answer = client.completions.with_raw_response.create(
+        model="bard", prompt="the sun", max_tokens=5, stream=True
+    )
+    list(answer.parse())
+    journal = sorted((bard.home / "usage").glob("usage-*.jsonl"))[-1].read_text().splitlines()
+    (used,) = [line for line in map(json.loads, journal) if line["request"] == answer.headers["x-request-id"]]
+    assert used["tokens_out"] == 5
+    assert used["tokens_in"] > 0
+    assert used["weight"] > 0
+    assert used["first_token_s"] > 0
+
+
+def test_the_command_line_talks_with_it(bard: RealHall) -> None:
+    said = bard.command("chat", "bard", "-m", "the sun", "--max-tokens", "8", "--temperature", "0")
+    assert said.code == 0, said.err
+    assert said.out.strip()
+    assert "tokens" in said.err
+    assert (
+        bard.command("chat", "bard", "--max-tokens", "8", "--temperature", "0", stdin="the sun").out
+        == said.out
+    )
+    assert bard.command("chat", "nobody", "-m", "hi").code == 2
+
+
+def test_the_command_line_predicts_and_loads(bard: RealHall) -> None:
+    assert json.loads(bard.command("predict", "bard", "the sun", "-o", "json").out)[0]["text"]
+    load = bard.command("load", "bard", "--rate", "10", "--duration", "1", "--max-tokens", "4", "-o", "json")
+    figures = json.loads(load.out)
+    assert figures["sent"] == figures["answered"] > 0
+    assert figures["first_token_s"]["p50"] <= figures["latency_s"]["p99"]
+    assert figures["tokens_s"] > 0
