@@ -79,7 +79,7 @@ if sys.argv[1:2] != ["up"]:
     )
 
     for group in (
-        declare, look, data, model, compare, work, secret, ask, chat, load, cost, keep, people, user, keys, audit, tls,
-        demo,
+        declare, look, data, model, compare, work, secret, ask, chat, load, cost, keep, people, user, keys, audit,
+        tls, demo,
     ):  # fmt: skip
         group.add_to(cli)
