@@ -118,9 +118,10 @@ def _relay(call: Call, request: Request, body: bytes, tries: Tries[Answered], fi
     if not call.resumable or not first.streamed or first.response.status != HTTPStatus.OK:
         return Relay(first.source, tries.now)
     first.response.length = None
+    left = iter(range(call.route.document.retries))
 
     async def go_on(rest: bytes, broken: Endpoint) -> Source | None:
-        if not call.route.budget.take():
+        if next(left, None) is None or not call.route.budget.take():
             return None
         answer = await tries.answer(partial(_ask, call, request, rest), broken=broken)
         _note(tries.record, answer)

@@ -57,7 +57,8 @@ class OpenAI:
         record.service = route.key
         record.metered = True
         line = b"POST %b HTTP/1.1\r\n" % request.path
-        call = Call(route=route, line=line, version=version)
+        source = f"{request.address} {who.name}"
+        call = Call(route=route, line=line, version=version, source=source, resumable=True)
         return metered(await forward(call, request, record, self._now), record, self._now)
 
     def _route(self, name: str, who: Identity) -> tuple[Route, str | None]:

@@ -99,8 +99,29 @@ async def test_a_caller_who_goes_away_pays_for_what_he_was_told_and_the_replica_
     assert (used.status, used.tokens_out, used.weight) == (499, 1, 0.25)
 
 
+async def test_a_stream_that_breaks_off_is_gone_on_with_by_another_replica(hall):
+    told = (event(1), event(2), b"data: [DONE]\n\n")
+    await hall.serving(streaming(*told[:1], breaks=True), streaming(*told), balance="round-robin")
+    for _ in range(2):
+        caller = await hall.caller()
+        caller.send(request(CHAT, asked(stream=True, temperature=0)))
+        body = (await caller.answer()).body
+        assert (body.count(b'"content": "x"') + body.count(b'"content":"x"'), body.count(b"[DONE]")) == (2, 1)
+    await eventually(lambda: len(hall.usage) == 2)
+    assert {used.tokens_out for used in hall.usage} == {2}
+
+
+async def test_a_stream_that_breaks_off_each_time_is_gone_on_with_so_often_and_no_more(hall):
+    replicas = await hall.serving(*[streaming(event(1), breaks=True)] * 3, retries=1, balance="round-robin")
+    caller = await hall.caller()
+    caller.send(request(CHAT, asked(stream=True, temperature=0)))
+    with pytest.raises(asyncio.IncompleteReadError):
+        await caller.answer()
+    assert sum(len(replica.seen) for replica in replicas) == 2
+
+
 async def test_a_replica_that_breaks_in_a_stream_is_metered_up_to_there(hall):
-    await hall.serving(streaming(event(1), event(2), breaks=True))
+    await hall.serving(streaming(event(1), event(2), breaks=True), retries=0)
     caller = await hall.caller()
     caller.send(request(CHAT, asked(stream=True)))
     await caller.reader.readuntil(b"\n: 5 2 0.250000\n\n")
@@ -110,7 +131,7 @@ async def test_a_replica_that_breaks_in_a_stream_is_metered_up_to_there(hall):
 
 async def test_a_sign_of_life_is_not_the_first_token(hall):
     go_on = asyncio.Event()
-    await hall.serving(streaming(b": still here\n\n", event(1), go_on=go_on))
+    await hall.serving(streaming(b": still here\n\n", event(1), b"data: [DONE]\n\n", go_on=go_on))
     caller = await hall.caller()
     caller.send(request(CHAT, asked(stream=True)))
     await caller.reader.readuntil(b"still here\n\n")
