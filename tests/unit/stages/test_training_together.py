@@ -22,7 +22,7 @@ import pytest
 import torch
 from torch import nn
 
-from modelhall.core.errors import NotNow, Rejected
+from modelhall.core.errors import Broken, Failed, Full, HallError, NotNow, Rejected
 from modelhall.core.kinds.model import Network, Train
 from modelhall.core.orders import TrainOrder
 from modelhall.core.program import Order, Reporter, open_blobs
@@ -301,13 +301,26 @@ def lead(live: Callable[[Post, Waiting], None], workers: int = 2) -> tuple[Any, 
     return Leader(live, workers, heard).lead(), heard
 
 
-def test_what_a_worker_refuses_ends_the_training_in_its_words() -> None:
+@pytest.mark.parametrize(
+    ("raised", "heard"),
+    [
+        (Rejected("no such column", field="columns.label"), Rejected),
+        (Failed("the loss became nan", field="train.learning_rate"), Failed),
+        (Full("the disk is full", delay_s=5), NotNow),
+        (Broken("damaged"), Broken),
+        (TypeError("a bug"), Broken),
+    ],
+)
+def test_what_a_worker_raises_ends_the_training_in_its_words(
+    raised: Exception, heard: type[HallError]
+) -> None:
     def live(post: Post, waits: Waiting) -> None:
-        raise Rejected("no such column", field="columns.label")
+        raise raised
 
-    with pytest.raises(Rejected, match="no such column") as raised:
+    with pytest.raises(heard, match=str(raised).partition(": ")[2] or str(raised)) as found:
         lead(live)
-    assert raised.value.field == "columns.label"
+    assert type(found.value) is heard
+    assert found.value.field == getattr(raised, "field", None)
 
 
 def test_workers_that_die_again_and_again_end_the_attempt_and_are_time_s_to_mend() -> None:

@@ -39,8 +39,7 @@ def carry_out(order: Order, reporter: Reporter) -> Mapping[str, Any]:
     if what.shards > 1:
         return _carry_out_together(order, what, reporter)
     trainee = _Trainee(order, what)
-    if found := trainee.checkpoints.newest():
-        trainee.training.go_on_from(found)
+    trainee.go_on()
     with writing(trainee.checkpoints, every_s=trainee.checkpoint_s) as one:
         trainee.training.run(reporter, one)
     return trainee.save()
@@ -70,6 +69,11 @@ class _Trainee:
         self.checkpoints = Checkpoints(order.state, key, kept=what.train.keep_checkpoints)
         self.checkpoint_s = what.train.checkpoint_s
         self._began = time.monotonic()
+
+    def go_on(self) -> None:
+        """Be where the newest checkpoint is, if there is any."""
+        if found := self.checkpoints.newest():
+            self.training.go_on_from(found)
 
     def save(self) -> Mapping[str, Any]:
         """Leave the weights that are to be kept as an artifact; a TrainOutput."""

@@ -19,7 +19,6 @@ from dataclasses import dataclass
 from multiprocessing.connection import Connection, Pipe, wait
 from typing import Any, Literal
 
-from modelhall.core import errors
 from modelhall.core.errors import Broken, Failed, HallError, NotNow, Rejected
 from modelhall.core.kinds.base import Problem
 from modelhall.core.program import Reporter
@@ -31,6 +30,7 @@ from modelhall.stages.train.gang.signs import HANGS_AFTER_S, Signs, Waiting
 PR_SET_PDEATHSIG = 1
 PREPARING = Hand(doing="preparing")
 LOOK_EVERY_S = 1.0
+AGAIN_S = 1.0
 MOST_LOSSES = 5
 """For each worker, with no step in between; more is no bad luck."""
 
@@ -140,7 +140,8 @@ class Leader:
         sys.stderr.write(f"worker {worker.pid} is gone ({how}) and is replaced\n")
         if self._losses > MOST_LOSSES * self._wanted:
             raise NotNow(
-                f"{self._losses} workers are gone with no step between them, the last by {how}", delay_s=1.0
+                f"{self._losses} workers are gone with no step between them, the last by {how}",
+                delay_s=AGAIN_S,
             )
 
     def _end_hung(self) -> None:
@@ -204,7 +205,9 @@ def _end(worker: _Worker) -> int:
 
 
 def _error(problem: Problem, sort: str) -> HallError:
-    """What a worker raised, as far as its class tells who must act."""
-    known = getattr(errors, sort, Broken)
-    made = next((each for each in (Rejected, Failed) if issubclass(known, each)), Broken)
-    return made(problem.message, field=problem.field)
+    """What a worker raised, as far as its class, of which `sort` is the name, tells who must act."""
+    if problem.who == "time":
+        return NotNow(problem.message, delay_s=AGAIN_S)
+    if problem.who == "us":
+        return Broken(problem.message, field=problem.field)
+    return (Failed if sort == Failed.__name__ else Rejected)(problem.message, field=problem.field)

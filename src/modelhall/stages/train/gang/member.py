@@ -22,6 +22,10 @@ class Trainee(Protocol):
     checkpoints: Checkpoints
     checkpoint_s: float
 
+    def go_on(self) -> None:
+        """Be where the newest checkpoint is, if there is any."""
+        ...
+
     def save(self) -> Mapping[str, Any]:
         """Leave the weights that are to be kept as an artifact; what the stage answers."""
         ...
@@ -59,8 +63,8 @@ class Member:
         """Have all of the group be where the one is who is furthest; at the start, where the last checkpoint is."""
         source, behind = said["source"], said["behind"]
         if group.rank == source:
-            if not self._has_state and (found := self._trainee.checkpoints.newest()):
-                self._training.go_on_from(found)
+            if not self._has_state:
+                self._trainee.go_on()
             for rank in behind:
                 group.send(self._training.checkpoint({}), rank)
         elif group.rank in behind:
