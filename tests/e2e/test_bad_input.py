@@ -65,8 +65,8 @@ MISTAKES = {
     "an unknown metric": Mistake(
         MODEL + "require: {acuracy: '>= 0.5'}\n", 6, "require.acuracy", "did you mean 'accuracy'?"
     ),
-    "an unknown balance": Mistake(SERVICE + "balance: random\n", 4, "balance", "least-connections, round-robin"),
-    "an unknown engine": Mistake(SERVICE + "engine: steam\n", 4, "engine", "there is: torch"),
+    "an unknown balance": Mistake(SERVICE + "balance: random\n", 4, "balance", "least-connections, least-latency"),
+    "an unknown engine": Mistake(SERVICE + "engine: steam\n", 4, "engine", "openvino-genai, torch"),
     "an unknown format": Mistake(DATA + "format: {type: xls}\n", 4, "format.type", "csv, documents, images"),
     "an unknown step": Mistake(DATA + "prepare:\n  - clen\n", 5, "prepare.0.clen", "did you mean 'clean'?"),
     "an unknown step option": Mistake(
