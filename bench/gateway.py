@@ -38,7 +38,11 @@ REPLICAS = 2
 SIZES = {"1k": 1_000, "17k": 17_000, "100k": 100_000}
 PATH = f"/v2/models/{SERVICE}/infer"
 WARM_UP_S = 1.0
+LEAST = 500
+"""Of fewer requests the processor's clock, which ticks a hundred times a second, tells too little."""
 ENDS = (mock_replica.END, b"\r\n0\r\n\r\n")
+FLOOR = "bare python"
+"""`support/bare_proxy.py`: what a request costs in Python when nothing is done for it."""
 SLOW = ("litellm",)
 """They take a minute to start and are measured in the long form only."""
 
@@ -75,6 +79,8 @@ def running(folder: Path, names: list[str]) -> Iterator[dict[str, Router]]:
         gateway = start("one_gateway.py", str(folder), *addresses)
         headers = f"authorization: Bearer {token}\r\n"
         routers["modelhall"] = Router(gateway, line_of(gateway), gateway.pid, headers)
+        bare = start("bare_proxy.py", *addresses)
+        routers[FLOOR] = Router(bare, line_of(bare), bare.pid)
         for name in names:
             (folder / name).mkdir()
             if router := PEERS[name](folder / name, addresses):
@@ -92,7 +98,10 @@ async def measure(router: Router, length: int, duration_s: float, *, stream: boo
     asking = await callers(router.address, request(router, length, stream=stream), CALLERS, ENDS)
     await asyncio.sleep(WARM_UP_S)
     before, used_s, began = answered(asking), cpu_s(router.pid), time.monotonic()
-    await asyncio.sleep(duration_s)
+    while (took_s := time.monotonic() - began) < duration_s or (
+        answered(asking) - before < LEAST and took_s < 10 * duration_s
+    ):
+        await asyncio.sleep(0.1)
     requests, used_s, took_s = answered(asking) - before, cpu_s(router.pid) - used_s, time.monotonic() - began
     for caller in asking:
         caller.stop()
@@ -169,6 +178,7 @@ def report(found: dict[str, dict[str, Row]], missing: list[str], growth_mb: floa
         "cpu_us": cpu_us,
         "vs_best_rust": share(lambda kind: min(rows[kind] for rows in rust)) if rust else None,
         "vs_haproxy_1k": round(ours["1k"] / cpu_us["haproxy"]["1k"], 2) if "haproxy" in cpu_us else None,
+        "vs_bare_python": share(lambda kind: cpu_us[FLOOR][kind]),
         "memory_growth_mb": growth_mb,
         "requests_s": {
             n: {kind: row["requests_s"] for kind, row in rows.items()} for n, rows in found.items()
