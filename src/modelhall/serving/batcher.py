@@ -112,6 +112,8 @@ class Batcher:
         answers: Sequence[Answer]
         try:
             answers = self._answer([item.request for item in batch])
+        except HallError as error:
+            answers = [error] * len(batch)
         except Exception:  # noqa: BLE001 - one bad batch must not end the replica; its callers are told
             traceback.print_exc()
             answers = [Broken("the replica failed to compute an answer; its log says why")] * len(batch)

@@ -32,6 +32,8 @@ class Echo:
         self.batches.append(words)
         if "bug" in words:
             raise RuntimeError("a bug")
+        if "full" in words:
+            raise NotNow("full", delay_s=2.0)
         return [
             Rejected("unreadable") if word == "bad" else [request["text"]]
             for word, request in zip(words, requests, strict=True)
@@ -125,6 +127,18 @@ def test_a_bug_in_one_batch_does_not_end_the_replica(echo: Echo) -> None:
         with pytest.raises(Broken):
             await batcher.submit(request("bug"), 1)
         assert (await batcher.submit(request("a"), 1)).outputs[0].data == ["a"]
+        batcher.close()
+
+    asyncio.run(ask())
+
+
+def test_an_engine_that_has_no_room_says_so_to_all_of_the_batch(echo: Echo) -> None:
+    async def ask() -> None:
+        batcher = Batcher(echo, max_size=2, max_delay_s=5)
+        told = await asyncio.gather(
+            *(batcher.submit(request(word), 1) for word in ("full", "x")), return_exceptions=True
+        )
+        assert [type(one) for one in told] == [NotNow, NotNow]
         batcher.close()
 
     asyncio.run(ask())
