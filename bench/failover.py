@@ -44,7 +44,7 @@ HUNG_S = 1.5
 PATIENCE_S = 30.0
 """As long as a caller waits for an answer."""
 SEED = 3
-SERVICE = {"try_timeout_s": 0.15, "stall_timeout_s": 0.1, "retries": 5, "balance": "least-connections"}
+SERVICE = {"try_timeout_s": 0.2, "stall_timeout_s": 0.15, "retries": 10, "retry_budget": 1.0}
 
 
 class Answer(NamedTuple):

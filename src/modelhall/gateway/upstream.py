@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import math
 from collections.abc import Callable
+from functools import partial
 from typing import Any, NamedTuple
 
 import httptools
@@ -18,6 +19,8 @@ from modelhall.gateway.messages import Headers
 
 HELD_BYTES = 1024 * 1024
 """As much of a reply is held for its reader; beyond, the replica has to wait."""
+READ_FIRST_S = 0.002
+"""Before a replica is held to be silent, what has arrived is read: long enough for one round of the loop."""
 COPIED_BYTES = 64 * 1024
 """Up to this a body is copied behind its head, which is cheaper than a second write."""
 
@@ -290,12 +293,18 @@ class Connection(asyncio.Protocol):
         if self._timer is None:
             self._timer = self._loop.call_at(deadline, self._check)
 
-    def _check(self) -> None:
+    def _check(self, *, again: bool = False) -> None:
+        """Look whether the replica has been silent for too long; `again` after what has arrived by now was read.
+
+        When this process itself has not had its turn for a while, its timers ring before it reads what came meanwhile.
+        """
         self._timer = None
         if self._reply is None or self._paused:
             return
-        if self._loop.time() >= self._deadline:
+        if self._loop.time() < self._deadline:
+            self._timer = self._loop.call_at(self._deadline, self._check)
+        elif not again:
+            self._timer = self._loop.call_later(READ_FIRST_S, partial(self._check, again=True))
+        else:
             message = f"replica {self._replica} was silent for {self._timeout_s:g} s"
             self.drop(Failure(message, Evidence.SLOW))
-        else:
-            self._timer = self._loop.call_at(self._deadline, self._check)
