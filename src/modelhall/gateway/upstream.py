@@ -296,7 +296,7 @@ class Connection(asyncio.Protocol):
     def _check(self, *, again: bool = False) -> None:
         """Look whether the replica has been silent for too long; `again` after what has arrived by now was read.
 
-        When this process itself has not had its turn for a while, its timers ring before it reads what came meanwhile.
+        When this process has not had its turn for a while, its timers ring before it reads what came meanwhile.
         """
         self._timer = None
         if self._reply is None or self._paused:
