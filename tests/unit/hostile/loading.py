@@ -68,7 +68,7 @@ def load_text_model(folder: Path) -> None:
 
 
 def load_checkpoint(folder: Path) -> None:
-    if Checkpoints(folder, "key").newest() is None:
+    if Checkpoints(folder, "key", kept=2).newest() is None:
         raise Passed("there is no whole checkpoint")
 
 
