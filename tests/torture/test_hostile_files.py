@@ -54,7 +54,8 @@ def read_some(folder: Path, *, first: int, end: int) -> list[dict[str, Any]]:
     """What is told of the cases from `first` on, until `end` or until the program dies."""
     place = folder / f"from-{first}"
     place.mkdir()
-    command = [sys.executable, str(PROGRAM), str(SEED), str(first), str(end), str(place)]
+    # Files of bytecode that an import leaves would be taken for written by what is read.
+    command = [sys.executable, "-B", str(PROGRAM), str(SEED), str(first), str(end), str(place)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=LONGEST_S)
     lines = [json.loads(line) for line in done.stdout.splitlines()]
     if not lines:
