@@ -83,7 +83,7 @@ async def test_metrics_name_all_services_and_are_for_those_who_run_the_hall(hall
         ("/v2/models/digits/versions/ffff/infer", "POST", 404),
         ("/v2/models/digits/infer", "GET", 405),
         ("/v2/models/digits", "DELETE", 405),
-        ("/v1/models", "GET", 404),
+        ("/v3/models", "GET", 404),
         ("*", "OPTIONS", 400),
     ],
 )
