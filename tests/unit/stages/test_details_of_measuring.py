@@ -7,10 +7,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import polars as pl
 import pytest
 
-from modelhall.core.orders import EvaluateOrder
+from modelhall.core.kinds.model import Network, Train
+from modelhall.core.orders import EvaluateOrder, TrainOrder
+from modelhall.core.program import Reporter, open_blobs, unpacked
 from modelhall.core.shape import Shape
+from modelhall.stages import _data, evaluate, train
 from modelhall.stages.evaluate import details, paired, rows
 from modelhall.stages.evaluate.rows import MOST_ROWS, Rows
 from modelhall.tasks import Predictions
@@ -118,3 +122,30 @@ def test_other_rows_are_not_compared() -> None:
     one = Rows(loss=np.ones(3), told=np.array([1, 2, 3]))
     with pytest.raises(ValueError, match="other rows"):
         paired.compare(one, Rows(loss=np.ones(3), told=np.array([1, 2, 4])))
+
+
+def test_labels_are_in_artifacts_alone_and_in_nothing_that_is_readable_in_plain(
+    order: Any, tmp_path: Path
+) -> None:
+    """Outputs go into the store, and the work folder lies beside it; only blobs are sealed."""
+    folder, label = tmp_path / "splits", "canary-label"
+    folder.mkdir()
+    values = np.linspace(-1, 1, 40)
+    frame = pl.DataFrame({"a": values, "label": [f"{label}-{value > 0}" for value in values]})
+    for split in ("train", "validation", "test"):
+        frame.write_parquet(folder / _data.name(split, 0, 1))
+    data = open_blobs(order({})).put_folder(folder)
+    task, learnt = "tabular-classification", Train(epochs=1, checkpoint_s=1e-9)
+    what = TrainOrder(task=task, columns={}, network=Network(family="linear"), train=learnt, data=data)
+    training = order(what, run="train")
+    made = train.carry_out(training, Reporter(training.work))
+    asked = EvaluateOrder(task=task, model=made["artifact"], data=data, metrics=())
+    measuring = order(asked, run="evaluate")
+    measured = evaluate.carry_out(measuring, Reporter(measuring.work))
+    with unpacked(measuring, measured["artifact"]) as told:
+        assert label in (told / details.FILE).read_text()
+    assert label not in str(made) + str(measured)
+    kept = [path for place in (training, measuring) for path in (place.work, place.cache)]
+    files = [path for place in kept for path in place.rglob("*") if path.is_file()]
+    assert files
+    assert all(label.encode() not in path.read_bytes() for path in files)
