@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import os
 import random
 import subprocess
@@ -44,6 +45,17 @@ LOOK_EVERY_S = 0.02
 
 
 @dataclass(frozen=True, kw_only=True)
+class Kills:
+    """How often a worker is killed, and how many are: on a machine that becomes slower, not more."""
+
+    every_s: float
+    most: int
+
+
+NONE = Kills(every_s=math.inf, most=0)
+
+
+@dataclass(frozen=True, kw_only=True)
 class Ran:
     """One training."""
 
@@ -60,18 +72,18 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--quick", action="store_true", help="forty seconds and one kill")
     quick = parser.parse_args().quick
-    seconds, every_s = (40, 20) if quick else (600, 60)
+    seconds, every_s, most = (40, 20, 1) if quick else (600, 60, 10)
     with tempfile.TemporaryDirectory(prefix="bench-goodput-") as name:
-        print(json.dumps(_compared(Path(name), seconds, every_s)))
+        print(json.dumps(_compared(Path(name), seconds, Kills(every_s=every_s, most=most))))
 
 
-def _compared(folder: Path, seconds: float, every_s: float) -> dict[str, Any]:
+def _compared(folder: Path, seconds: float, kills: Kills) -> dict[str, Any]:
     data = _text(folder)
     tempo = _train(folder / "tempo", data, EPOCHS_TO_TELL_THE_TEMPO)
     epochs = max(2, round(seconds / (tempo.seconds / EPOCHS_TO_TELL_THE_TEMPO)))
     print(f"{'':14} {'steps':>7} {'s':>8} {'steps/s':>8} {'kills':>6}")
     before = _train(folder / "before", data, epochs)
-    broken = _train(folder / "broken", data, epochs, kill_every_s=every_s)
+    broken = _train(folder / "broken", data, epochs, kills)
     after = _train(folder / "after", data, epochs)
     undisturbed_s = (before.seconds + after.seconds) / 2
     for title, ran in (("undisturbed", before), ("with kills", broken), ("undisturbed", after)):
@@ -96,7 +108,7 @@ def _text(folder: Path) -> str:
     return open_blobs(_order(folder / "made", {})).put_folder(place)
 
 
-def _train(place: Path, data: str, epochs: int, *, kill_every_s: float | None = None) -> Ran:
+def _train(place: Path, data: str, epochs: int, kills: Kills = NONE) -> Ran:
     """Run one training as a program of its own, a random worker of which is killed every so often."""
     train = Train(epochs=epochs, batch=16, learning_rate=1e-3, seed=SEED, schedule="constant", warmup=0)
     what = TrainOrder(
@@ -108,10 +120,10 @@ def _train(place: Path, data: str, epochs: int, *, kill_every_s: float | None = 
     environment = os.environ | dict.fromkeys(THREADS, "1") | {"OMP_WAIT_POLICY": "PASSIVE"}
     with (place / "log").open("wb") as log:
         program = subprocess.Popen(command, env=environment, stdout=log, stderr=log)
-    seconds, kills = _watch(program, order.work / "report.json", _killer(program.pid, kill_every_s))
+    seconds, killed = _watch(program, order.work / "report.json", _killer(program.pid, kills))
     if program.returncode:
         sys.exit(f"the training failed:\n{(place / 'log').read_text()[-3000:]}")
-    return _told(order.work, seconds, kills)
+    return _told(order.work, seconds, killed)
 
 
 def _watch(program: subprocess.Popen[bytes], report: Path, kill: Callable[[float], int]) -> tuple[float, int]:
@@ -135,20 +147,17 @@ def _done(report: str) -> float:
     return float(json.loads(report)["progress"]["done"]) if report else 0.0
 
 
-def _killer(leader: int, every_s: float | None) -> Callable[[float], int]:
+def _killer(leader: int, kills: Kills) -> Callable[[float], int]:
     """Kills a random worker when one more is due at a time; how many it has killed just now."""
     rng = random.Random(SEED)
-    due = every_s
+    done = 0
 
     def kill(at_s: float) -> int:
-        nonlocal due
-        if due is None or every_s is None or at_s < due:
+        nonlocal done
+        if done == kills.most or at_s < (done + 1) * kills.every_s:
             return 0
-        workers = psutil.Process(leader).children()
-        if not workers:
-            return 0
-        rng.choice(workers).kill()
-        due += every_s
+        rng.choice(psutil.Process(leader).children()).kill()
+        done += 1
         return 1
 
     return kill
