@@ -74,6 +74,8 @@ class Training:
         self.steps = 0
         self.begun = 0
         """The step this attempt went on from."""
+        self._told: list[dict[str, float]] = []
+        """The figures of the last step."""
 
     def run(self, reporter: Reporter, writing: Writing | None = None, group: Together | None = None) -> None:
         """Train from here to the end, offering checkpoints to `writing`, one of a `group` of workers. When that falls
@@ -84,6 +86,7 @@ class Training:
             for rows in self._batches(epoch)[place:]:
                 loss = self._learn(rows)
                 self.steps += 1
+                self._told = []
                 self._report(loss, reporter)
                 if self.steps % self._steps_an_epoch == 0:
                     # Before the checkpoint, which so holds whether this epoch was the best.
@@ -205,7 +208,13 @@ class Training:
 
     def _tell(self, figures: dict[str, float], reporter: Reporter) -> None:
         self.curves.add(self.steps, figures)
+        self._told.append(figures)
         reporter.metrics(self.steps, figures)
+
+    def tell_again(self, reporter: Reporter) -> None:
+        """Tell the figures of the last step, as whoever was to tell them may be gone."""
+        for figures in self._told:
+            reporter.metrics(self.steps, figures)
 
     def checkpoint(self, room: Room) -> Checkpoint:
         """A copy of the state, in the memory of `room` where that fits."""
@@ -213,7 +222,7 @@ class Training:
         if self._average is not None:
             parts["average"] = self._average.weights
         tensors = snapshot.take(parts, self._optimizer, room)
-        facts = {"best": self._best.facts(), "curves": self.curves.copy()}
+        facts = {"best": self._best.facts(), "curves": self.curves.copy(), "told": self._told}
         return Checkpoint(step=self.steps, tensors=tensors, facts=facts)
 
     def go_on_from(self, checkpoint: Checkpoint) -> None:
@@ -223,6 +232,7 @@ class Training:
         self._best.go_on(checkpoint.facts["best"], parts.get("best", {}))
         # One of an earlier hall has no curves.
         self.curves.go_on(checkpoint.facts.get("curves", {}))
+        self._told = list(checkpoint.facts.get("told", ()))
         if self._average is not None:
             self._average.go_on(parts["average"])
         self.steps = self.begun = checkpoint.step

@@ -79,5 +79,7 @@ class Member:
         if self._writing is None:
             self._trainee.checkpoints.clear_torn()
             self._writing = Writing(self._trainee.checkpoints, every_s=self._trainee.checkpoint_s)
-        self._training.run(PostedReports(self._post), self._writing, group)
+        reports = PostedReports(self._post)
+        self._training.tell_again(reports)
+        self._training.run(reports, self._writing, group)
         self._post.told(output=dict(self._trainee.save()))
