@@ -36,7 +36,7 @@ HI = [{"role": "user", "content": "the sun"}]
 def bard(hall: RealHall, tmp_path_factory: pytest.TempPathFactory) -> RealHall:
     rows = tmp_path_factory.mktemp("verses") / "verses.jsonl"
     rows.write_text(
-        "".join(json.dumps({"text": VERSE * 4, "number": number}) + "\n" for number in range(100))
+        "".join(json.dumps({"text": VERSE * 4, "number": number}) + "\n" for number in range(300))
     )
     done = hall.apply(STORY.format(source=rows), "--wait", file="bard.yaml")
     assert done.code == 0, done.err
