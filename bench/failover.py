@@ -37,7 +37,7 @@ from telling_replica import text_after
 from modelhall.trust.tokens import first_token
 
 REPLICAS = 4
-RATE = 60
+RATE = 25
 FAULT_EVERY_S = 1.0
 DOWN_S = 0.5
 HUNG_S = 1.5
@@ -55,10 +55,10 @@ class Answer(NamedTuple):
 
 def main() -> None:
     arguments = argparse.ArgumentParser(description=__doc__)
-    arguments.add_argument("--quick", action="store_true", help="600 requests, in about a minute")
+    arguments.add_argument("--quick", action="store_true", help="500 requests, in about two minutes")
     arguments.add_argument("--requests", type=int, default=10_000)
     given = arguments.parse_args()
-    requests = 600 if given.quick else given.requests
+    requests = 500 if given.quick else given.requests
     routers: dict[str, Callable[[Path, list[str]], Router | None]] = {
         "modelhall": hall,
         "nginx": nginx,
@@ -87,7 +87,7 @@ def measure(begin: Callable[[Path, list[str]], Router | None], requests: int) ->
             router = begin(Path(folder), replicas.addresses)
             if router is None:
                 return None
-            quiet = uvloop.run(play(router, max(requests // 5, 300), None))
+            quiet = uvloop.run(play(router, max(requests // 5, 200), None))
             return summary(uvloop.run(play(router, requests, replicas)), quiet)
     finally:
         if router is not None:

@@ -1,7 +1,8 @@
 """The body of a reply on its way to the caller, piece by piece.
 
 A replica that breaks off here is held to account too. Where the answer can be gone on with (`resume.py`), another
-replica goes on, as often as the service's retry budget allows; the caller sees one answer.
+replica goes on, as often as the service has retries and its budget allows: a request that breaks every replica it
+comes to must not go round for ever. The caller sees one answer.
 """
 
 from __future__ import annotations

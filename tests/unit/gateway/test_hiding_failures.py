@@ -90,6 +90,13 @@ async def test_a_story_that_another_replica_tells_differently_ends_where_it_brok
     assert any(isinstance(one, asyncio.IncompleteReadError) for one in told)
 
 
+async def test_a_story_that_breaks_every_replica_is_not_begun_for_ever(hall):
+    replicas = await hall.serving(*[telling(WORDS, "break", 2)] * 6, retries=2)
+    with pytest.raises(asyncio.IncompleteReadError):
+        await _story(hall)
+    assert sum(len(replica.seen) for replica in replicas) == 3
+
+
 async def test_a_slow_replica_is_asked_together_with_another_where_that_is_wanted(hall):
     slow, _ = await hall.serving(silently, well, hedge_s=0.05, try_timeout_s=5.0, balance="round-robin")
     for _ in range(4):
