@@ -40,7 +40,7 @@ PATH = f"/v2/models/{SERVICE}/infer"
 WARM_UP_S = 1.0
 LEAST = 500
 """Of fewer requests the processor's clock, which ticks a hundred times a second, tells too little."""
-ENDS = (mock_replica.END, b"\r\n0\r\n\r\n")
+ENDS = (mock_replica.END, b"0\r\n\r\n")
 FLOOR = "bare python"
 """`support/bare_proxy.py`: what a request costs in Python when nothing is done for it."""
 SLOW = ("litellm",)
