@@ -7,6 +7,7 @@ import os
 from pathlib import Path
 
 TICKS = os.sysconf("SC_CLK_TCK")
+LONGEST_END = 128
 PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 
 
@@ -17,6 +18,7 @@ class Caller(asyncio.Protocol):
         self.answered = self.failed = 0
         self._request = request
         self._ends = ends
+        self._tail = b""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = transport
@@ -30,7 +32,10 @@ class Caller(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         if data.startswith(b"HTTP/1.1") and not data.startswith(b"HTTP/1.1 200"):
             self.failed += 1
-        if data.endswith(self._ends):
+        # An end may come in two pieces.
+        self._tail = data if len(data) >= LONGEST_END else (self._tail + data)[-LONGEST_END:]
+        if self._tail.endswith(self._ends):
+            self._tail = b""
             self.answered += 1
             self.ask()
 
