@@ -27,7 +27,6 @@ sys.path.insert(0, str(Path(__file__).parent / "support"))
 
 import mock_replica
 from load import Caller, callers, cpu_s, rss_mb
-from one_gateway import SERVICE
 from programs import line_of, start
 from routers import PEERS, Router
 
@@ -36,7 +35,6 @@ from modelhall.trust.tokens import first_token
 CALLERS = 64
 REPLICAS = 2
 SIZES = {"1k": 1_000, "17k": 17_000, "100k": 100_000}
-PATH = f"/v2/models/{SERVICE}/infer"
 WARM_UP_S = 1.0
 LEAST = 500
 """Of fewer requests the processor's clock, which ticks a hundred times a second, tells too little."""
@@ -138,9 +136,9 @@ def request(router: Router, length: int, *, stream: bool) -> bytes:
             "messages": [{"role": "user", "content": "word " * (length // 5)}],
         }
     )
-    path = PATH if "mh_" in router.headers else "/v1/chat/completions"
     return (
-        f"POST {path} HTTP/1.1\r\nhost: {router.address}\r\n{router.headers}accept: application/json\r\n"
+        f"POST /v1/chat/completions HTTP/1.1\r\nhost: {router.address}\r\n{router.headers}"
+        "accept: application/json\r\n"
         f"content-type: application/json\r\nuser-agent: bench\r\ncontent-length: {len(body)}\r\n\r\n{body}"
     ).encode()
 

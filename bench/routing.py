@@ -27,7 +27,6 @@ import uvloop
 sys.path.insert(0, str(Path(__file__).parent / "support"))
 
 from conversations import Turn, conversations
-from one_gateway import SERVICE
 from prefix_cache import PrefixCache, blocks_of
 from programs import line_of, start
 from routers import Router, smg, vllm_router
@@ -93,9 +92,9 @@ async def play(turns: list[Turn], router: Router) -> int:
 async def one(turn: Turn, router: Router) -> bool:
     """Whether a request on a connection of its own was answered well."""
     host, port = router.address.split(":")
-    path = f"/v2/models/{SERVICE}/infer" if "mh_" in router.headers else "/v1/chat/completions"
     head = (
-        f"POST {path} HTTP/1.1\r\nhost: {router.address}\r\n{router.headers}content-type: application/json\r\n"
+        f"POST /v1/chat/completions HTTP/1.1\r\nhost: {router.address}\r\n{router.headers}"
+        "content-type: application/json\r\n"
         f"connection: close\r\ncontent-length: {len(turn.body)}\r\n\r\n"
     )
     reader, writer = await asyncio.open_connection(host, int(port))

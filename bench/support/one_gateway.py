@@ -14,7 +14,6 @@ import time
 from pathlib import Path
 
 import uvloop
-from completions import Completions
 
 from modelhall import settings
 from modelhall.adapters.store.memory import MemoryStore
@@ -50,7 +49,6 @@ async def be_gateway(folder: Path, addresses: list[str], document: dict[str, obj
         gate=gate_of("gateway", chosen, clock=clock, tell=lambda signal: None),
         listeners=[directory],
     )
-    gateway.protocols.setdefault(b"v1", Completions(gateway.routes, SERVICE, clock.monotonic))
     await serve(
         gateway, "127.0.0.1", 0, new_id=request_ids(time.time_ns, os.urandom),
         listening=lambda host, port: print(f"{host}:{port}", flush=True),
