@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Any
 
 from pydantic_core import from_json
@@ -63,11 +64,17 @@ class OpenAI:
 
     def _route(self, name: str, who: Identity) -> tuple[Route, str | None]:
         """The service called `name`, and the version, if one is asked for."""
-        match = _NAME.fullmatch(name)
-        if match is None:
-            raise NotFound(f"no service {name[:80]!r}; {_HINT}", field="model")
-        wanted = Wanted(**match.groupdict())
+        wanted = _read_name(name)
         return usable(self._routes, wanted, who, hint=_HINT, field="model"), wanted.version
+
+
+@lru_cache(maxsize=1024)
+def _read_name(name: str) -> Wanted:
+    """A service as it is named, with its project and version; raises NotFound."""
+    match = _NAME.fullmatch(name)
+    if match is None:
+        raise NotFound(f"no service {name[:80]!r}; {_HINT}", field="model")
+    return Wanted(**match.groupdict())
 
 
 def _model_in(body: bytes) -> str:
