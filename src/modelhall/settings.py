@@ -35,6 +35,8 @@ PASSED_ON = (
 
 FOR_THE_GATEWAY = (
     "store",
+    "seal",
+    "root_key",
     "host",
     "hosts",
     "tls",

@@ -35,9 +35,8 @@ HI = [{"role": "user", "content": "the sun"}]
 @pytest.fixture(scope="module")
 def bard(hall: RealHall, tmp_path_factory: pytest.TempPathFactory) -> RealHall:
     rows = tmp_path_factory.mktemp("verses") / "verses.jsonl"
-    rows.write_text(
-        "".join(json.dumps({"text": VERSE * 4, "number": number}) + "\n" for number in range(300))
-    )
+    texts = [f"Verse {number}: " + VERSE * 4 for number in range(100)]
+    rows.write_text("".join(json.dumps({"text": text}) + "\n" for text in texts))
     done = hall.apply(STORY.format(source=rows), "--wait", file="bard.yaml")
     assert done.code == 0, done.err
     return hall

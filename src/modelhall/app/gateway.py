@@ -21,6 +21,7 @@ from modelhall.adapters.store import open_store
 from modelhall.app.clock import SystemClock
 from modelhall.app.doorkeeper import SIGNALS, Doorkeeper, Reporter
 from modelhall.app.listening import gate_of, listening_of
+from modelhall.app.shelf import FolderShelf
 from modelhall.core import files
 from modelhall.core.errors import HallError
 from modelhall.core.replica_key import replica_key
@@ -65,6 +66,7 @@ async def _serve(home: Path, port: int) -> None:
     reporter = Reporter(home / SIGNALS)
     gate = gate_of("gateway", chosen, clock=clock, tell=reporter.hear)
     directory = Directory.of(home, clock.now)
+    new_id = request_ids(time.time_ns, os.urandom)
     gateway = Gateway(
         store=store,
         authenticate=directory.authenticate,
@@ -73,6 +75,8 @@ async def _serve(home: Path, port: int) -> None:
         gate=gate,
         listeners=[directory],
         replica_key=replica_key(read_key(home)),
+        shelf=FolderShelf(chosen, clock.now),
+        new_id=new_id,
     )
     beside = [
         asyncio.create_task(part)
@@ -87,7 +91,7 @@ async def _serve(home: Path, port: int) -> None:
     try:
         await serve(
             gateway, listening.address, port,
-            new_id=request_ids(time.time_ns, os.urandom), listening=sign, tls=listening.tls, grace_s=GRACE_S,
+            new_id=new_id, listening=sign, tls=listening.tls, grace_s=GRACE_S,
         )  # fmt: skip
     finally:
         for task in beside:

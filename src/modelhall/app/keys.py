@@ -90,6 +90,7 @@ class Keys:
             reach("keys.generation-added")
             count = self.blobs(project).rewrap()
             reach("keys.blobs-rewrapped")
+            count += files_of(self._settings, self.ring, project).rewrap()
             count += self.secrets.rewrap(project)
             reach("keys.secrets-rewrapped")
             return Rotated(id=id, rewrapped=count)
@@ -100,6 +101,7 @@ class Keys:
         try:
             with self.ring.standing(changing=True):
                 self.blobs(project).rewrap()
+                files_of(self._settings, self.ring, project).rewrap()
                 self.secrets.rewrap(project)
                 count = self.ring.retire(project)
                 reach("keys.retired")
@@ -131,6 +133,11 @@ def open_ring(settings: Settings, now: Callable[[], float], *, make: bool = True
 def blobs_of(settings: Settings, ring: KeyRing, project: str, *, make: bool = True) -> Blobs:
     """The blobs of a project; with `make` it gets a key if it has none."""
     return open_blobs(f"{settings.blobs}/{project}", ring.keys_of(project, make=make))
+
+
+def files_of(settings: Settings, ring: KeyRing, project: str) -> Blobs:
+    """The contents of what a project's callers keep here (see `shelf.py`), sealed as its blobs are."""
+    return open_blobs(f"folder://{settings.home / 'files' / 'blobs'}/{project}", ring.keys_of(project))
 
 
 def blobs_by_project(settings: Settings, ring: KeyRing) -> dict[str, Blobs]:

@@ -15,6 +15,8 @@ from modelhall.core.follower import Follower, Listener
 from modelhall.core.ports.book import Usage
 from modelhall.core.ports.clock import Clock
 from modelhall.core.ports.store import Store
+from modelhall.gateway.asking import asking
+from modelhall.gateway.batches import Batches
 from modelhall.gateway.checks import check_all
 from modelhall.gateway.gate import Gate, OpenGate
 from modelhall.gateway.limits import Limits
@@ -22,9 +24,11 @@ from modelhall.gateway.messages import CLIENT_CLOSED, Request, Response, as_json
 from modelhall.gateway.metrics import CONTENT_TYPE, Metrics
 from modelhall.gateway.open_inference import OpenInference
 from modelhall.gateway.openai import OpenAI
+from modelhall.gateway.openai_files import Files
 from modelhall.gateway.record import Record
 from modelhall.gateway.routes import Routes
 from modelhall.gateway.server import Server, until_told_to_stop
+from modelhall.gateway.shelf import Shelf
 
 log = logging.getLogger(__name__)
 
@@ -83,18 +87,23 @@ class Gateway:
         gate: Gate | None = None,
         listeners: Sequence[Listener] = (),
         replica_key: str = "",
+        shelf: Shelf | None = None,
+        new_id: Callable[[], str] = str,
     ) -> None:
         """`spend` takes down what was used, at once; an OSError of it does not fail the request. `listeners` are kept
-        up with the store too, such as what `authenticate` goes by; `replica_key` is what replicas are asked with."""
+        up with the store too, such as what `authenticate` goes by; `replica_key` is what replicas are asked with.
+        Files and batches are kept on the `shelf`, if there is one; `new_id` names requests of batches."""
         self._authenticate = authenticate
         self._spend = spend
         self._clock = clock
         self.gate = gate or OpenGate()
         self.routes = Routes(replica_key)
+        self._new_id = new_id
+        self._batches: Batches | None = None
         self.follower = Follower(store, self.routes, *listeners)
         self.metrics = Metrics()
         self.protocols: dict[bytes, Protocol] = {
-            b"v1": OpenAI(self.routes, clock.monotonic),
+            b"v1": OpenAI(self.routes, clock.monotonic, self._files(shelf)),
             b"v2": OpenInference(self.routes, clock.monotonic),
         }
         """By the first word of the path."""
@@ -104,14 +113,19 @@ class Gateway:
         async with asyncio.TaskGroup() as group:
             group.create_task(self.follower.follow())
             group.create_task(check_all(self.routes, self._clock.monotonic))
+            if self._batches is not None:
+                group.create_task(self._batches.run())
 
-    async def handle(self, request: Request) -> None:
-        """Answer a request, whatever comes, and account for it."""
+    async def handle(self, request: Request, who: Identity | None = None) -> None:
+        """Answer a request, whatever comes, and account for it; `who` is given where that is known already, as of a
+        request of a batch."""
         record = Record(at=self._clock.now(), started=self._clock.monotonic())
         self.metrics.in_flight += 1
         try:
             try:
-                response = await self._admit(request, record)
+                response = await (
+                    self._admit(request, record) if who is None else self._ask(who, request, record)
+                )
             except HallError as error:
                 response = refusal(error, request.path)
             record.status = response.status
@@ -129,6 +143,12 @@ class Gateway:
             self.metrics.in_flight -= 1
             self._account(request, record)
 
+    def _files(self, shelf: Shelf | None) -> Files | None:
+        if shelf is None:
+            return None
+        self._batches = Batches(shelf, asking(self.handle, self._new_id), self._clock.now)
+        return Files(shelf, self._batches, self._clock.now)
+
     def refused(self, status: int) -> None:
         self.metrics.refused(status)
 
@@ -143,7 +163,11 @@ class Gateway:
         identity = self._identify(request)
         if path == b"/metrics":
             return self._measured(identity)
-        protocol = self.protocols.get(path.split(b"/", 2)[1])
+        return await self._ask(identity, request, record)
+
+    async def _ask(self, identity: Identity, request: Request, record: Record) -> Response:
+        """What somebody who is known is answered. Raises HallError."""
+        protocol = self.protocols.get(request.path.split(b"/", 2)[1])
         if protocol is None:
             raise NotFound("there is nothing at this path; models are under /v1 and /v2")
         try:

@@ -20,6 +20,7 @@ from modelhall.gateway.finding import Wanted, name_for, usable, usable_by
 from modelhall.gateway.forward import Call, forward
 from modelhall.gateway.messages import Request, Response, as_json
 from modelhall.gateway.metering import metered
+from modelhall.gateway.openai_files import Files
 from modelhall.gateway.record import Record
 from modelhall.gateway.routes import Route, Routes
 
@@ -33,8 +34,10 @@ _HINT = "GET /v1/models lists them"
 class OpenAI:
     """Answers `/v1/…` for somebody who has shown who he is."""
 
-    def __init__(self, routes: Routes, now: Callable[[], float]) -> None:
+    def __init__(self, routes: Routes, now: Callable[[], float], files: Files | None = None) -> None:
+        """Without `files` there are none, nor batches."""
         self._routes = routes
+        self._files = files
         self._now = now
 
     async def answer(self, request: Request, who: Identity, record: Record) -> Response:
@@ -51,6 +54,8 @@ class OpenAI:
             _only(request, b"GET")
             name = path[len(_MODELS) + 1 :].decode("latin-1")
             return as_json(_shown(self._route(name, who)[0], who))
+        if self._files is not None and path.startswith((b"/v1/files", b"/v1/batches")):
+            return await self._files.answer(request, who)
         raise NotFound("there is nothing at this path; try POST /v1/chat/completions or GET /v1/models")
 
     async def _forward(self, request: Request, who: Identity, record: Record) -> Response:

@@ -20,6 +20,7 @@ from modelhall.gateway.caller import Limits
 from modelhall.gateway.gateway import Gateway
 from modelhall.gateway.reader import Sizes
 from modelhall.gateway.server import Server
+from modelhall.gateway.shelf import Shelf
 
 LIMITS = Limits(
     sizes=Sizes(head_bytes=4096, headers=20, body_bytes=100_000),
@@ -36,14 +37,16 @@ def anyio_backend() -> Any:
 class Hall:
     """The gateway under test, its store, and those who talk to it."""
 
-    def __init__(self) -> None:
+    def __init__(self, shelf: Shelf | None = None) -> None:
         self.store = MemoryStore()
         self.usage: list[Usage] = []
-        self.gateway = Gateway(
-            store=self.store, authenticate=authenticate, spend=self.usage.append, clock=Clock()
-        )
         counter = itertools.count(1)
-        self.server = Server(self.gateway, lambda: f"id-{next(counter)}", LIMITS)
+        new_id = lambda: f"id-{next(counter)}"  # noqa: E731
+        self.gateway = Gateway(
+            store=self.store, authenticate=authenticate, spend=self.usage.append, clock=Clock(), shelf=shelf,
+            new_id=new_id,
+        )  # fmt: skip
+        self.server = Server(self.gateway, new_id, LIMITS)
         self._callers: list[Caller] = []
         self._replicas: list[StandIn] = []
 
