@@ -22,10 +22,23 @@ from urllib.parse import unquote
 
 import uvicorn
 from fastapi.routing import iter_route_contexts
-from hostile_requests import APPLICATION, CHAT, COMPLETION, EMBEDDINGS, INFERENCE, Case, Route, case, wire
+from hostile_requests import (
+    APPLICATION,
+    BATCH,
+    CHAT,
+    COMPLETION,
+    EMBEDDINGS,
+    INFERENCE,
+    Case,
+    Route,
+    case,
+    wire,
+)
 from uvicorn.server import ServerState
 
+from modelhall import settings
 from modelhall.adapters.store.memory import MemoryStore
+from modelhall.app.shelf import FolderShelf
 from modelhall.core.ports.store import Put
 from modelhall.doors.api.connection import Connection
 from modelhall.gateway.caller import CallerConnection
@@ -108,7 +121,7 @@ async def doors(home: Path) -> AsyncIterator[list[Door]]:
         routes = list(routes_of(api))
         routes += [route for route in routes if route.body] * 6  # there is most to spoil
         replica = _replica()
-        gateway = await held.enter_async_context(_gateway(replica))
+        gateway = await held.enter_async_context(_gateway(replica, home / "gateway"))
         asked = Door(
             name="api",
             routes=routes,
@@ -159,6 +172,17 @@ GATEWAY_ROUTES = [
     Route(method="GET", path="/metrics"),
     Route(method="GET", path="/v1/models"),
     Route(method="GET", path="/v1/models/{name}"),
+    *[
+        Route(method=method, path=f"/v1/{sort}")
+        for sort in ("files", "batches")
+        for method in ("GET", "POST")
+    ],
+    Route(method="POST", path="/v1/batches", body=BATCH),
+    Route(method="GET", path="/v1/files/file-{name}"),
+    Route(method="GET", path="/v1/files/file-{name}/content"),
+    Route(method="DELETE", path="/v1/files/file-{name}"),
+    Route(method="GET", path="/v1/batches/batch-{name}"),
+    Route(method="POST", path="/v1/batches/batch-{name}/cancel"),
 ]
 
 
@@ -215,7 +239,7 @@ def _through(api: Any) -> Callable[[Case, int], Any]:
 
 
 @asynccontextmanager
-async def _gateway(replica: Any) -> AsyncIterator[Callable[[Case, int], Any]]:
+async def _gateway(replica: Any, home: Path) -> AsyncIterator[Callable[[Case, int], Any]]:
     """The gateway over a store in memory, with a service that is there and one whose replica is not."""
     server = uvicorn.Server(
         uvicorn.Config(replica, port=0, lifespan="off", log_config=None, access_log=False, ws="none")
@@ -226,16 +250,26 @@ async def _gateway(replica: Any) -> AsyncIterator[Callable[[Case, int], Any]]:
     there = StandIn("r0", address="{}:{}".format(*server.servers[0].sockets[0].getsockname()))
     store = MemoryStore()
     await store.commit([Put(resource=service(there)), Put(resource=service(name="away", try_timeout_s=0.01))])
-    gateway = Gateway(store=store, authenticate=authenticate, spend=lambda usage: None, clock=Clock())
+    (home / "cache").mkdir(parents=True)
+    shelf = FolderShelf(settings.load({}, home=home), Clock.now)
+    limits, ids = Limits(), itertools.count()
+    new_id = lambda: f"id-{next(ids)}"  # noqa: E731
+    gateway = Gateway(
+        store=store,
+        authenticate=authenticate,
+        spend=lambda usage: None,
+        clock=Clock(),
+        shelf=shelf,
+        new_id=new_id,
+    )
     running = asyncio.create_task(gateway.run())
     while not gateway.routes.loaded:
         await asyncio.sleep(0.01)
-    limits, ids = Limits(), itertools.count()
     peers: set[CallerConnection] = set()
     room = Room(limits.held_bytes)
 
     async def ask(made: Case, seed: int) -> list[Answer]:
-        connection = CallerConnection(gateway, limits, lambda: f"id-{next(ids)}", peers, room)
+        connection = CallerConnection(gateway, limits, new_id, peers, room)
         transport = Transport(connection, _address(made))
         connection.connection_made(transport)
         transport.feed(wire(made, seed))

@@ -96,6 +96,12 @@ CHAT = {
 }  # fmt: skip
 COMPLETION = {"model": "digits", "prompt": "once", "logprobs": 2, **_SAMPLING}
 EMBEDDINGS = {"model": "digits", "input": ["a", "b"], "encoding_format": "base64", "dimensions": 1}
+BATCH = {
+    "input_file_id": "file-a",
+    "endpoint": "/v1/completions",
+    "completion_window": "24h",
+    "metadata": {"a": "b"},
+}
 VALUE = re.compile(r'(?<=: )("[^"]*"|[0-9.]+|true|\{.*?\}|\[.*?\])|"[a-z_]+"(?=:)')
 FORM = re.compile(r"\{[^}]*\}")
 

@@ -16,6 +16,7 @@ from pathlib import Path
 from tenants import HOME, NOWHERE, OTHER, WORDS, Caller, settle, word_of
 
 from modelhall.app.hall import Hall
+from modelhall.app.shelf import FolderShelf
 from modelhall.core.kinds import Key
 from modelhall.core.kinds.service import ServiceStatus
 from modelhall.core.ports.book import Usage
@@ -38,6 +39,8 @@ IN_PROJECT = [
 ]
 IN_BODY = [("POST", path.decode()) for path in FORWARDED]
 """Those that name the service in their body."""
+OWN = [(method, path) for path in ("/v1/files", "/v1/batches") for method in ("GET", "POST")]
+"""What everybody has of his own project alone."""
 MODEL = '{"model": "{p}.{w}-service"}'
 WITHOUT_HEALTH = [
     ("GET", "/v2"),
@@ -62,7 +65,7 @@ async def _play(home: Path) -> tuple[int, list[str]]:
             leaks: list[str] = []
             cells = 0
             for caller in callers:
-                for method, path in (*IN_PROJECT, *IN_BODY, *WITHOUT_HEALTH, *HEALTH):
+                for method, path in (*IN_PROJECT, *IN_BODY, *OWN, *WITHOUT_HEALTH, *HEALTH):
                     places = (HOME, OTHER, NOWHERE) if _is_of_a_project(path) else (HOME,)
                     answers = [await door.ask(caller, method, path, place) for place in places]
                     cells += len(answers)
@@ -99,6 +102,8 @@ def _expected(caller: Caller, path: str, place: str) -> int | None:
         return 401
     if path == "/metrics":
         return None if "operate" in caller.everywhere else 403
+    if path in dict(map(reversed, OWN)):
+        return None if "use" in caller.may(HOME) else 403
     if _is_of_a_project(path):
         return None if "use" in caller.may(place) and place in WORDS else 404
     return None
@@ -147,11 +152,13 @@ class Door:
 async def _a_gateway(hall: Hall) -> AsyncIterator[Door]:
     replicas = [await _serve(hall, project) for project in WORDS]
     usage: list[Usage] = []
-    gateway = Gateway(
-        store=hall.store, authenticate=hall.directory.authenticate, spend=usage.append, clock=hall.clock
-    )
     numbers = itertools.count()
-    server = Server(gateway, lambda: f"id-{next(numbers)}")
+    new_id = lambda: f"id-{next(numbers)}"  # noqa: E731
+    gateway = Gateway(
+        store=hall.store, authenticate=hall.directory.authenticate, spend=usage.append, clock=hall.clock,
+        shelf=FolderShelf(hall.settings, hall.clock.now), new_id=new_id,
+    )  # fmt: skip
+    server = Server(gateway, new_id)
     address = await server.listen("127.0.0.1", 0)
     running = asyncio.create_task(gateway.run())
     try:
