@@ -117,3 +117,9 @@ async def hall(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Hall]:
     await hall.start()
     yield hall
     await hall.stop()
+
+
+@pytest.fixture
+def gateway_with() -> type[Hall]:
+    """Makes a gateway with a shelf of one's own, or none; it is to be started and stopped."""
+    return Hall

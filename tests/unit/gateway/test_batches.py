@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 from stand_ins import Answer, Seen, eventually, http, request, well
 
-from conftest import Hall
 from modelhall import settings
 from modelhall.app.clock import SystemClock
 from modelhall.app.shelf import FolderShelf
@@ -33,8 +32,8 @@ def shelf(tmp_path: Path) -> FolderShelf:
 
 
 @pytest.fixture
-async def hall(shelf: FolderShelf) -> AsyncIterator[Hall]:
-    hall = Hall(shelf)
+async def hall(gateway_with: Callable[..., Any], shelf: FolderShelf) -> AsyncIterator[Any]:
+    hall = gateway_with(shelf)
     await hall.start()
     yield hall
     await hall.stop()
@@ -58,7 +57,7 @@ def form(content: bytes, purpose: bytes = b"batch") -> bytes:
 
 
 async def call(
-    hall: Hall, method: str, path: str, body: bytes = b"", *headers: str, token: bytes = b"alpha"
+    hall: Any, method: str, path: str, body: bytes = b"", *headers: str, token: bytes = b"alpha"
 ) -> Answer:
     caller = await hall.caller()
     caller.send(request(path, body, *headers, method=method).replace(b"Bearer alpha", b"Bearer " + token))
@@ -67,7 +66,7 @@ async def call(
     return answer
 
 
-async def upload(hall: Hall, content: bytes, **more: Any) -> dict[str, Any]:
+async def upload(hall: Any, content: bytes, **more: Any) -> dict[str, Any]:
     answer = await call(
         hall, "POST", "/v1/files", form(content), "content-type: multipart/form-data; boundary=x", **more
     )
@@ -75,7 +74,7 @@ async def upload(hall: Hall, content: bytes, **more: Any) -> dict[str, Any]:
     return json.loads(answer.body)
 
 
-async def begin(hall: Hall, content: bytes, **more: Any) -> str:
+async def begin(hall: Any, content: bytes, **more: Any) -> str:
     file = await upload(hall, content)
     asked = {"input_file_id": file["id"], "endpoint": CHAT, "completion_window": "24h", **more}
     answer = await call(hall, "POST", "/v1/batches", json.dumps(asked).encode())
@@ -83,7 +82,7 @@ async def begin(hall: Hall, content: bytes, **more: Any) -> str:
     return json.loads(answer.body)["id"]
 
 
-async def ended(hall: Hall, id: str) -> dict[str, Any]:
+async def ended(hall: Any, id: str) -> dict[str, Any]:
     """A batch when it is over."""
     async with asyncio.timeout(20):
         while True:
@@ -93,7 +92,7 @@ async def ended(hall: Hall, id: str) -> dict[str, Any]:
             await asyncio.sleep(0.01)
 
 
-async def rows(hall: Hall, file: str) -> list[dict[str, Any]]:
+async def rows(hall: Any, file: str) -> list[dict[str, Any]]:
     content = (await call(hall, "GET", f"/v1/files/{file}/content")).body
     return [json.loads(row) for row in content.splitlines()]
 
@@ -156,7 +155,7 @@ async def test_every_line_is_answered_and_stands_once_in_the_results(hall):
     assert {usage.request for usage in hall.usage} == {row["response"]["request_id"] for row in good + bad}
 
 
-async def test_a_batch_goes_on_where_it_was_when_the_gateway_is_up_again(hall, shelf):
+async def test_a_batch_goes_on_where_it_was_when_the_gateway_is_up_again(hall, gateway_with, shelf):
     held = asyncio.Event()
 
     async def up_to_four(seen: Seen, writer: asyncio.StreamWriter) -> None:
@@ -168,7 +167,7 @@ async def test_a_batch_goes_on_where_it_was_when_the_gateway_is_up_again(hall, s
     id = await begin(hall, lines(8))
     await eventually(lambda: len(replica.seen) > 4)
     await hall.stop()
-    again = Hall(shelf)
+    again = gateway_with(shelf)
     await again.start()
     try:
         (other,) = await again.serving(says)
@@ -281,8 +280,8 @@ async def test_there_is_room_for_so_many_files(hall, monkeypatch):
     assert answer.status == 429
 
 
-async def test_without_a_shelf_there_are_no_files():
-    bare = Hall()
+async def test_without_a_shelf_there_are_no_files(gateway_with):
+    bare = gateway_with()
     await bare.start()
     assert (await bare.ask("/v1/files", b"", method="GET")).status == 404
     await bare.stop()
