@@ -26,6 +26,7 @@ from modelhall.tasks import (
     Network,
     Predictions,
     Tensor,
+    _last_layer,
     _tokenizers,
     _wordpiece,
     outputs_of,
@@ -134,8 +135,8 @@ class FillMask:
         others = torch.randint(_ORDINARY, self.shape.sizes["vocabulary"], tokens.shape)
         seen = torch.where(asked & (way < HIDDEN), _MASK, tokens)
         seen = torch.where(asked & (way >= HIDDEN) & (way < HIDDEN + REPLACED), others, seen)
-        told = outputs_of(network, {"input_ids": seen, "attention_mask": batch["attention_mask"]})
-        return criterion(told[asked], tokens[asked])
+        inputs = {"input_ids": seen, "attention_mask": batch["attention_mask"]}
+        return _last_layer.loss(network, inputs, criterion, wanted=tokens, asked=asked)
 
     def predict(self, network: Network, batch: Batch) -> Predictions:
         """The likeliest token at each [MASK], and the mean log-probability: of the truth where it is known, else of

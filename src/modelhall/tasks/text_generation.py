@@ -27,6 +27,7 @@ from modelhall.tasks import (
     Predictions,
     Tensor,
     _byte_pairs,
+    _last_layer,
     _tokenizers,
     outputs_of,
     read_fitted,
@@ -119,7 +120,9 @@ class TextGeneration:
         return {**batch, "labels": labels["input_ids"]}
 
     def loss(self, network: Network, batch: Batch, criterion: Criterion) -> torch.Tensor:
-        return criterion(outputs_of(network, batch).flatten(0, 1), batch["labels"].flatten())
+        wanted = batch["labels"]
+        inputs = {name: part for name, part in batch.items() if name != "labels"}
+        return _last_layer.loss(network, inputs, criterion, wanted=wanted, asked=wanted != _NOT_ASKED)
 
     def predict(self, network: Network, batch: Batch) -> Predictions:
         """Where the truth is known, the likeliest token at each place and the mean log-probability of the truth; else
