@@ -71,7 +71,7 @@ def _left_out(layer: nn.Module) -> Iterator[list[torch.Tensor]]:
         noted.append(states)
         return states
 
-    layer.forward = through  # type: ignore[method-assign,assignment]
+    layer.forward = through
     try:
         yield noted
     finally:
@@ -111,7 +111,7 @@ class _ByParts(torch.autograd.Function):
         return total
 
     @staticmethod
-    def backward(ctx: Any, of_loss: torch.Tensor) -> Any:  # type: ignore[override]
+    def backward(ctx: Any, of_loss: torch.Tensor) -> Any:
         by_states, by_weight, by_bias = (
             None if gradient is None else gradient.mul_(of_loss) for gradient in ctx.gradients
         )
