@@ -17,9 +17,9 @@ from modelhall.core.kinds.dataset import Column, Dataset, Format, SourceFile, St
 from modelhall.core.kinds.model import Network, Train
 from modelhall.core.kinds.service import Batching
 
-VERSIONS = {"prepare": 4, "train": 2, "evaluate": 2, "sign": 1, "erase": 1}
+VERSIONS = {"prepare": 4, "train": 3, "evaluate": 2, "sign": 1, "erase": 1}
 WITHOUT_EFFECT: dict[str, Any] = {
-    "train": {"train": {"checkpoint_s"}},
+    "train": {"train": {"checkpoint_s", "checkpointing"}},
     # Told apart by `PrepareOrder.key`, so that orders without any have the keys they always had.
     "prepare": {"erasures"},
     # What is to go, goes once, whatever there is beside it.
@@ -97,6 +97,8 @@ class TrainOutput(Frozen):
     size_bytes: int
     parameters: int
     steps: int
+    precision: str = "float32"
+    """What the network computed in."""
 
 
 class EvaluateOrder(Frozen):

@@ -60,6 +60,8 @@ class Order(Frozen):
     cache: Path
     """A folder of all the project's runs on this node, for artifacts while they are unpacked."""
     threads: int = Field(ge=1)
+    memory_bytes: int | None = None
+    """The most it may hold; None when nobody has said."""
     sources: SourceRules = Field(default_factory=SourceRules)
     """The operator's word on where sources may be fetched from, and how large they may be."""
 

@@ -20,8 +20,9 @@ OTHER_TRAINING = {
     "epochs": 9, "batch": 8, "optimizer": "sgd", "learning_rate": 0.1, "weight_decay": 0.5, "clip": None,
     "schedule": "cosine", "warmup": 0.5, "loss": {"cross-entropy": {"label_smoothing": 0.1}}, "seed": 2,
     "accumulate": 2, "clip_value": 0.5, "freeze": ["a.*"], "ema": 0.99, "patience": 3,
+    "precision": "bfloat16", "packing": True, "on_oom": "split",
 }  # fmt: skip
-NOT_IN_THE_RESULT = {"checkpoint_s"}
+NOT_IN_THE_RESULT = {"checkpoint_s", "checkpointing"}
 
 
 def train_key(**changes: object) -> str:
@@ -40,6 +41,10 @@ def test_another_way_of_training_is_another_result(field: str) -> None:
 
 def test_how_often_checkpoints_are_written_changes_no_result() -> None:
     assert train_key(train=Train(checkpoint_s=1)) == train_key()
+
+
+def test_activations_that_are_computed_again_change_no_result() -> None:
+    assert train_key(train=Train(checkpointing=True)) == train_key()
 
 
 @pytest.mark.parametrize(

@@ -204,6 +204,7 @@ class ProcessLauncher:
             "state": str(folder.parent / "state"),
             "cache": str(self._cache / launch.project),
             "threads": launch.threads,
+            "memory_bytes": launch.memory_bytes,
             "sources": self._sources,
         }
 
