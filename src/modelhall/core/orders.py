@@ -18,10 +18,10 @@ from modelhall.core.kinds.model import Comparison, Network, Train
 from modelhall.core.kinds.search import Range
 from modelhall.core.kinds.service import Batching
 
-VERSIONS = {"prepare": 4, "search": 1, "train": 2, "evaluate": 2, "sign": 1, "erase": 1}
+VERSIONS = {"prepare": 4, "search": 1, "train": 3, "evaluate": 2, "sign": 1, "erase": 1}
 WITHOUT_EFFECT: dict[str, Any] = {
     # Told apart by `TrainOrder.key`, so that trainings without bars have the keys they always had.
-    "train": {"train": {"checkpoint_s", "keep_checkpoints"}, "bars": True},
+    "train": {"train": {"checkpoint_s", "keep_checkpoints", "checkpointing"}, "bars": True},
     # Whom a version is compared with changes nothing of what is measured of it.
     "evaluate": {"against"},
     # Told apart by `PrepareOrder.key`, so that orders without any have the keys they always had.
@@ -127,6 +127,8 @@ class TrainOutput(Frozen):
     size_bytes: int
     parameters: int
     steps: int
+    precision: str = "float32"
+    """What the network computed in."""
     validated: Validated | None = None
     """None where there is no validation split."""
     pruned: bool = False

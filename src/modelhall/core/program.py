@@ -66,6 +66,8 @@ class Order(Frozen):
     """How many processes it may be: those of one gang."""
     address: str = "127.0.0.1"
     """Of this node, at which workers meet; they listen nowhere else."""
+    memory_bytes: int | None = None
+    """The most they may hold together; None when nobody has said."""
     sources: SourceRules = Field(default_factory=SourceRules)
     """The operator's word on where sources may be fetched from, and how large they may be."""
 

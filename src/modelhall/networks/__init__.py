@@ -9,8 +9,10 @@ to the task.
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import importlib.util
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -57,6 +59,24 @@ def load(folder: Path) -> nn.Module:
     plugins.check_options("network", network.family, "build", network.options, field="network")
     module: nn.Module = _way(network.family).load(folder, shape, network.family, network.options)
     return module.eval()
+
+
+@contextlib.contextmanager
+def learning(module: nn.Module) -> Iterator[None]:
+    """A while in which a network does what learning needs in fewer passes over memory, and keeps nothing beside that
+    would let it go on with a text sooner."""
+    # Here and not above, since the control plane lists networks without torch.
+    lean = importlib.import_module("modelhall.networks._lean").lean
+    config: Any = getattr(module, "config", None)
+    before = getattr(config, "use_cache", None)
+    if before:
+        config.use_cache = False
+    try:
+        with lean(module):
+            yield
+    finally:
+        if before:
+            config.use_cache = before
 
 
 def elsewhere() -> dict[str, Path]:

@@ -10,6 +10,7 @@ task's `shape`; optimizers, metrics and HTTP are left to the stages and to servi
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
     import polars as pl
     from tokenizers import Tokenizer
 
+MOST_SCORES_BYTES = 64 << 20
+"""Of a batch; what is made of them is several times as large."""
 MOST_FITTED_BYTES = 64 << 20
 """No task.json is larger."""
 
@@ -183,6 +186,19 @@ class Tells(Protocol):
     """Tokens a text is continued by where nobody says how many."""
 
 
+@runtime_checkable
+class Packs(Protocol):
+    """A task over texts that can stand side by side: what one may learn from with `packing`."""
+
+    def documents(self, split: str, frame: pl.DataFrame) -> Examples:
+        """Rows as `examples` has them, each of which is of one text alone."""
+        ...
+
+    def packed(self, examples: Examples, rows: Sequence[int]) -> Batch:
+        """Some of these rows side by side; the loss is that of the same rows by themselves."""
+        ...
+
+
 def fit(
     name: str, splits: Mapping[str, pl.DataFrame], columns: Mapping[str, str], *, length: int | None = None
 ) -> Task:
@@ -222,11 +238,12 @@ def load(name: str, folder: Path) -> Task:
 def predict(
     task: Task, network: Network, examples: Examples, *, batch: int, each: Callable[[int], None] | None = None
 ) -> Predictions:
-    """Predictions for all rows, in their order; `each` is told how many rows are done."""
+    """Predictions for all rows, in their order, `batch` at a time, or fewer where each has the scores of a vocabulary
+    at every place; `each` is told how many rows are done."""
     order = np.argsort(examples.lengths, kind="stable") if examples.lengths else np.arange(len(examples))
     parts, done = [], 0
     with torch.inference_mode():
-        for rows in _chunks(order, batch):
+        for rows in _chunks(order, min(batch, _most_rows(task.shape))):
             parts.append(task.predict(network, task.batch(examples, rows.tolist())))
             done += len(rows)
             if each:
@@ -267,6 +284,13 @@ def _check_columns(split: str, frame: pl.DataFrame, placed: Mapping[str, str]) -
                 f"Say which one it is, such as `columns: {{{part}: {frame.columns[0]}}}`",
                 field=f"columns.{part}",
             )
+
+
+def _most_rows(shape: Shape) -> int:
+    """So many that their scores are no larger than `MOST_SCORES_BYTES`, one at least."""
+    if not shape.head.endswith("-lm"):
+        return sys.maxsize
+    return max(1, MOST_SCORES_BYTES // (4 * shape.sizes["vocabulary"] * shape.sizes["length"]))
 
 
 def _chunks(order: np.ndarray, size: int) -> Iterator[np.ndarray]:

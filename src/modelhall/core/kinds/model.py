@@ -62,6 +62,21 @@ class Train(Frozen):
     patience: int | None = Field(
         default=None, ge=1, description="Epochs without a better validation after which training ends."
     )
+    precision: Literal["auto", "float32", "bfloat16"] = Field(
+        default="auto",
+        description="The numbers a network computes in; `auto` is bfloat16 where the processor is faster by it.",
+    )
+    packing: bool = Field(
+        default=False,
+        description="Whether texts stand side by side in place of padding, none of which sees another.",
+    )
+    checkpointing: bool = Field(
+        default=False, description="Whether activations are computed again in place of being kept."
+    )
+    on_oom: Literal["stop", "split"] = Field(
+        default="stop",
+        description="When memory is short: stop, or go on with a step's rows in more parts.",
+    )
     seed: int = Field(default=1, ge=0)
     checkpoint_s: float = Field(default=20.0, gt=0, description="Seconds between checkpoints.")
     keep_checkpoints: int = Field(

@@ -21,7 +21,7 @@ from modelhall.core.kinds.choice import Choice
 from modelhall.core.orders import TrainOrder, TrainOutput, key_of
 from modelhall.core.program import Order, Reporter, open_blobs, private_folder, unpacked
 from modelhall.stages import _data
-from modelhall.stages.train import record, requests
+from modelhall.stages.train import allocation, machine, packing, record, requests
 from modelhall.stages.train.checkpoint import Checkpoints
 from modelhall.stages.train.gang.leader import Leader
 from modelhall.stages.train.gang.member import Member
@@ -92,6 +92,7 @@ class _Trainee:
             validated=self.training.validated,
             pruned=self.training.pruned,
             record=self._put_record(),
+            precision=self.training.precision,
         ).model_dump(mode="json")
 
     def _put_record(self) -> str:
@@ -113,6 +114,7 @@ def _prepared(
 ) -> tuple[tasks.Task, nn.Module, Sequence[Mapping[str, Any]], Training]:
     """The task, the network, the steps of the data set, and the training of one by the other."""
     torch.set_num_threads(order.threads)
+    allocation.keep_what_is_freed()
     # Warned and not enforced: a few networks have no other way. (`use_deterministic_algorithms` does the same and
     # first imports the compiler, which takes seconds.)
     torch.set_deterministic_debug_mode("warn")
@@ -123,6 +125,12 @@ def _prepared(
     torch.manual_seed(what.train.seed)
     network = networks.build(what.network, task.shape)
     varied = varying(steps)
+    examples: dict[str, tasks.Examples] = {
+        name: task.examples(name, splits[name]) for name in ("train", "validation") if name in splits
+    }
+    if what.train.packing:
+        examples["train"] = packing.documents(task, what.task, "train", splits["train"])
+        packing.check(task, network, examples["train"], what.network.family)
     training = Training(
         task=task,
         network=network,
@@ -130,12 +138,20 @@ def _prepared(
         loss=what.train.loss or Choice(name=tasks.losses_of(what.task)[0]),
         bars=what.bars,
         variation=Variation(task, splits["train"], varied, seed=what.train.seed) if varied else None,
-        examples={
-            name: task.examples(name, splits[name]) for name in ("train", "validation") if name in splits
-        },
+        examples=examples,
         shards=what.shards,
     )
+    _rehearse(training, order, what)
     return task, network, steps, training
+
+
+def _rehearse(training: Training, order: Order, what: TrainOrder) -> None:
+    """See whether a training fits into what one worker may hold."""
+    limit_bytes = allocation.limit(order.memory_bytes and order.memory_bytes // order.workers)
+    peak_gflops = machine.peak(order.cache, order.threads) * order.workers
+    training.rehearse(limit_bytes=limit_bytes, peak_gflops=peak_gflops)
+    if what.train.on_oom == "split" and order.memory_bytes is not None:
+        allocation.refuse_beyond(limit_bytes)
 
 
 def _save_preparation(folder: Path, task: tasks.Task, steps: Sequence[Mapping[str, Any]]) -> None:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import math
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from torch import nn
 
+from modelhall import networks
 from modelhall.core import plugins
 from modelhall.core.errors import Failed
 from modelhall.core.kinds.choice import Choice
@@ -17,17 +19,23 @@ from modelhall.core.kinds.model import Train
 from modelhall.core.orders import Validated
 from modelhall.core.program import Reporter
 from modelhall.policy import pruning
-from modelhall.stages.train import losses, optimizers, schedules, snapshot
+from modelhall.stages.train import losses, memory, optimizers, schedules, snapshot
 from modelhall.stages.train.average import Average
 from modelhall.stages.train.batches import batches
 from modelhall.stages.train.best import Best
 from modelhall.stages.train.checkpoint import Checkpoint
 from modelhall.stages.train.curves import Curves
+from modelhall.stages.train.divergence import Divergence
 from modelhall.stages.train.freezing import freeze
+from modelhall.stages.train.parts import Parts
+from modelhall.stages.train.precision import Precision, choose, computing_in
+from modelhall.stages.train.recomputing import recomputing
+from modelhall.stages.train.rehearsal import Rehearsal, rehearse
 from modelhall.stages.train.shards import Alone, Shards, Together
+from modelhall.stages.train.tempo import Tempo
 from modelhall.stages.train.variation import Variation
 from modelhall.stages.train.writing import Room, Writing
-from modelhall.tasks import Batch, Examples, Task, predict
+from modelhall.tasks import Batch, Examples, Packs, Task, predict
 
 _LOSSES_REPORTED = 200
 _VALIDATION_BATCH = 256
@@ -71,16 +79,72 @@ class Training:
         self.curves = Curves()
         self._steps_an_epoch = math.ceil(len(self._examples) / train.batch)
         self._total = self._steps_an_epoch * train.epochs
+        self._divergence = Divergence(self._total)
+        self._parts = Parts(network, train.accumulate, split=train.on_oom == "split")
+        self._tempo: Tempo | None = None
+        self.precision: Precision = choose(train.precision)
         self.steps = 0
         self.begun = 0
         """The step this attempt went on from."""
         self._told: list[dict[str, float]] = []
         """The figures of the last step."""
 
+    def rehearse(
+        self, *, limit_bytes: int, peak_gflops: float, monotonic: Callable[[], float] = time.monotonic
+    ) -> None:
+        """See on a few rows what a step takes. Raises Rejected when that is more memory than there is."""
+        unit, lengths = self._lengths()
+        self._network.train()
+        with self._learning():
+            found = rehearse(self._network, lambda rows: self._backward(np.asarray(rows), len(rows)), lengths)
+        self._check_memory(found, limit_bytes)
+        self._tempo = Tempo(
+            unit=unit, lengths=lengths, rehearsal=found, peak_gflops=peak_gflops, monotonic=monotonic
+        )
+
+    def _check_memory(self, found: Rehearsal, limit_bytes: int) -> None:
+        train = self._train
+        sizes = [(p.numel() * p.element_size(), p.requires_grad) for p in self._network.parameters()]
+        need = memory.need(
+            found,
+            weights_bytes=sum(size for size, _ in sizes),
+            learnt_bytes=sum(size for size, is_learnt in sizes if is_learnt),
+            remembered=plugins.constant("optimizer", train.optimizer.name, "REMEMBERS"),
+            copies=(self._validation is not None) + (train.ema is not None),
+        )
+        together = min(train.batch, len(self._examples))
+        self._parts.number = memory.parts_that_fit(
+            need,
+            -(-together // self._shards.number) if self._shards else together,
+            train.accumulate,
+            limit_bytes,
+            split=train.on_oom == "split",
+            ways=() if train.checkpointing else ("`checkpointing: true` needs less",),
+        )
+
+    def _lengths(self) -> tuple[str, np.ndarray]:
+        """What tempo is told in, and how much of it each row has."""
+        rows, sizes = len(self._examples), self._task.shape.sizes
+        unit = "tokens" if "vocabulary" in sizes else "samples"
+        return unit, np.asarray(self._examples.lengths or [sizes["length"] if unit == "tokens" else 1] * rows)
+
+    @contextlib.contextmanager
+    def _learning(self) -> Iterator[None]:
+        """A while in which the network learns as it is asked to."""
+        with (
+            networks.learning(self._network),
+            recomputing(self._network) if self._train.checkpointing else contextlib.nullcontext(),
+        ):
+            yield
+
     def run(self, reporter: Reporter, writing: Writing | None = None, group: Together | None = None) -> None:
         """Train from here to the end, offering checkpoints to `writing`, one of a `group` of workers. When that falls
         apart, raises what it does, and the state is that after `steps` steps."""
         self._group = group or Alone()
+        with self._learning():
+            self._run(reporter, writing)
+
+    def _run(self, reporter: Reporter, writing: Writing | None) -> None:
         while not self._is_over():
             epoch, place = divmod(self.steps, self._steps_an_epoch)
             for rows in self._batches(epoch)[place:]:
@@ -134,38 +198,51 @@ class Training:
         """One step over some rows; their loss. Raises Failed when it is not a number."""
         self._network.train()
         self._optimizer.zero_grad(set_to_none=True)
-        if self._shards is None:
-            loss = self._gradient(rows, len(rows))
-        else:
-            loss = self._shards.learn(self.steps, rows, self._gradient, self._group)
-        if not math.isfinite(loss):
-            raise Failed(
-                f"the loss became {loss} at step {self.steps} of {self._total}; a learning rate below "
-                f"{self._train.learning_rate:g}, a longer warm-up or a smaller clip would do",
-                field="train.learning_rate",
-            )
+        with self._tempo.of(rows) if self._tempo else contextlib.nullcontext():
+            if self._shards is None:
+                loss = self._gradient(rows, len(rows))
+            else:
+                loss = self._shards.learn(self.steps, rows, self._gradient, self._group)
+            self._check(loss)
+            self._step()
+        return loss
+
+    def _step(self) -> None:
+        """Move the weights by the gradients that are there."""
         self._clip()
         for group in self._optimizer.param_groups:
             group["lr"] = self._rate()
         self._optimizer.step()
         if self._average is not None:
             self._average.take_in()
-        return loss
+
+    def _check(self, loss: float) -> None:
+        """Raise Failed for a loss that is no number, or has been far above the best one for long."""
+        wrong = self._divergence.see(loss) if math.isfinite(loss) else f"the loss became {loss}"
+        if wrong:
+            raise Failed(
+                f"{wrong} at step {self.steps} of {self._total}; a learning rate below "
+                f"{self._train.learning_rate:g}, a longer warm-up or a smaller clip would do",
+                field="train.learning_rate",
+            )
 
     def _gradient(self, rows: np.ndarray, of: int) -> float:
         """Add the gradient of some of a step's rows, part by part; their share of its loss."""
-        parts = np.array_split(rows, min(self._train.accumulate, len(rows)))
-        return sum(self._backward(part, of) for part in parts)
+        return self._parts.over(rows, lambda part: self._backward(part, of))
 
     def _backward(self, rows: np.ndarray, of: int) -> float:
         """Add the gradient of one part."""
-        loss = self._task.loss(self._network, self._batch(rows.tolist()), self._criterion) * (len(rows) / of)
+        batch = self._batch(rows.tolist())
+        with computing_in(self.precision):
+            loss = self._task.loss(self._network, batch, self._criterion) * (len(rows) / of)
         loss.backward()  # type: ignore[no-untyped-call]
         return loss.item()
 
     def _batch(self, rows: list[int]) -> Batch:
         if self._variation is not None:
             return self._variation.batch(rows, self.steps // self._steps_an_epoch)
+        if self._train.packing and isinstance(self._task, Packs):
+            return self._task.packed(self._examples, rows)
         return self._task.batch(self._examples, rows)
 
     def _clip(self) -> None:
@@ -192,6 +269,8 @@ class Training:
         reporter.progress(done, total, "samples", message=message, done_before=before)
         if self.steps % max(1, self._total // _LOSSES_REPORTED) == 0:
             self._tell({"loss": loss}, reporter)
+            if self._tempo is not None:
+                reporter.metrics(self.steps, {**self._tempo.figures(), "parts": self._parts.number})
 
     def _validate(self, reporter: Reporter) -> None:
         """Measure the validation split, if there is one; keep the weights if they are the best so far: by the
@@ -222,7 +301,14 @@ class Training:
         if self._average is not None:
             parts["average"] = self._average.weights
         tensors = snapshot.take(parts, self._optimizer, room)
-        facts = {"best": self._best.facts(), "curves": self.curves.copy(), "told": self._told}
+        facts = {
+            "best": self._best.facts(),
+            "curves": self.curves.copy(),
+            "told": self._told,
+            "divergence": self._divergence.facts(),
+            "parts": self._parts.number,
+            "precision": self.precision,
+        }
         return Checkpoint(step=self.steps, tensors=tensors, facts=facts)
 
     def go_on_from(self, checkpoint: Checkpoint) -> None:
@@ -230,9 +316,10 @@ class Training:
         parts: dict[str, Any] = snapshot.restore(checkpoint.tensors, self._optimizer)
         self._network.load_state_dict(parts["network"])
         self._best.go_on(checkpoint.facts["best"], parts.get("best", {}))
-        # One of an earlier hall has no curves.
-        self.curves.go_on(checkpoint.facts.get("curves", {}))
-        self._told = list(checkpoint.facts.get("told", ()))
+        self.curves.go_on(checkpoint.facts["curves"])
+        self._told = list(checkpoint.facts["told"])
+        self._divergence.go_on(checkpoint.facts["divergence"])
+        self._parts.number, self.precision = checkpoint.facts["parts"], checkpoint.facts["precision"]
         if self._average is not None:
             self._average.go_on(parts["average"])
         self.steps = self.begun = checkpoint.step

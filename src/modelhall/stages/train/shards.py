@@ -52,7 +52,7 @@ class Shards:
 
     def __init__(self, network: nn.Module, number: int, *, seed: int) -> None:
         self._network = network
-        self._number = number
+        self.number = number
         self._seed = seed
         self._learnt = [parameter for parameter in network.parameters() if parameter.requires_grad]
         self._size = sum(parameter.numel() for parameter in self._learnt) + 1
@@ -73,7 +73,7 @@ class Shards:
                 mine = self._gradient_of(part, len(rows), gradient, step=step, shard=shard, workers=group.of)
                 if shard == 0:
                     after = self._remembered()
-                for slice in group.gather_slices(mine)[: self._number - shard + group.rank]:
+                for slice in group.gather_slices(mine)[: self.number - shard + group.rank]:
                     total = slice.clone() if total is None else total.add_(slice)
             assert total is not None
             whole = group.join_slices(total)
@@ -88,10 +88,10 @@ class Shards:
 
     def _of_this_worker(self, rows: np.ndarray, group: Together) -> Iterator[tuple[int, np.ndarray]]:
         """Its shards and their rows, as many as any other worker has: those behind the last have no rows."""
-        parts = np.array_split(rows, self._number)
-        for first in range(0, self._number, group.of):
+        parts = np.array_split(rows, self.number)
+        for first in range(0, self.number, group.of):
             shard = first + group.rank
-            yield shard, parts[shard] if shard < self._number else rows[:0]
+            yield shard, parts[shard] if shard < self.number else rows[:0]
 
     def _gradient_of(
         self, part: np.ndarray, of: int, gradient: Gradient, *, step: int, shard: int, workers: int

@@ -1,7 +1,8 @@
 """Optimizers: one file each. The file's name is what `train.optimizer` calls it.
 
 A file has `make(groups, *, options…)`, which returns a torch optimizer over groups of parameters, each of which has
-its `lr` and `weight_decay`. All that an optimizer remembers is tensors in its `state`, so that a checkpoint holds it.
+its `lr` and `weight_decay`, and `REMEMBERS`: how many numbers of each weight it keeps at most. All that an optimizer
+remembers is tensors in its `state`, so that a checkpoint holds it.
 """
 
 from __future__ import annotations

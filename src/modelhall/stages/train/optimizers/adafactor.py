@@ -6,6 +6,8 @@ import torch
 
 from modelhall.stages.train.optimizers import Group
 
+REMEMBERS = 0
+
 
 def make(groups: list[Group], *, beta2_decay: float = -0.8) -> torch.optim.Optimizer:
     return torch.optim.Adafactor(groups, beta2_decay=beta2_decay)

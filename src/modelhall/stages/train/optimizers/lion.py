@@ -10,6 +10,8 @@ import torch
 
 from modelhall.stages.train.optimizers import Group
 
+REMEMBERS = 1
+
 
 def make(groups: list[Group], *, beta1: float = 0.9, beta2: float = 0.99) -> torch.optim.Optimizer:
     return Lion(groups, beta1, beta2)

@@ -12,6 +12,8 @@ import torch
 
 from modelhall.stages.train.optimizers import Group
 
+REMEMBERS = 2
+
 
 def make(
     groups: list[Group], *, momentum: float = 0.95, beta1: float = 0.9, beta2: float = 0.95

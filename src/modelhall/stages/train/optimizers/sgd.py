@@ -6,6 +6,8 @@ import torch
 
 from modelhall.stages.train.optimizers import Group
 
+REMEMBERS = 1
+
 
 def make(groups: list[Group], *, momentum: float = 0.9, nesterov: bool = False) -> torch.optim.Optimizer:
     """`nesterov` looks ahead (Nesterov 1983)."""

@@ -1,0 +1,64 @@
+"""How fast a training is told to be, and in which numbers it computes."""
+
+from __future__ import annotations
+
+from itertools import count
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from modelhall.stages.train import machine
+from modelhall.stages.train.precision import choose
+from modelhall.stages.train.rehearsal import Rehearsal
+from modelhall.stages.train.tempo import Tempo
+
+REHEARSAL = Rehearsal(fixed_bytes=0, row_bytes=1, flop_a_place=1e9, flop_a_pair=1e8)
+
+
+def test_tempo_is_of_the_steps_since_it_was_last_told() -> None:
+    now = [0.0]
+    lengths = np.array([10, 30, 20])
+    tempo = Tempo(
+        unit="tokens", lengths=lengths, rehearsal=REHEARSAL, peak_gflops=400, monotonic=lambda: now[0]
+    )
+    assert tempo.figures() == {}
+    for rows, spent_s in (([0, 1], 1.0), ([2], 0.5)):
+        with tempo.of(np.array(rows)):
+            now[0] += spent_s
+        now[0] += 100.0  # a validation
+    gflop = 10 + 30 + 20 + 0.1 * (100 + 900 + 400)
+    assert tempo.figures() == pytest.approx(
+        {"tokens_per_s": 40.0, "gflop_per_s": gflop / 1.5, "peak_share": gflop / 1.5 / 400}
+    )
+    assert tempo.figures() == {}
+
+
+def test_the_peak_is_measured_once_a_node_and_thread_count(tmp_path: Path) -> None:
+    asked = count()
+
+    def clock() -> float:
+        return next(asked) * 0.01
+
+    first = machine.peak(tmp_path, 1, clock)
+    assert first == pytest.approx(2 * 1024**3 / 1e9 / 0.01)
+    spent = next(asked)
+    assert machine.peak(tmp_path, 1, clock) == first
+    assert next(asked) == spent + 1
+    machine.peak(tmp_path, 2, clock)
+    assert next(asked) > spent + 2
+
+
+def test_a_peak_that_cannot_be_read_is_measured_again(tmp_path: Path) -> None:
+    (tmp_path / "matmul-on-1.json").write_text('{"about": ')
+    assert machine.peak(tmp_path, 1) > 0
+
+
+def test_auto_is_bfloat16_only_where_there_are_instructions_that_are_faster() -> None:
+    speeds = {torch.float32: 100.0, torch.bfloat16: 400.0}
+    slow = {torch.float32: 100.0, torch.bfloat16: 120.0}
+    assert choose("auto", has_instructions=lambda: True, gflops=speeds.__getitem__) == "bfloat16"
+    assert choose("auto", has_instructions=lambda: True, gflops=slow.__getitem__) == "float32"
+    assert choose("auto", has_instructions=lambda: False, gflops=speeds.__getitem__) == "float32"
+    assert choose("bfloat16", has_instructions=lambda: False) == "bfloat16"
