@@ -13,6 +13,13 @@ PREPARED = {
     "columns": [{"name": "image", "type": "binary"}], "size_bytes": 1000, "sources": [], "steps": [],
 }  # fmt: skip
 TRAINED = {"size_bytes": 500, "parameters": 100, "steps": 10}
+COMPRESSED = {
+    "size_bytes": 130, "parameters": 100, "engine": "onnxruntime", "chosen": 1,
+    "ways": [
+        {"name": "as trained", "size_bytes": 500, "row_ms": 1.0, "batch_ms": 9.0},
+        {"name": "quantize 8", "size_bytes": 130, "row_ms": 0.5, "batch_ms": 4.0},
+    ],
+}  # fmt: skip
 
 HALL_FILE = """
 kind: dataset
@@ -38,6 +45,7 @@ class World:
 
     def __init__(self) -> None:
         self.accuracy = 0.97
+        self.compressed_accuracy = 0.968
         self.takes_s = 10.0
         self.artifact = "a" * 64
         self.result: dict[str, dict[str, object]] = {}
@@ -59,6 +67,10 @@ class World:
             }  # fmt: skip
         elif stage == "train":
             output = {**TRAINED, "artifact": digest.of_json(dict(launch.order))}
+        elif stage == "compress":
+            output = {**COMPRESSED, "artifact": digest.of_json(dict(launch.order))}
+        elif stage == "evaluate" and launch.order["engine"] == "onnxruntime":
+            output = {"metrics": {"accuracy": self.compressed_accuracy}, "rows": 20}
         elif stage == "sign":
             output = {"signature": digest.of_json(dict(launch.order))}
         elif stage == "erase":
@@ -69,7 +81,7 @@ class World:
 
 
 def stage_of(launch: Launch) -> str:
-    """prepare, train, evaluate, sign or serving."""
+    """prepare, train, evaluate, compress, sign or serving."""
     return launch.argv[2].rpartition(".")[2]
 
 

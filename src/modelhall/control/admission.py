@@ -3,13 +3,18 @@ are not there, changes to what cannot change."""
 
 from __future__ import annotations
 
+import importlib.util
 from collections.abc import Mapping
+from typing import Any
+
+from pydantic import ValidationError
 
 from modelhall.control.datasets import Fingerprint
 from modelhall.core import dataset_sources, file_formats, plugins
 from modelhall.core.errors import Rejected
 from modelhall.core.kinds import AnyResource, Dataset, Document, Key, Model, Run, Service
 from modelhall.core.kinds.base import DEFAULT_PROJECT
+from modelhall.core.kinds.model import Network
 from modelhall.core.names import did_you_mean, split_reference
 from modelhall.core.references import MODEL_SCHEME, find_cycle, is_of_hall, references
 from modelhall.core.requirement import metric_of, slice_of
@@ -33,7 +38,8 @@ async def check(
             _check_model(document)
         case Service():
             plugins.check("balance", document.balance, field="balance")
-            plugins.check("engine", document.engine, field="engine")
+            if document.engine is not None:
+                plugins.check("engine", document.engine, field="engine")
         case Run():
             _check_run(document, stored)
 
@@ -122,13 +128,11 @@ def _check_format(document: Dataset) -> None:
 
 def _check_model(document: Model) -> None:
     plugins.check("task", document.task, field="task")
-    plugins.check("network", document.network.family, field="network.family")
-    plugins.check_options(
-        "network", document.network.family, "build", document.network.options, field="network"
-    )
+    _check_network(document.network, "network")
     _check_training(document)
     _check_metrics(document)
     _check_search(document)
+    _check_compression(document)
     split_reference(document.data)
 
 
@@ -159,6 +163,53 @@ def _check_training(document: Model) -> None:
             field="train.loss",
         )
     plugins.check_options("loss", train.loss.name, "make", train.loss.options, field="train.loss")
+
+
+def _check_compression(document: Model) -> None:
+    """That there are such methods, that what they need is installed, and that there is something to keep."""
+    if document.compress is None:
+        return
+    if not plugins.constant("task", document.task, "COMPRESSES"):
+        raise Rejected(
+            f"no engine answers {document.task} by a compressed network; leave `compress` out",
+            field="compress",
+        )
+    if not any(slice_of(name) is None for name in document.require):
+        raise Rejected(
+            "compressing keeps a share of what is required, and nothing is; add `require`, such as "
+            "`require: {accuracy: '>= 0.9'}`",
+            field="require",
+        )
+    for method in document.compress.methods:
+        field = f"compress.{method.name}"
+        plugins.check("compression", method.name, field=field)
+        plugins.check_options("compression", method.name, "apply", method.options, field=field)
+        _check_installed(plugins.constant("compression", method.name, "NEEDS"), field)
+        if "network" in method.options:
+            _check_network(_network(method.options["network"], field), f"{field}.network")
+    _check_installed(plugins.constant("compression", "export", "NEEDS"), "compress")
+
+
+def _network(told: dict[str, Any], field: str) -> Network:
+    try:
+        return Network.model_validate(told)
+    except ValidationError as error:
+        mistake = error.errors()[0]
+        place = ".".join([field, "network", *map(str, mistake["loc"])])
+        raise Rejected(f"{mistake['msg']}; such as {{family: mlp, hidden: [32]}}", field=place) from None
+
+
+def _check_installed(libraries: tuple[str, ...], field: str) -> None:
+    missing = [name for name in libraries if importlib.util.find_spec(name) is None]
+    if missing:
+        raise Rejected(
+            f"{', '.join(missing)} is not installed here; `pip install modelhall[compress]` does", field=field
+        )
+
+
+def _check_network(network: Network, field: str) -> None:
+    plugins.check("network", network.family, field=f"{field}.family")
+    plugins.check_options("network", network.family, "build", network.options, field=field)
 
 
 def _check_metrics(document: Model) -> None:

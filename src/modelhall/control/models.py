@@ -1,21 +1,24 @@
-"""Models: have the declared version trained and measured, accept it if it meets its requirement, have it signed."""
+"""Models: have the declared version trained and measured, and compressed if that is asked for; accept it if it meets
+its requirement, have it signed."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from modelhall.control import erasures, meant, search, signatures, work
+from modelhall.control import compression, erasures, meant, search, signatures, work
 from modelhall.control.actions import Action, Note, Update, update_status
+from modelhall.control.compression import Compressing
 from modelhall.control.signatures import Signing
 from modelhall.control.view import View
 from modelhall.control.work import Work
 from modelhall.core.kinds import Key, Problem
 from modelhall.core.kinds.dataset import DatasetVersion
-from modelhall.core.kinds.model import Comparison, Evaluation, Model, ModelResource, ModelVersion
+from modelhall.core.kinds.model import Comparison, Model, ModelResource, ModelVersion
 from modelhall.core.kinds.run import RunResource
 from modelhall.core.names import split_reference
 from modelhall.core.orders import (
     Against,
+    CompressOrder,
     EvaluateOrder,
     EvaluateOutput,
     TrainOrder,
@@ -39,6 +42,8 @@ class Facts:
     runs: list[RunResource]
     search: search.Seen | None = None
     """How far the trials are, if it is searched for; `train` is that of the best once they are over."""
+    compressing: Compressing | None = None
+    """None as long as nothing is to be compressed."""
     signing: Signing | None = None
     """The version to be signed next; None when all that are accepted are."""
     signs: bool = False
@@ -74,11 +79,15 @@ async def _observe(resource: ModelResource, view: View) -> Facts:
     else:
         key = _train_order(resource.document, data).key(data=data.id)
         train = await work.look_up(view, resource.key, "train", key)
-    evaluate = None
-    if train is not None and train.result is not None:
-        order = _evaluate_order(resource, data, train)
-        evaluate = await work.look_up(view, resource.key, "evaluate", key_of("evaluate", order))
-    return Facts(waits="", data=data, train=train, evaluate=evaluate, runs=runs, search=searched)
+    seen = Facts(waits="", data=data, train=train, evaluate=None, runs=runs, search=searched)
+    if train is None or train.result is None:
+        return seen
+    order = _evaluate_order(resource, data, train)
+    evaluate = await work.look_up(view, resource.key, "evaluate", key_of("evaluate", order))
+    compressing = None
+    if evaluate.result is not None and not _refusal(resource.document, evaluate):
+        compressing = await compression.observe(resource.key, resource.document, train.key, order, view)
+    return replace(seen, evaluate=evaluate, compressing=compressing)
 
 
 def reconcile(resource: ModelResource, facts: Facts, now: float) -> list[Action]:
@@ -115,6 +124,7 @@ def _next(resource: ModelResource, facts: Facts, now: float) -> list[Action]:
     if facts.train is None or facts.data is None:
         return update_status(resource, state="waiting", reason=facts.waits, problem=None)
     steps = [facts.train, facts.evaluate, facts.signing.work if facts.signing else None]
+    steps += facts.compressing.works if facts.compressing else []
     others = work.remove_others(facts.runs, {step.key for step in steps if step is not None})
     if facts.train.result is None or facts.evaluate is None:
         order = _train_order(resource.document, facts.data)
@@ -122,15 +132,20 @@ def _next(resource: ModelResource, facts: Facts, now: float) -> list[Action]:
     if facts.evaluate.result is None:
         measure = _evaluate_order(resource, facts.data, facts.train)
         return [*others, *_compute(resource, facts.evaluate, measure, "evaluating")]
+    if (smaller := facts.compressing) is not None:
+        if smaller.evaluate is None or smaller.measure is None:
+            return [*others, *_compute(resource, smaller.compress, smaller.order, "compressing")]
+        if smaller.evaluate.result is None:
+            return [*others, *_compute(resource, smaller.evaluate, smaller.measure, "evaluating")]
     return [*others, *_judge(resource, facts, now)]
 
 
 def _compute(
-    resource: ModelResource, step: Work, order: TrainOrder | EvaluateOrder, state: str
+    resource: ModelResource, step: Work, order: TrainOrder | EvaluateOrder | CompressOrder, state: str
 ) -> list[Action]:
     said, problem = work.progress(step)
     asked = resource.document.resources
-    if isinstance(order, EvaluateOrder):
+    if not isinstance(order, TrainOrder):
         asked = asked.of_one()
     return [
         *work.start(resource.key, step, order, asked),
@@ -139,20 +154,52 @@ def _compute(
 
 
 def _judge(resource: ModelResource, facts: Facts, now: float) -> list[Action]:
-    """Accept or refuse the version that was trained and measured."""
+    """Accept or refuse the version that was made and measured."""
+    document = resource.document
+    version = _version(document, facts)
+    if facts.compressing is not None:
+        version = compression.version(version, document, facts.compressing)
+    known = {one.id: one for one in resource.status.versions}
+    before = known.get(version.id)
+    # Made again after damage it may have other bytes, and these were never signed.
+    is_same = before is not None and before.artifact == version.artifact
+    version = version.model_copy(
+        update={
+            "created_at": before.created_at if before is not None else now,
+            "signature": before.signature if before is not None and is_same else None,
+            "erased_data": before is not None and before.erased_data,
+        }
+    )
+    changed = before != version or resource.status.version != version.id
+    known[version.id] = version
+    refusal = version.refusal
+    verdict = f"refused: {refusal}" if refusal else "accepted" + _shown(document, version.metrics)
+    verdict += _beside(version.evaluation.comparison if version.evaluation is not None else None)
+    note = Note(
+        key=resource.key,
+        name="model.refused" if refusal else "model.accepted",
+        message=f"version {version.id[:8]} {verdict}",
+    )
+    state, reason, problem = _unsigned(facts, version) or ("refused" if refusal else "ready", "", None)
+    update = update_status(
+        resource, state=state, reason=f"version {version.id[:8]} {verdict}{reason}", problem=problem,
+        version=version.id, versions=tuple(known.values()),
+    )  # fmt: skip
+    return [*update, *([note] if changed else [])]
+
+
+def _version(document: Model, facts: Facts) -> ModelVersion:
+    """The model as it was trained, and judged."""
     assert facts.train is not None
     assert facts.train.result is not None
     assert facts.evaluate is not None
     assert facts.evaluate.result is not None
     assert facts.data is not None
-    document, key = resource.document, facts.train.key
     made = TrainOutput.model_validate(facts.train.result.output)
     measured = EvaluateOutput.model_validate(facts.evaluate.result.output)
-    refusal = ", ".join(unmet(document.require, measured.metrics))
-    known = {version.id: version for version in resource.status.versions}
-    before = known.get(key)
-    version = ModelVersion(
-        id=key,
+    refusal = _refusal(document, facts.evaluate)
+    return ModelVersion(
+        id=facts.train.key,
         artifact=made.artifact,
         accepted=not refusal,
         refusal=refusal,
@@ -166,29 +213,15 @@ def _judge(resource: ModelResource, facts: Facts, now: float) -> list[Action]:
         train_run=facts.train.result.run,
         evaluate_run=facts.evaluate.result.run,
         record=made.record,
-        evaluation=Evaluation(artifact=measured.artifact, comparison=measured.comparison)
-        if measured.artifact is not None
-        else None,
-        created_at=before.created_at if before is not None else now,
-        # Trained again after damage it may have other bytes, and these were never signed.
-        signature=before.signature if before is not None and before.artifact == made.artifact else None,
-        erased_data=before is not None and before.erased_data,
+        evaluation=measured.evaluation,
+        created_at=0.0,
     )
-    changed = before != version or resource.status.version != key
-    known[key] = version
-    verdict = f"refused: {refusal}" if refusal else "accepted" + _shown(document, measured.metrics)
-    verdict += _beside(measured.comparison)
-    note = Note(
-        key=resource.key,
-        name="model.refused" if refusal else "model.accepted",
-        message=f"version {key[:8]} {verdict}",
-    )
-    state, reason, problem = _unsigned(facts, version) or ("refused" if refusal else "ready", "", None)
-    update = update_status(
-        resource, state=state, reason=f"version {key[:8]} {verdict}{reason}", problem=problem, version=key,
-        versions=tuple(known.values()),
-    )  # fmt: skip
-    return [*update, *([note] if changed else [])]
+
+
+def _refusal(document: Model, evaluate: Work) -> str:
+    """Why the model as it was trained is not accepted; empty when it is."""
+    assert evaluate.result is not None
+    return ", ".join(unmet(document.require, EvaluateOutput.model_validate(evaluate.result.output).metrics))
 
 
 def _unsigned(facts: Facts, version: ModelVersion) -> tuple[str, str, Problem | None] | None:

@@ -72,7 +72,7 @@ def _wanted(document: Service, version: ModelVersion, public_key: str | None) ->
     it runs, so that another order means other replicas."""
     order = ServeOrder(
         service=document.name, version=version.id, artifact=version.artifact, task=version.task,
-        engine=document.engine, batching=document.batching, public_key=public_key,
+        engine=document.engine or version.engine, batching=document.batching, public_key=public_key,
         signature=version.signature.artifact if public_key is not None and version.signature else None,
     )  # fmt: skip
     identity = digest.of_json([order.model_dump(mode="json"), document.resources.model_dump()])[:8]

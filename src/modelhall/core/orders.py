@@ -13,15 +13,20 @@ from pydantic import Field
 
 from modelhall.core import dataset_sources, digest
 from modelhall.core.kinds.base import Frozen
+from modelhall.core.kinds.choice import Choice
+from modelhall.core.kinds.compression import Way
 from modelhall.core.kinds.dataset import Column, Dataset, Format, SourceFile, Step, StepReport
-from modelhall.core.kinds.model import Comparison, Network, Train
+from modelhall.core.kinds.model import Comparison, Evaluation, Network, Train
 from modelhall.core.kinds.search import Range
 from modelhall.core.kinds.service import Batching
 
-VERSIONS = {"prepare": 4, "search": 1, "train": 3, "evaluate": 2, "sign": 1, "erase": 1}
+VERSIONS = {
+    "prepare": 4, "search": 1, "train": 3, "evaluate": 2, "compress": 1, "sign": 1, "erase": 1,
+}  # fmt: skip
 WITHOUT_EFFECT: dict[str, Any] = {
     # Told apart by `TrainOrder.key`, so that trainings without bars have the keys they always had.
     "train": {"train": {"checkpoint_s", "keep_checkpoints", "checkpointing"}, "bars": True},
+    "compress": {"train": {"checkpoint_s", "keep_checkpoints", "checkpointing"}},
     # Whom a version is compared with changes nothing of what is measured of it.
     "evaluate": {"against"},
     # Told apart by `PrepareOrder.key`, so that orders without any have the keys they always had.
@@ -32,8 +37,13 @@ WITHOUT_EFFECT: dict[str, Any] = {
 """Fields of a stage's order that cannot change its result, or are part of its key in another way, in the form of
 pydantic's `exclude`."""
 
-CAME_LATER: dict[str, tuple[str, ...]] = {"train": ("shards",)}
+CAME_LATER: dict[str, tuple[str, ...]] = {"train": ("shards",), "evaluate": ("engine",)}
 """Fields that are no part of a key where they are at their default: orders that had none keep their keys."""
+
+AS_TRAINED, COMPRESSED = "torch", "onnxruntime"
+"""The engines that serve a model as it was trained, and one that was compressed, where a service names none."""
+GRAPH_FILE = "model.onnx"
+"""What the folder of a compressed model holds instead of weights and configuration."""
 
 SIGNATURE_FILE, SIGNATURE_FORMAT = "model.sig", "model-signing"
 """What the folder of a signature holds, and the plug-in that writes and checks it."""
@@ -182,6 +192,8 @@ class EvaluateOrder(Frozen):
     slices: tuple[str, ...] = ()
     """Columns by whose values they are measured, too."""
     against: Against | None = None
+    engine: str = AS_TRAINED
+    """The one that is to serve it."""
 
 
 class EvaluateOutput(Frozen):
@@ -193,6 +205,44 @@ class EvaluateOutput(Frozen):
     artifact: str | None = None
     """Digest of a folder with what names labels or rows (`stages/evaluate/details.py`)."""
     comparison: Comparison | None = None
+
+    @property
+    def evaluation(self) -> Evaluation | None:
+        """What is kept of it with the version, if anything is."""
+        if self.artifact is None:
+            return None
+        return Evaluation(artifact=self.artifact, comparison=self.comparison)
+
+
+class Search(Frozen):
+    """What the ways that are tried are held to."""
+
+    keep: float
+    require: dict[str, str]
+    """Of the whole split, none of slices."""
+
+
+class CompressOrder(Frozen):
+    task: str
+    model: str
+    """Artifact of the trained model."""
+    data: str
+    methods: tuple[Choice, ...]
+    search: Search | None = None
+    """None where the methods alone are what is asked for."""
+    train: Train
+    """How what is changed is trained on."""
+
+
+class CompressOutput(Frozen):
+    artifact: str
+    """Digest of a folder that `tasks.load` reads, and the engine."""
+    size_bytes: int
+    parameters: int
+    engine: str
+    ways: tuple[Way, ...]
+    """All that were tried, the model as it was trained first."""
+    chosen: int
 
 
 class SignOrder(Frozen):
@@ -236,7 +286,8 @@ class ServeOrder(Frozen):
 def key_of(stage: str, order: Frozen, **more: object) -> str:
     """The address of what `stage` makes of `order`."""
     relevant = order.model_dump(mode="json", exclude=WITHOUT_EFFECT.get(stage))
+    fields = type(order).model_fields
     for field in CAME_LATER.get(stage, ()):
-        if relevant[field] == type(order).model_fields[field].default:
+        if field in fields and relevant[field] == fields[field].default:
             del relevant[field]
     return digest.of_json({"stage": stage, "version": VERSIONS[stage], "order": relevant, **more})

@@ -28,6 +28,7 @@ PLACES = {
     "optimizer": "modelhall.stages.train.optimizers",
     "rate": "modelhall.stages.train.schedules",
     "metric": "modelhall.stages.evaluate.metrics",
+    "compression": "modelhall.stages.compress.methods",
     "engine": "modelhall.serving.engines",
     "balance": "modelhall.policy.balance",
     "schedule": "modelhall.policy.schedule",

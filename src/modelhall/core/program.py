@@ -34,6 +34,7 @@ PROGRAMS = {
     "search": "modelhall.stages.search",
     "train": "modelhall.stages.train",
     "evaluate": "modelhall.stages.evaluate",
+    "compress": "modelhall.stages.compress",
     "sign": "modelhall.stages.sign",
     "erase": "modelhall.stages.erase",
     "serve": "modelhall.serving",

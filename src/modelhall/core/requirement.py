@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import operator
 import re
 from collections.abc import Callable, Mapping
@@ -51,6 +52,43 @@ def unmet(require: Mapping[str, str], metrics: Mapping[str, float]) -> list[str]
             said.append(f"{name} was not measured")
         said += [f"{one} {_miss(value, wanted)}" for one, value in found.items() if not wanted.met_by(value)]
     return said
+
+
+def lost(
+    require: Mapping[str, str], before: Mapping[str, float], after: Mapping[str, float], keep: float
+) -> list[str]:
+    """Say each required metric of which less than the share `keep` is left; empty when enough is left of all."""
+    said = []
+    for name, share in kept(require, before, after).items():
+        if name not in after:
+            said.append(f"{name} was not measured")
+        elif not share >= keep:
+            said.append(
+                f"{name} went from {before[name]:.4g} to {after[name]:.4g}, {share:.2%} of {keep:.2%}"
+            )
+    return said
+
+
+def kept(
+    require: Mapping[str, str], before: Mapping[str, float], after: Mapping[str, float]
+) -> dict[str, float]:
+    """Which share of each required metric is left, at most 1. Half is left of an accuracy that is half as high, and
+    of a loss that is twice as high."""
+    return {
+        one: _share(before[one], after.get(one, math.nan), is_high=parse(text).sign.startswith(">"))
+        for name, text in require.items()
+        for one in before
+        if one == name or _is_slice(one, name)
+    }
+
+
+def _share(was: float, now: float, *, is_high: bool) -> float:
+    worse = was - now if is_high else now - was
+    if worse <= 0:
+        return 1.0
+    if not is_high and was > 0:
+        return was / now
+    return 1 - worse / abs(was) if was else 0.0
 
 
 def metric_of(name: str) -> str:

@@ -28,7 +28,7 @@ class Step(Frozen):
     """One thing on the way from an answer to its data."""
 
     what: str
-    """request, replica, service, model, train, evaluate, dataset, prepare or file."""
+    """request, replica, service, model, train, evaluate, compress, dataset, prepare or file."""
     name: str
     id: str = ""
     """What tells it from others of its name: a version, a digest, a uid."""
@@ -62,6 +62,8 @@ async def trace(request: str, *, book: Book, get: Get, may_see: Callable[[str], 
     if version is not None:
         steps.append(await way.run("train", version.train_run))
         steps.append(await way.run("evaluate", version.evaluate_run))
+        if version.compression is not None:
+            steps.append(await way.run("compress", version.compression.run))
         steps += await way.data(version.data)
     return Trace(request=request, steps=tuple(steps))
 
@@ -119,7 +121,9 @@ class _Way:
         if version is None:
             gone = f"model {name} has no such version any more" if model else f"model {name} has been deleted"
             return None, Step(what="model", name=name, id=usage.version, gone=gone)
-        runs = {Key("run", self._project, run).path for run in (version.train_run, version.evaluate_run)}
+        made = [version.train_run, version.evaluate_run]
+        made += [version.compression.run] if version.compression else []
+        runs = {Key("run", self._project, run).path for run in made}
         details = {"task": version.task, "metrics": version.metrics, "artifact": version.artifact}
         cost = await cost_of(self._book, f"{name}@{version.id}", runs)
         return version, Step(what="model", name=name, id=version.id, details=details, cost=cost)

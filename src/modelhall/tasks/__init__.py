@@ -2,9 +2,10 @@
 
 A task's file has `COLUMNS` (the parts of a row and the columns they are in unless a model says otherwise), `LOSSES`
 (those it can be trained by, its own first), `PREDICTS` (`classes`, `numbers` or `tokens`: which metrics there are),
-`fit(splits, columns, *, length)`, which learns labels, vocabulary or scales from the training split alone and
-returns a `Task`, and `load(folder)`, which reads back what its `save` wrote. Networks are built elsewhere to the
-task's `shape`; optimizers, metrics and HTTP are left to the stages and to serving.
+`COMPRESSES` (whether an engine answers by what compressing makes of its networks),
+`fit(splits, columns, *, length)`, which learns labels, vocabulary or scales from the training split alone and returns
+a `Task`, and `load(folder)`, which reads back what its `save` wrote. Networks are built elsewhere to the task's
+`shape`; optimizers, metrics and HTTP are left to the stages and to serving.
 """
 
 from __future__ import annotations

@@ -41,6 +41,7 @@ if TYPE_CHECKING:
 COLUMNS = {"text": "text"}
 LOSSES = ("cross-entropy",)
 PREDICTS = "tokens"
+COMPRESSES = True
 MAX_LENGTH = 256
 """Tokens a text is cut to when the network sets no limit."""
 SHARE = 0.15

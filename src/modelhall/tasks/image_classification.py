@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 COLUMNS = {"image": "image", "label": "label"}
 LOSSES = ("cross-entropy", "binary-cross-entropy")
 PREDICTS = "classes"
+COMPRESSES = True
 MAX_SIDE = 224
 _FIELD = "columns.image"
 _Side = Annotated[int, Field(ge=1, le=MAX_SIDE)]

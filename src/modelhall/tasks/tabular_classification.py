@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 COLUMNS = {"label": "label"}
 LOSSES = ("cross-entropy", "binary-cross-entropy")
 PREDICTS = "classes"
+COMPRESSES = True
 
 
 def fit(

@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 COLUMNS = {"target": "target"}
 LOSSES = ("mse", "mae", "huber")
 PREDICTS = "numbers"
+COMPRESSES = True
 
 
 def fit(

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 COLUMNS = {"text": "text", "label": "label"}
 LOSSES = ("cross-entropy", "binary-cross-entropy")
 PREDICTS = "classes"
+COMPRESSES = True
 MAX_LENGTH = 256
 """Tokens a text is cut to when the network sets no limit."""
 

@@ -41,6 +41,7 @@ if TYPE_CHECKING:
 COLUMNS = {"text": "text"}
 LOSSES = ("cross-entropy",)
 PREDICTS = "tokens"
+COMPRESSES = False
 MAX_LENGTH = 256
 """Tokens a sequence has when the network sets no limit."""
 MOST_NEW = 64

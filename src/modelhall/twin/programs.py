@@ -44,6 +44,8 @@ def script(launch: Launch) -> Script:
             # One model in four is not good enough.
             accuracy = 0.97 if int(_named(order, "figure")[:4], 16) % 4 else 0.5
             return _gives(0.3, metrics={"accuracy": accuracy}, rows=20)
+        case "compress":
+            return _gives(0.9, artifact=_named(order, "smaller"), **_COMPRESSED)
         case "sign":
             return _gives(0.2, signature=_named(order, "signature"))
         case "erase":
@@ -54,6 +56,15 @@ def script(launch: Launch) -> Script:
 _PREPARED = {
     "rows": {"train": 80, "test": 20},
     "columns": [{"name": "image", "type": "binary"}], "size_bytes": 1000, "sources": [], "steps": [],
+}  # fmt: skip
+
+
+_COMPRESSED = {
+    "size_bytes": 130, "parameters": 100, "engine": "onnxruntime", "chosen": 1,
+    "ways": [
+        {"name": "as trained", "size_bytes": 500, "row_ms": 1.0, "batch_ms": 9.0},
+        {"name": "quantize 8", "size_bytes": 130, "row_ms": 0.5, "batch_ms": 4.0},
+    ],
 }  # fmt: skip
 
 

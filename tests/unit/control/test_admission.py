@@ -191,3 +191,69 @@ def test_where_no_name_tells_a_format_its_options_are_left_to_the_run(
     source: Any, format: dict[str, Any]
 ) -> None:
     check({**DATASET, "source": source, "format": format})
+
+
+COMPRESSED = {**MODEL, "require": {"accuracy": ">= 0.9"}}
+
+
+@pytest.mark.parametrize(
+    "compress",
+    [
+        {"quantize": "int8", "keep": 0.99},
+        {"search": True},
+        ["export"],
+        [{"prune": 0.3}, {"quantize": {"bits": 8}}],
+        [{"quantize": {"bits": 4}}, {"distil": {"network": {"family": "bert", "hidden": 16}}}],
+        {"methods": [{"prune": {"share": 0.5, "epochs": 1}}, "quantize"], "keep": 0.9},
+    ],
+)
+def test_a_model_may_be_compressed_in_any_of_these_words(compress: Any) -> None:
+    check({**COMPRESSED, "compress": compress}, DATASET)
+
+
+@pytest.mark.parametrize(
+    ("compress", "field", "said"),
+    [
+        ({"quantise": "int8"}, "compress.quantise", "did you mean 'quantize'"),
+        ({"quantize": {"bits": 7}}, "compress.quantize.bits", "8 or 4"),
+        ({"quantize": {"bit": 8}}, "compress.quantize.bit", "bits"),
+        ({"quantize": "int7"}, "compress", "int8, int4"),
+        ({"quantize": "int8", "keep": 1.01}, "compress.keep", "less than or equal to 1"),
+        ({"quantize": "int8", "keep": 0}, "compress.keep", "greater than 0"),
+        ({"prune": {}}, "compress.prune", "'share'"),
+        ({"prune": "much"}, "compress", "much"),
+        ({"distil": {}}, "compress.distil", "'network'"),
+        ({"distil": {"network": {}}}, "compress.distil.network.family", "required"),
+        ({"distil": {"network": {"family": "brt"}}}, "compress.distil.network.family", "bert"),
+        ({"distil": {"network": {"family": "mlp", "hiden": []}}}, "compress.distil.network.hiden", "hidden"),
+        ({}, "compress", "a method is expected"),
+        ([], "compress", "a method is expected"),
+        ({"keep": 0.9}, "compress", "a method is expected"),
+    ],
+)
+def test_compression_that_cannot_be_is_refused_at_once(compress: Any, field: str, said: str) -> None:
+    found, message = refusal({**COMPRESSED, "compress": compress}, DATASET)
+    assert found == field
+    assert said in message
+
+
+def test_compressing_needs_a_requirement_to_keep() -> None:
+    found, message = refusal({**MODEL, "compress": ["export"]}, DATASET)
+    assert found == "require"
+    assert "nothing is" in message
+
+
+def test_what_no_engine_would_answer_by_is_not_compressed() -> None:
+    texts = {**MODEL, "task": "text-generation", "require": {"perplexity": "<= 9"}, "compress": ["export"]}
+    found, message = refusal(texts, DATASET)
+    assert found == "compress"
+    assert "text-generation" in message
+
+
+def test_what_compressing_needs_is_asked_for_when_it_is_not_installed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(admission.importlib.util, "find_spec", lambda name: None)
+    found, message = refusal({**COMPRESSED, "compress": {"search": True}}, DATASET)
+    assert found == "compress"
+    assert "pip install modelhall[compress]" in message

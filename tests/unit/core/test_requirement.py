@@ -9,7 +9,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from modelhall.core.requirement import parse, unmet
+from modelhall.core.requirement import kept, lost, parse, unmet
 
 SIGNS = st.sampled_from([">=", "<=", ">", "<"])
 FIGURES = st.floats(allow_nan=False, allow_infinity=False, width=32)
@@ -65,3 +65,32 @@ def test_a_slice_is_required_by_its_value_and_all_by_their_column() -> None:
     assert unmet({"accuracy[sex=m]": ">= 0.9"}, metrics) == []
     assert unmet({"accuracy[sex]": ">= 0.8", "accuracy": "> 0.8"}, metrics) == ["accuracy[sex=f] 0.7 < 0.8"]
     assert unmet({"accuracy[town]": ">= 0.8"}, metrics) == ["accuracy[town] was not measured"]
+
+
+@pytest.mark.parametrize(
+    ("text", "was", "now", "share"),
+    [
+        (">= 0.9", 0.9, 0.81, 0.9),
+        (">= 0.9", 0.9, 0.95, 1.0),
+        ("<= 0.5", 0.1, 0.2, 0.5),
+        ("<= 0.5", 0.2, 0.1, 1.0),
+        (">= -2", -1.0, -1.5, 0.5),
+        ("<= 2", -1.0, -0.5, 0.5),
+        (">= 0", 0.0, -0.1, 0.0),
+        ("<= 1", 0.0, 0.1, 0.0),
+    ],
+)
+def test_what_is_left_of_a_metric_is_a_share_whichever_way_is_better(
+    text: str, was: float, now: float, share: float
+) -> None:
+    found = kept({"m": text}, {"m": was}, {"m": now})["m"]
+    assert found == pytest.approx(share)
+
+
+def test_what_is_lost_is_told_for_every_slice_and_with_figures() -> None:
+    require = {"accuracy": ">= 0.5", "accuracy[sex]": ">= 0.5"}
+    before = {"accuracy": 0.9, "accuracy[sex=f]": 0.9, "accuracy[sex=m]": 0.8, "loss": 1.0}
+    after = {"accuracy": 0.9, "accuracy[sex=f]": 0.6, "accuracy[sex=m]": 0.8, "loss": 9.0}
+    assert lost(require, before, after, 0.99) == ["accuracy[sex=f] went from 0.9 to 0.6, 66.67% of 99.00%"]
+    assert lost(require, before, {**after, "accuracy[sex=f]": float("nan")}, 0.99) != []
+    assert lost({"accuracy": ">= 0"}, before, {}, 0.9) == ["accuracy was not measured"]

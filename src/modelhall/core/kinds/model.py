@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from modelhall.core.kinds.base import Document, Frozen, Resource, Resources, Status
 from modelhall.core.kinds.card import Card
 from modelhall.core.kinds.choice import Choice, WrittenChoice
+from modelhall.core.kinds.compression import Compression, WrittenCompress
 from modelhall.core.kinds.search import Search, SearchReport
 from modelhall.core.names import Reference
 from modelhall.core.requirement import RequirementText
@@ -103,6 +104,9 @@ class Model(Document):
     slices: tuple[str, ...] = Field(
         default=(), description="Columns of the test split by whose values metrics are also measured."
     )
+    compress: WrittenCompress | None = Field(
+        default=None, description="How it is made smaller once it is trained; as it was trained if not said."
+    )
     search: Search | None = Field(
         default=None,
         description="Fields that are tried with several values; the best trial becomes the version.",
@@ -176,6 +180,10 @@ class ModelVersion(Frozen):
     """Artifact that tells how it was trained: its order, its curves, with what, for how long."""
     evaluation: Evaluation | None = None
     created_at: float
+    engine: str = "torch"
+    """The one it is measured by, and served by where a service names none."""
+    compression: Compression | None = None
+    """None for a version that is as it was trained."""
     signature: Signature | None = None
     """None until it is signed: what is refused never is, nor anything in a hall that does not sign."""
     erased_data: bool = False
@@ -193,7 +201,7 @@ class ModelVersion(Frozen):
 
 
 class ModelStatus(Status):
-    """States: new, waiting, searching, training, evaluating, signing, ready, refused, failed."""
+    """States: new, waiting, searching, training, evaluating, compressing, signing, ready, refused, failed."""
 
     version: str | None = None
     """The version this document declares, accepted or not; the newest accepted one is what services follow."""

@@ -17,7 +17,7 @@ class Stage(Frozen):
     """A program of the hall's own and the order it is to carry out."""
 
     program: str
-    """prepare, erase, search, train, evaluate, sign or serve."""
+    """prepare, erase, search, train, evaluate, compress, sign or serve."""
     order: dict[str, Any]
     key: str | None = None
     """Address of the result: runs of one key would compute the same. None for replicas."""

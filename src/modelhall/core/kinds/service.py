@@ -23,7 +23,10 @@ class Service(Document):
     replicas: int = Field(default=1, ge=0, le=1000)
     standby: int = Field(default=0, ge=0, le=100, description="Ready besides, and asked when others fail.")
     balance: str = Field(default="least-connections", description="A file in modelhall/policy/balance.")
-    engine: str = Field(default="torch", description="A file in modelhall/serving/engines.")
+    engine: str | None = Field(
+        default=None,
+        description="A file in modelhall/serving/engines; the one the version was made for if not said.",
+    )
     batching: Batching = Field(default_factory=Batching)
     try_timeout_s: float = Field(
         default=10.0, gt=0, le=3600, description="Wait for one replica to begin its answer."

@@ -8,9 +8,10 @@ from typing import Any
 from rich.console import Group, RenderableType
 from rich.text import Text
 
+from modelhall.core.kinds.compression import Compression
 from modelhall.core.kinds.model import ModelVersion
 from modelhall.core.kinds.search import SearchReport
-from modelhall.core.units import show_energy, show_seconds
+from modelhall.core.units import show_bytes, show_energy, show_seconds
 from modelhall.doors.cli.tables import Rows, table
 
 
@@ -25,6 +26,8 @@ def figures(version: ModelVersion, number: int) -> RenderableType:
         Text(f"version {number} ({version.id[:12]}), measured on {version.rows:,} rows of the test split"),
         table("metrics", ("metric", "value", "95 % of such samples"), rows),
     ]
+    if version.compression is not None:
+        parts += _compression(version.compression)
     if sliced := _slices(version.metrics):
         parts.append(table("slices", ("slice", *_metrics_of(sliced)), _slice_rows(sliced)))
     return Group(*parts)
@@ -126,6 +129,24 @@ def _training(record: Mapping[str, Any], cost: Mapping[str, Any]) -> Rows:
         ("bits", f"{'' if machine['deterministic'] else 'not '}deterministic, seed {record['seed']}"),
         ("libraries", libraries),
     ]
+
+
+def _compression(made: Compression) -> list[RenderableType]:
+    """What it was before, and every way that was tried; on the Pareto front are those with a star."""
+    before = ", ".join(
+        f"{name} {value:.4g}" for name, value in sorted(made.metrics.items()) if "[" not in name
+    )
+    rows: Rows = [
+        (
+            ("→ " if number == made.chosen else "  ") + way.name + (" *" if way.front else ""),
+            show_bytes(way.size_bytes), f"{way.row_ms:.3g} ms", f"{way.batch_ms:.3g} ms",
+            "" if way.kept is None else f"{way.kept:.2%}", way.refusal,
+        )
+        for number, way in enumerate(made.ways)
+    ]  # fmt: skip
+    title = f"compression, {made.keep:.2%} of what is required to be kept"
+    columns = ("way", "size", "a row", "a batch", "kept", "refused")
+    return [Text(f"as it was trained: {before}"), table(title, columns, rows)]
 
 
 def _interval(interval: tuple[float, float] | None) -> str:

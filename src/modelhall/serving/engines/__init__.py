@@ -1,4 +1,5 @@
-"""Engines: one file each; the file's name is a service's `engine`.
+"""Engines: one file each; the file's name is a service's `engine`; one that is not said follows from how the version
+was made.
 
 `load(folder, task, *, threads) -> Engine` is for tasks that answer in one pass. An engine that tells texts token by
 token has `generator(folder, task, *, threads, slots) -> Generator`; it may have both. Who is answered when, and how
@@ -7,7 +8,7 @@ tokens become text, is not theirs.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal, NamedTuple, Protocol
 
@@ -17,8 +18,11 @@ from modelhall.tasks import Examples, Predictions
 class Engine(Protocol):
     """A model loaded for answering; called from one thread."""
 
-    def predict(self, examples: Examples, *, batch: int) -> Predictions:
-        """Predictions for all rows, in their order, at most `batch` rows at a time."""
+    def predict(
+        self, examples: Examples, *, batch: int, each: Callable[[int], None] | None = None
+    ) -> Predictions:
+        """Predictions for all rows, in their order, at most `batch` rows at a time; `each` is told how many rows are
+        done."""
         ...
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import queue
+from collections.abc import Callable
 
 import numpy as np
 
@@ -19,7 +20,9 @@ class Following:
         self._task = task
         self._worker = worker
 
-    def predict(self, examples: Examples, *, batch: int) -> Predictions:
+    def predict(
+        self, examples: Examples, *, batch: int, each: Callable[[int], None] | None = None
+    ) -> Predictions:
         sampling = Sampling(most=self._task.most_new, ends=self._task.ends, logprobs=0)
         come: queue.SimpleQueue[tuple[int, Token | HallError]] = queue.SimpleQueue()
         wanted = [Wanted(prompt, sampling) for prompt in examples.inputs]
@@ -35,4 +38,6 @@ class Following:
             if token.end != "stop":
                 told[place].append(token.id)
             left -= token.end is not None
+            if each and token.end is not None:
+                each(len(wanted) - left)
         return Predictions(predicted=told, scores=total)

@@ -7,9 +7,8 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import polars as pl
-import torch
 
-from modelhall import networks, tasks
+from modelhall import tasks
 from modelhall.core import plugins
 from modelhall.core.errors import Broken, Rejected
 from modelhall.core.files import read_json, write_json
@@ -30,14 +29,13 @@ def carry_out(order: Order, reporter: Reporter) -> Mapping[str, Any]:
     """Measure one model on one split; the result is an EvaluateOutput. Raises Rejected when there is no such split,
     no such metric, or a row that the model cannot take."""
     what = EvaluateOrder.model_validate(order.what)
-    torch.set_num_threads(order.threads)
     rows = _rows(order, what)
     with unpacked(order, what.model) as folder:
-        task, network = tasks.load(what.task, folder), networks.load(folder)
+        task = tasks.load(what.task, folder)
+        # As it is served: what an engine makes of a model may differ from what was trained.
+        engine = plugins.load("engine", what.engine, field="engine").load(folder, task, threads=order.threads)
     examples = task.examples(what.split, rows)
-    predictions = tasks.predict(
-        task,
-        network,
+    predictions = engine.predict(
         examples,
         batch=_BATCH,
         each=lambda done: reporter.progress(done, len(examples), "rows", message=what.split),
