@@ -275,7 +275,7 @@ def test_the_hub_is_not_asked_unless_the_operator_lets_sources_ask_it(tmp_path: 
 
 @pytest.mark.parametrize(
     "url",
-    ["hf://models/org/name/x", "hf://datasets/org", "hf://datasets/../x/y", "hf://datasets/o/n/../../x"],
+    ["hf://spaces/org/name/x", "hf://datasets/org", "hf://datasets/../x/y", "hf://datasets/o/n/../../x"],
 )
 def test_an_hf_url_that_leads_elsewhere_is_rejected(tmp_path: Path, url: str) -> None:
     with pytest.raises(Rejected, match="is not hf://datasets/ORG/NAME"):

@@ -113,7 +113,7 @@ def test_a_batch_has_losses_whose_gradients_reach_the_network(
 ) -> None:
     examples = task.examples("train", splits["train"])
     assert len(examples) >= 8
-    for loss_name in tasks.losses_of(name):
+    for loss_name in tasks.losses_for(name, task):
         network.zero_grad()
         criterion = losses.make(Choice(name=loss_name), task.shape.labels, examples.truth or ())
         loss = task.loss(network, task.batch(examples, [3, 0, 7]), criterion)

@@ -11,12 +11,13 @@ from pydantic import ValidationError
 
 from modelhall.control.datasets import Fingerprint
 from modelhall.core import dataset_sources, file_formats, plugins
+from modelhall.core.base_models import source_of
 from modelhall.core.errors import Rejected
 from modelhall.core.kinds import AnyResource, Dataset, Document, Key, Model, Run, Service
 from modelhall.core.kinds.base import DEFAULT_PROJECT
-from modelhall.core.kinds.model import Network
+from modelhall.core.kinds.model import BESIDE_A_BASE, Network
 from modelhall.core.names import did_you_mean, split_reference
-from modelhall.core.references import MODEL_SCHEME, find_cycle, is_of_hall, references
+from modelhall.core.references import DATASET_SCHEME, MODEL_SCHEME, find_cycle, is_of_hall, references
 from modelhall.core.requirement import metric_of, slice_of
 from modelhall.core.searching import with_values
 
@@ -35,7 +36,7 @@ async def check(
         case Dataset():
             await _check_dataset(document, fingerprint)
         case Model():
-            _check_model(document)
+            await _check_model(document, fingerprint)
         case Service():
             plugins.check("balance", document.balance, field="balance")
             if document.engine is not None:
@@ -126,14 +127,19 @@ def _check_format(document: Dataset) -> None:
         plugins.check_options("format", name, "read", form.options, field="format")
 
 
-def _check_model(document: Model) -> None:
+async def _check_model(document: Model, fingerprint: Fingerprint) -> None:
+    _check_what_is_trained(document)
+    await _check_origins(document, fingerprint)
+    split_reference(document.data)
+
+
+def _check_what_is_trained(document: Model) -> None:
     plugins.check("task", document.task, field="task")
-    _check_network(document.network, "network")
+    _check_start(document)
     _check_training(document)
     _check_metrics(document)
     _check_search(document)
     _check_compression(document)
-    split_reference(document.data)
 
 
 def _check_search(document: Model) -> None:
@@ -141,13 +147,58 @@ def _check_search(document: Model) -> None:
     for field, one in document.search.over.items() if document.search is not None else ():
         for value in one.samples:
             try:
-                _check_model(with_values(document, {field: value}))
+                _check_what_is_trained(with_values(document, {field: value}))
             except Rejected as error:
                 raise Rejected(error.message, field=f"search.over.{field}") from None
 
 
+def _check_start(document: Model) -> None:
+    """That there is a network, or a base that says all of it but what may stand beside it."""
+    network = document.network
+    if network is None:
+        if document.base is None:
+            raise Rejected(
+                "say a `network`, to be trained from random weights, or a `base` to start from",
+                field="network",
+            )
+        return
+    _check_network(network, "network")
+    for option in network.options if document.base is not None else ():
+        if option not in BESIDE_A_BASE:
+            raise Rejected(
+                f"the base says what {option} is; beside it may stand: {', '.join(BESIDE_A_BASE)}",
+                field=f"network.{option}",
+            )
+
+
+async def _check_origins(document: Model, fingerprint: Fingerprint) -> None:
+    """That base and teacher are such as can be had, and fit what is to be trained."""
+    base, teacher = document.base, document.teacher
+    if base is not None and not plugins.constant("task", document.task, "TAKES_BASE"):
+        able = [name for name in plugins.names("task") if plugins.constant("task", name, "TAKES_BASE")]
+        raise Rejected(f"{document.task} starts from no base; there is: {', '.join(able)}", field="base")
+    if base is not None and not is_of_hall(base):
+        try:
+            await fingerprint(source_of(base), document.project)
+        except Rejected as error:
+            raise Rejected(error.message, field="base") from None
+    if base is not None and base.startswith(DATASET_SCHEME):
+        raise Rejected(f"{base!r} is data; a base is a model, such as {MODEL_SCHEME}NAME", field="base")
+    if teacher is not None and not teacher.model.startswith(MODEL_SCHEME):
+        raise Rejected(
+            f"a teacher is a model of this hall, such as {MODEL_SCHEME}NAME, not {teacher.model!r}",
+            field="teacher.model",
+        )
+    if document.train.adapter is not None and base is None:
+        raise Rejected(
+            "an adapter stands beside the weights of a `base`, and there is none", field="train.adapter"
+        )
+
+
 def _check_training(document: Model) -> None:
     train = document.train
+    if train.epochs == 0 and document.base is None:
+        raise Rejected("without a `base` nothing is known before the first epoch", field="train.epochs")
     plugins.check_options(
         "optimizer", train.optimizer.name, "make", train.optimizer.options, field="train.optimizer"
     )

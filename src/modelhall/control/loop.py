@@ -202,7 +202,8 @@ class Loop:
                 seen = await datasets.observe(resource, self.view, self._fingerprint)
                 return datasets.reconcile(resource, seen, now)
             case "model":
-                return models.reconcile(resource, await models.observe(resource, self.view, self._keys), now)
+                known = await models.observe(resource, self.view, self._fingerprint, self._keys)
+                return models.reconcile(resource, known, now)
             case "service":
                 return services.reconcile(
                     resource, await services.observe(resource, self.view, self._keys), now

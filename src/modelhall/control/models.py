@@ -3,11 +3,13 @@ its requirement, have it signed."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
-from modelhall.control import compression, erasures, meant, search, signatures, work
+from modelhall.control import bases, compression, erasures, meant, search, signatures, work
 from modelhall.control.actions import Action, Note, Update, update_status
+from modelhall.control.bases import Origins, train_order
 from modelhall.control.compression import Compressing
+from modelhall.control.datasets import Fingerprint
 from modelhall.control.signatures import Signing
 from modelhall.control.view import View
 from modelhall.control.work import Work
@@ -35,11 +37,13 @@ SIGNIFICANT = 0.05
 @dataclass(frozen=True, kw_only=True)
 class Facts:
     waits: str
-    """Why there is no data to train on yet; empty when there is."""
+    """Why there is no data to train on yet, or no base or teacher; empty when there is."""
     data: DatasetVersion | None
     train: Work | None
     evaluate: Work | None
     runs: list[RunResource]
+    origins: Origins = field(default_factory=Origins)
+    """What it is made from beside its data."""
     search: search.Seen | None = None
     """How far the trials are, if it is searched for; `train` is that of the best once they are over."""
     compressing: Compressing | None = None
@@ -52,34 +56,39 @@ class Facts:
     """Ids of its versions that were trained on rows which were erased since."""
 
 
-async def observe(resource: ModelResource, view: View, keys: SigningKeys | None = None) -> Facts:
-    """Find the data version, and how far training and measuring on it are; and what is to be signed with `keys`,
-    if this hall signs."""
-    seen = await _observe(resource, view)
+async def observe(
+    resource: ModelResource, view: View, fingerprint: Fingerprint, keys: SigningKeys | None = None
+) -> Facts:
+    """Find the data version and what else it is made from, and how far training and measuring are; and what is to be
+    signed with `keys`, if this hall signs."""
+    seen = await _observe(resource, view, fingerprint)
     signing = await signatures.next_one(resource, view, keys)
     erased = frozenset(
         version.id
         for version in resource.status.versions
         if erasures.is_erased(version.data, resource.key.project, view)
+        or bases.is_of_erased(version, resource.key.project, view)
     )
     return replace(seen, signing=signing, signs=keys is not None, erased=erased)
 
 
-async def _observe(resource: ModelResource, view: View) -> Facts:
+async def _observe(resource: ModelResource, view: View, fingerprint: Fingerprint) -> Facts:
     runs = view.runs_of(resource.key)
+    origins = await bases.observe(resource, view, fingerprint)
     name, pinned = split_reference(resource.document.data)
     dataset = view.get(Key("dataset", resource.key.project, name))
     data, waits = meant.dataset_version(dataset, name, pinned)
-    if data is None:
-        return Facts(waits=waits, data=None, train=None, evaluate=None, runs=runs)
+    if data is None or origins.waits:
+        waits = waits or origins.waits
+        return Facts(waits=waits, data=None, train=None, evaluate=None, runs=runs, origins=origins)
     searched, train = None, None
     if resource.document.search is not None:
-        searched = await search.observe(resource, view, data)
+        searched = await search.observe(resource, view, data, origins)
         train = searched.best.work if searched.best else None
     else:
-        key = _train_order(resource.document, data).key(data=data.id)
+        key = train_order(resource.document, data, origins).key(data=data.id)
         train = await work.look_up(view, resource.key, "train", key)
-    seen = Facts(waits="", data=data, train=train, evaluate=None, runs=runs, search=searched)
+    seen = Facts(waits="", data=data, train=train, evaluate=None, runs=runs, origins=origins, search=searched)
     if train is None or train.result is None:
         return seen
     order = _evaluate_order(resource, data, train)
@@ -97,11 +106,12 @@ def reconcile(resource: ModelResource, facts: Facts, now: float) -> list[Action]
     report = facts.search.report if facts.search is not None else None
     if facts.data is not None and report != resource.status.search:
         return [Update(resource=resource.with_status(search=report))]
+    again = bases.look_again(resource)
     if facts.signing is None:
-        return _next(resource, facts, now)
+        return [*_next(resource, facts, now), *again]
     if facts.signing.work.result is not None:
         return signatures.adopt(resource, facts.signing)
-    return [*signatures.start(resource.key, facts.signing), *_next(resource, facts, now)]
+    return [*signatures.start(resource.key, facts.signing), *_next(resource, facts, now), *again]
 
 
 def _mark(resource: ModelResource, erased: set[str]) -> list[Action]:
@@ -122,12 +132,17 @@ def _next(resource: ModelResource, facts: Facts, now: float) -> list[Action]:
     if facts.train is None and facts.search is not None:
         return search.reconcile(resource, facts.search, facts.runs)
     if facts.train is None or facts.data is None:
-        return update_status(resource, state="waiting", reason=facts.waits, problem=None)
-    steps = [facts.train, facts.evaluate, facts.signing.work if facts.signing else None]
-    steps += facts.compressing.works if facts.compressing else []
+        return _wait(resource, facts)
+    steps = [
+        facts.origins.fetch,
+        facts.train,
+        facts.evaluate,
+        facts.signing.work if facts.signing else None,
+        *(facts.compressing.works if facts.compressing else []),
+    ]
     others = work.remove_others(facts.runs, {step.key for step in steps if step is not None})
     if facts.train.result is None or facts.evaluate is None:
-        order = _train_order(resource.document, facts.data)
+        order = train_order(resource.document, facts.data, facts.origins)
         return [*others, *_compute(resource, facts.train, order, "training")]
     if facts.evaluate.result is None:
         measure = _evaluate_order(resource, facts.data, facts.train)
@@ -138,6 +153,18 @@ def _next(resource: ModelResource, facts: Facts, now: float) -> list[Action]:
         if smaller.evaluate.result is None:
             return [*others, *_compute(resource, smaller.evaluate, smaller.measure, "evaluating")]
     return [*others, *_judge(resource, facts, now)]
+
+
+def _wait(resource: ModelResource, facts: Facts) -> list[Action]:
+    """Say what is waited for; a base is fetched meanwhile."""
+    problem = facts.origins.problem
+    if problem is not None and problem.who == "time" and resource.status.version is not None:
+        return []  # what is known stands while the base cannot be asked for
+    state = "failed" if problem else "waiting"
+    return [
+        *bases.start(resource, facts.origins),
+        *update_status(resource, state=state, reason=facts.waits, problem=problem),
+    ]
 
 
 def _compute(
@@ -210,6 +237,8 @@ def _version(document: Model, facts: Facts) -> ModelVersion:
         parameters=made.parameters,
         task=document.task,
         data=f"{split_reference(document.data)[0]}@{facts.data.id}",
+        base=facts.origins.base,
+        teacher=facts.origins.teacher,
         train_run=facts.train.result.run,
         evaluate_run=facts.evaluate.result.run,
         record=made.record,
@@ -248,13 +277,6 @@ def _beside(comparison: Comparison | None) -> str:
         return f"; its {name} does not differ from that of {comparison.against[:8]} (p = {figure.p:.2g})"
     by = figure.after - figure.before
     return f"; its {name} differs by {by:+.3g} from that of {comparison.against[:8]} (p = {figure.p:.2g})"
-
-
-def _train_order(document: Model, data: DatasetVersion) -> TrainOrder:
-    return TrainOrder(
-        task=document.task, columns=document.columns, network=document.network, train=document.train,
-        data=data.artifact, shards=document.resources.workers.max,
-    )  # fmt: skip
 
 
 def _evaluate_order(resource: ModelResource, data: DatasetVersion, train: Work) -> EvaluateOrder:

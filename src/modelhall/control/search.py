@@ -14,6 +14,7 @@ from typing import Any, Literal
 
 from modelhall.control import work
 from modelhall.control.actions import Action, update_status
+from modelhall.control.bases import Origins, train_order
 from modelhall.control.view import View
 from modelhall.control.work import Work
 from modelhall.core.kinds import Problem
@@ -84,7 +85,7 @@ class Seen:
         )
 
 
-async def observe(resource: ModelResource, view: View, data: DatasetVersion) -> Seen:
+async def observe(resource: ModelResource, view: View, data: DatasetVersion, origins: Origins) -> Seen:
     """Find all trials there are so far, and what comes next."""
     search = resource.document.search
     assert search is not None
@@ -102,7 +103,7 @@ async def observe(resource: ModelResource, view: View, data: DatasetVersion) -> 
         values = SearchOutput.model_validate(asked.result.output).values
         if values is None:
             break
-        trials.append(await _trial(resource, view, data, values, trials[:settled]))
+        trials.append(await _trial(resource, view, data, origins, values, trials[:settled]))
     return await _concluded(resource, view, trials)
 
 
@@ -159,21 +160,19 @@ def _tried(trial: Trial) -> Tried:
 
 
 async def _trial(
-    resource: ModelResource, view: View, data: DatasetVersion, values: dict[str, Any], before: Sequence[Trial]
+    resource: ModelResource,
+    view: View,
+    data: DatasetVersion,
+    origins: Origins,
+    values: dict[str, Any],
+    before: Sequence[Trial],
 ) -> Trial:
     """The trial with these values, as it stands; its bars are set by those before it."""
     document: Model = resource.document
     assert document.search is not None
     histories = [trial.scores for trial in before if trial.state == "done"]
-    trained = with_values(document, values)
-    order = TrainOrder(
-        task=trained.task,
-        columns=trained.columns,
-        network=trained.network,
-        train=trained.train,
-        data=data.artifact,
-        bars=pruning.bars(histories) if document.search.prune else (),
-    )
+    bars = pruning.bars(histories) if document.search.prune else ()
+    order = train_order(with_values(document, values), data, origins, bars)
     found = await work.look_up(view, resource.key, "train", order.key(data=data.id))
     if found.result is not None:
         made = TrainOutput.model_validate(found.result.output)

@@ -20,7 +20,7 @@ from pydantic import ValidationError
 
 from modelhall.core import dataset_sources
 from modelhall.core.errors import Rejected
-from modelhall.core.kinds import KINDS, Dataset, Document
+from modelhall.core.kinds import KINDS, Dataset, Document, Model
 from modelhall.core.names import did_you_mean
 
 MAX_BYTES = 4 * 2**20
@@ -80,6 +80,9 @@ def parse(text: str, file: str) -> list[Declared]:
 def anchored(declared: Declared, folder: FilePath) -> Declared:
     """The same document with relative paths taken from `folder`, where its hall file lies."""
     document = declared.document
+    if isinstance(document, Model) and document.base is not None and "://" not in document.base:
+        base = str(folder / document.base)
+        return replace(declared, document=document.model_copy(update={"base": base}))
     if not isinstance(document, Dataset):
         return declared
     urls = dataset_sources.sources(document)

@@ -19,9 +19,10 @@ from modelhall.core.kinds.dataset import Column, Dataset, Format, SourceFile, St
 from modelhall.core.kinds.model import Comparison, Evaluation, Network, Train
 from modelhall.core.kinds.search import Range
 from modelhall.core.kinds.service import Batching
+from modelhall.core.kinds.teacher import Teacher
 
 VERSIONS = {
-    "prepare": 4, "search": 1, "train": 3, "evaluate": 2, "compress": 1, "sign": 1, "erase": 1,
+    "prepare": 4, "fetch": 1, "search": 1, "train": 3, "evaluate": 2, "compress": 1, "sign": 1, "erase": 1,
 }  # fmt: skip
 WITHOUT_EFFECT: dict[str, Any] = {
     # Told apart by `TrainOrder.key`, so that trainings without bars have the keys they always had.
@@ -37,7 +38,7 @@ WITHOUT_EFFECT: dict[str, Any] = {
 """Fields of a stage's order that cannot change its result, or are part of its key in another way, in the form of
 pydantic's `exclude`."""
 
-CAME_LATER: dict[str, tuple[str, ...]] = {"train": ("shards",), "evaluate": ("engine",)}
+CAME_LATER: dict[str, tuple[str, ...]] = {"evaluate": ("engine",)}
 """Fields that are no part of a key where they are at their default: orders that had none keep their keys."""
 
 AS_TRAINED, COMPRESSED = "torch", "onnxruntime"
@@ -99,13 +100,32 @@ class PrepareOutput(Frozen):
     steps: tuple[StepReport, ...]
 
 
+class FetchOrder(Frozen):
+    """Of a base that is no model of this hall."""
+
+    base: str
+
+
+class FetchOutput(Frozen):
+    artifact: str
+    """Digest of a folder in the layout of Hugging Face, checked."""
+    size_bytes: int
+    licence: str
+    """As the base tells it; empty when it does not."""
+    sources: tuple[SourceFile, ...]
+
+
 class TrainOrder(Frozen):
     task: str
     columns: dict[str, str]
-    network: Network
+    network: Network | None
     train: Train
     data: str
     """Artifact of the data version."""
+    base: str | None = None
+    """Artifact of what it starts from."""
+    teacher: Teacher | None = None
+    """Its model by its artifact."""
     shards: int = Field(default=1, ge=1)
     """In how many parts each step is learnt from, by whichever workers there are; 1 is by one worker."""
     bars: tuple[float, ...] = ()

@@ -20,7 +20,7 @@ from typing import Any, cast
 
 from pydantic import Field
 
-from modelhall.core import files, plugins, unpacking
+from modelhall.core import base_models, files, plugins, unpacking
 from modelhall.core.errors import Broken, HallError, NotFound
 from modelhall.core.kinds.base import Frozen, Problem
 from modelhall.core.ports.blobs import Blobs
@@ -32,6 +32,7 @@ from modelhall.core.secrets import read_keys
 PROGRAMS = {
     "prepare": "modelhall.stages.prepare",
     "search": "modelhall.stages.search",
+    "fetch": "modelhall.stages.fetch",
     "train": "modelhall.stages.train",
     "evaluate": "modelhall.stages.evaluate",
     "compress": "modelhall.stages.compress",
@@ -90,11 +91,26 @@ def unpacked(order: Order, digest: str) -> Iterator[Path]:
     Broken when it is damaged or gone, which is no mistake of whoever asked for the run: it may be there again when
     the run is tried again."""
     with contextlib.ExitStack() as held:
-        try:
+        with _at_hand():
             folder = held.enter_context(unpacking.unpacked(open_blobs(order), digest, order.cache))
-        except NotFound as error:
-            raise Broken(f"{error.message}; `hall verify` has it computed again") from error
         yield folder
+
+
+@contextlib.contextmanager
+def unpacked_model(order: Order, digest: str) -> Iterator[Path]:
+    """The folder of a model, as `unpacked` has it, with the base it needs."""
+    with unpacked(order, digest) as folder:
+        lay_base(order, folder)
+        yield folder
+
+
+def lay_base(order: Order, folder: Path) -> None:
+    """Lay the base that the model in `folder` needs, if any, below it, and the base that this one needs. Raises as
+    `unpacked` does."""
+    while (needed := base_models.needed_by(folder)) is not None:
+        folder = folder / base_models.BELOW
+        with _at_hand():
+            open_blobs(order).get_folder(needed, folder)
 
 
 @contextlib.contextmanager
@@ -103,6 +119,15 @@ def private_folder(order: Order) -> Iterator[Path]:
     is left, and soon after when the program was killed."""
     with unpacking.private_folder(order.cache) as folder:
         yield folder
+
+
+@contextlib.contextmanager
+def _at_hand() -> Iterator[None]:
+    """Have an artifact that is not there be nobody's mistake."""
+    try:
+        yield
+    except NotFound as error:
+        raise Broken(f"{error.message}; `hall verify` has it computed again") from error
 
 
 class Reporter:

@@ -17,11 +17,24 @@ def references(document: Document) -> dict[str, Key]:
     if isinstance(document, Service):
         return {"model": Key("model", document.project, split_reference(document.model)[0])}
     if isinstance(document, Model):
-        return {"data": Key("dataset", document.project, split_reference(document.data)[0])}
+        return {
+            "data": Key("dataset", document.project, split_reference(document.data)[0]),
+            **_models(document),
+        }
     if isinstance(document, Dataset):
         sources = dataset_sources.sources(document)
         return {field: of_url(url, document.project) for field, url in sources.items() if is_of_hall(url)}
     return {}
+
+
+def _models(model: Model) -> dict[str, Key]:
+    """The other models that a model is made from."""
+    named = {"base": model.base, "teacher": model.teacher.model if model.teacher else None}
+    return {
+        field: of_url(url, model.project)
+        for field, url in named.items()
+        if url is not None and url.startswith(MODEL_SCHEME)
+    }
 
 
 def is_of_hall(url: str) -> bool:

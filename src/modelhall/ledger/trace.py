@@ -1,6 +1,6 @@
 """From an answer back to its data: every step that led to one request's answer, with what it cost.
 
-    request → replica → service → model version → training, evaluation → data version → preparation → files
+    request → replica → service → model version → training, evaluation → base → data version → preparation → files
 
 Facts come from the book, which keeps everything, and from the resources, which may have been deleted since: a
 step that is gone is said to be gone, and the way goes on as far as what is left tells it.
@@ -8,14 +8,14 @@ step that is gone is said to be gone, and the way goes on as far as what is left
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 from pydantic import Field
 
 from modelhall.core.kinds import AnyResource, Key, Service
 from modelhall.core.kinds.base import Frozen
-from modelhall.core.kinds.dataset import DatasetResource, DatasetVersion
+from modelhall.core.kinds.dataset import DatasetResource, SourceFile
 from modelhall.core.kinds.model import ModelResource, ModelVersion
 from modelhall.core.names import split_reference
 from modelhall.core.ports.book import Book, Total, Usage
@@ -28,7 +28,7 @@ class Step(Frozen):
     """One thing on the way from an answer to its data."""
 
     what: str
-    """request, replica, service, model, train, evaluate, compress, dataset, prepare or file."""
+    """request, replica, service, model, train, evaluate, compress, base, teacher, dataset, prepare or file."""
     name: str
     id: str = ""
     """What tells it from others of its name: a version, a digest, a uid."""
@@ -64,6 +64,7 @@ async def trace(request: str, *, book: Book, get: Get, may_see: Callable[[str], 
         steps.append(await way.run("evaluate", version.evaluate_run))
         if version.compression is not None:
             steps.append(await way.run("compress", version.compression.run))
+        steps += _origins(version)
         steps += await way.data(version.data)
     return Trace(request=request, steps=tuple(steps))
 
@@ -144,11 +145,22 @@ class _Way:
         prepare = await self.run("prepare", version.run)
         details = {"rows": version.rows, "artifact": version.artifact, "size_bytes": version.size_bytes}
         step = Step(what="dataset", name=name, id=version.id, details=details, cost=prepare.cost)
-        return [step, prepare, *_files(version)]
+        return [step, prepare, *_files(version.sources)]
 
 
-def _files(version: DatasetVersion) -> list[Step]:
+def _origins(version: ModelVersion) -> list[Step]:
+    """What the version was made from beside its data, and the files of that."""
+    steps = []
+    for what, origin in (("base", version.base), ("teacher", version.teacher)):
+        if origin is not None:
+            details = {"licence": origin.licence}
+            steps.append(Step(what=what, name=origin.source, id=origin.artifact, details=details))
+            steps += _files(origin.files)
+    return steps
+
+
+def _files(files: Sequence[SourceFile]) -> list[Step]:
     return [
         Step(what="file", name=file.path, id=file.digest, details={"size_bytes": file.size_bytes})
-        for file in version.sources
+        for file in files
     ]

@@ -18,6 +18,7 @@ from modelhall.core import stored_json, weights
 from modelhall.core.errors import Rejected
 from modelhall.core.names import did_you_mean
 from modelhall.core.shape import Shape
+from modelhall.networks._trying import try_out
 
 _HEADS = {
     "causal-lm": "AutoModelForCausalLM",
@@ -44,7 +45,7 @@ An option sets all of those a type has."""
 _FILE = "model.safetensors"
 _DTYPES = (None, "float32", "float16", "bfloat16")
 _WRITTEN_ALWAYS = {"transformers_version", "architectures", "dtype", "torch_dtype", "model_type"}
-_NEVER_READ = {
+NEVER_READ = {
     "auto_map",
     "quantization_config",
     "transformers_weights",
@@ -98,12 +99,12 @@ def build(
     kind = _configuration(model_type)
     fields = {
         **_from_shape(kind, shape),
-        **_from_short(kind, model_type, short),
+        **from_short(kind, model_type, short),
         **_checked(kind, config or {}),
     }
     try:
         module: nn.Module = _head(model_type, kind, shape.head).from_config(kind(**fields))
-        _try_out(module, shape)
+        try_out(module, shape)
     except (ValueError, TypeError, IndexError, RuntimeError, StrictDataclassError) as error:
         raise Rejected(f"{model_type} cannot be built of these options: {error}", field="network") from None
     return module
@@ -120,7 +121,7 @@ def load(folder: Path, shape: Shape, family: str, options: dict[str, Any]) -> nn
     found = weights.read_header(folder / _FILE)
     kind = _configuration(family)
     config = _stored_config(folder, kind, tensors=len(found))
-    head = _head(family, kind, shape.head)._model_mapping[kind]
+    head = head_class(family, kind, shape.head)
     try:
         with torch.device("meta"):
             sketch = head(config)
@@ -138,9 +139,9 @@ def _stored_config(folder: Path, kind: Any, *, tensors: int) -> Any:
         raise Rejected(
             f"config.json is of the type {stored.get('model_type')!r}, and the network {kind.model_type!r}"
         )
-    known = _fields(kind) | _WRITTEN_ALWAYS
+    known = known_fields(kind)
     for name, value in stored.items():
-        if name not in known or name in _NEVER_READ:
+        if name not in known or name in NEVER_READ:
             raise Rejected(
                 f"config.json says {name!r}, which {kind.model_type} has not or the hall does not follow"
             )
@@ -183,6 +184,16 @@ def _head(model_type: str, kind: Any, head: str) -> Any:
     return known
 
 
+def head_class(model_type: str, kind: Any, head: str) -> Any:
+    """The class of a network of this configuration that ends in `head`."""
+    return _head(model_type, kind, head)._model_mapping[kind]
+
+
+def known_fields(kind: Any) -> set[str]:
+    """What a stored configuration may hold."""
+    return _fields(kind) | _WRITTEN_ALWAYS
+
+
 def _from_shape(kind: Any, shape: Shape) -> dict[str, Any]:
     """What the task decides: classes, vocabulary and its special tokens, image size."""
     known = kind().to_dict()
@@ -205,7 +216,7 @@ def _from_shape(kind: Any, shape: Shape) -> dict[str, Any]:
     }
 
 
-def _from_short(kind: Any, model_type: str, short: dict[str, Any]) -> dict[str, Any]:
+def from_short(kind: Any, model_type: str, short: dict[str, Any]) -> dict[str, Any]:
     """Short options under the names the type's configuration has for them."""
     known, fields = _fields(kind), {}
     for option, value in short.items():
@@ -229,16 +240,3 @@ def _checked(kind: Any, config: dict[str, Any]) -> dict[str, Any]:
 
 def _fields(kind: Any) -> set[str]:
     return {*kind().to_dict(), *kind.attribute_map}
-
-
-def _try_out(module: nn.Module, shape: Shape) -> None:
-    """Send one row of the largest size through, so that what does not fit is said now."""
-    with torch.no_grad():
-        if "vocabulary" in shape.sizes:
-            row = torch.full((1, shape.sizes["length"]), shape.sizes["vocabulary"] - 1)
-            module.eval()(input_ids=row, attention_mask=torch.ones_like(row))
-        else:
-            module.eval()(
-                pixel_values=torch.zeros(1, *(shape.sizes[s] for s in ("channels", "height", "width")))
-            )
-    module.train()

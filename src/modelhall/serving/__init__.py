@@ -20,7 +20,7 @@ from modelhall import tasks
 from modelhall.core import plugins
 from modelhall.core.errors import Rejected
 from modelhall.core.orders import ServeOrder
-from modelhall.core.program import Order, Reporter, unpacked
+from modelhall.core.program import Order, Reporter, lay_base, unpacked
 from modelhall.core.replica_key import REPLICA_KEY
 from modelhall.core.secrets import read_secrets
 from modelhall.serving import _signature
@@ -68,6 +68,8 @@ def _load(order: Order, what: ServeOrder) -> tuple[Model, Generation | None]:
     """The model, and how it tells texts if that is its task."""
     with unpacked(order, what.artifact) as folder:
         _signature.check(order, what, folder)
+        # What is signed names it by its content.
+        lay_base(order, folder)
         task = tasks.load(what.task, folder)
         module = plugins.load("engine", what.engine, field="engine")
         engine: Engine
@@ -89,7 +91,7 @@ def _generation(
     teller = Teller(
         tokenizer=task.tokenizer,
         ends=task.ends,
-        length=task.shape.sizes["length"],
+        length=task.reads,
         template=template_of(folder),
         engine=engine,
     )

@@ -1,11 +1,12 @@
 """Tasks: one file an application. What its data must look like, how a network learns it, how it answers.
 
-A task's file has `COLUMNS` (the parts of a row and the columns they are in unless a model says otherwise), `LOSSES`
-(those it can be trained by, its own first), `PREDICTS` (`classes`, `numbers` or `tokens`: which metrics there are),
-`COMPRESSES` (whether an engine answers by what compressing makes of its networks),
-`fit(splits, columns, *, length)`, which learns labels, vocabulary or scales from the training split alone and returns
-a `Task`, and `load(folder)`, which reads back what its `save` wrote. Networks are built elsewhere to the task's
-`shape`; optimizers, metrics and HTTP are left to the stages and to serving.
+A task's file has `COLUMNS` (the parts of a row and the columns they are in unless a model says otherwise; and
+`OTHER_COLUMNS`, if there are other sorts of rows), `LOSSES` (those it can be trained by, its own first), `PREDICTS`
+(`classes`, `numbers` or `tokens`: which metrics there are), `COMPRESSES` (whether an engine answers by what
+compressing makes of its networks), `TAKES_BASE` (whether it can go by what a base brings),
+`fit(splits, columns, *, length, base)`, which learns labels, vocabulary or scales from the training split alone and
+returns a `Task`, and `load(folder)`, which reads back what its `save` wrote. Networks are built elsewhere to the
+task's `shape`; optimizers, metrics and HTTP are left to the stages and to serving.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import ModuleType
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar, cast, runtime_checkable
 
 import numpy as np
@@ -83,6 +85,8 @@ class Predictions:
     """(rows,) float32: the mean loss of what is told of each row, where the truth is known."""
     told: np.ndarray | None = None
     """(rows,) int64: how much is told of each row, such as tokens; one if not said."""
+    rewards: np.ndarray | None = None
+    """(rows,) float32: how much more than the reference the chosen one of two is preferred to the other."""
 
     @property
     def loss(self) -> float | None:
@@ -101,6 +105,7 @@ class Predictions:
             truth=None if self.truth is None else [self.truth[row] for row in rows],
             losses=None if self.losses is None else self.losses[rows],
             told=None if self.told is None else self.told[rows],
+            rewards=None if self.rewards is None else self.rewards[rows],
         )
 
     @classmethod
@@ -117,6 +122,7 @@ class Predictions:
             truth=truth,
             losses=joined("losses"),
             told=joined("told"),
+            rewards=joined("rewards"),
         )
 
 
@@ -183,6 +189,8 @@ class Tells(Protocol):
     tokenizer: Tokenizer
     ends: frozenset[int]
     """Tokens that end a text."""
+    reads: int
+    """Tokens a text may have together with what it is continued by."""
     most_new: int
     """Tokens a text is continued by where nobody says how many."""
 
@@ -201,34 +209,36 @@ class Packs(Protocol):
 
 
 def fit(
-    name: str, splits: Mapping[str, pl.DataFrame], columns: Mapping[str, str], *, length: int | None = None
+    name: str,
+    splits: Mapping[str, pl.DataFrame],
+    columns: Mapping[str, str],
+    *,
+    length: int | None = None,
+    base: Path | None = None,
 ) -> Task:
-    """Fit the task called `name` on `splits["train"]`; `length` limits rows, where the network does.
+    """Fit the task called `name` on `splits["train"]`; `length` limits rows, where the network does. What the `base`
+    in a folder brings, such as its vocabulary, is not fitted.
 
     Raises Rejected for a part of a row the task does not have, or a column that is not there.
     """
     module = plugins.load("task", name, field="task")
-    for part in columns:
-        if part not in module.COLUMNS:
-            raise Rejected(
-                f"{name} has no {part!r}; {did_you_mean(part, module.COLUMNS)}", field=f"columns.{part}"
-            )
     if "train" not in splits:
         raise Rejected(f"no train split; there is: {', '.join(splits)}", field="data")
-    placed = columns_of(name, columns)
+    placed = _placed(name, module, columns, splits["train"].columns)
     for split, frame in splits.items():
         _check_columns(split, frame, placed)
-    return cast(Task, module.fit(splits, placed, length=length))
-
-
-def columns_of(name: str, said: Mapping[str, str]) -> dict[str, str]:
-    """The column of each part of a row: what a model says, or what the task expects."""
-    return {**plugins.load("task", name, field="task").COLUMNS, **said}
+    brought = {} if base is None else {"base": base}
+    return cast(Task, module.fit(splits, placed, length=length, **brought))
 
 
 def losses_of(name: str) -> tuple[str, ...]:
     """The losses a task can be trained by, its own first."""
     return cast("tuple[str, ...]", plugins.load("task", name, field="task").LOSSES)
+
+
+def losses_for(name: str, task: Task) -> tuple[str, ...]:
+    """Those by which the rows are learnt that this one was fitted on, its own first: not all do for all sorts."""
+    return cast("tuple[str, ...]", getattr(task, "losses", losses_of(name)))
 
 
 def load(name: str, folder: Path) -> Task:
@@ -254,6 +264,17 @@ def predict(
     return Predictions.join(parts, truth).take(back)
 
 
+def compares(task: Task) -> bool:
+    """Whether the task's rows are learnt from, and measured, by what a reference makes of them. Such a task has
+    `referred(examples, reference)`, which tells the rows with that."""
+    return bool(getattr(task, "compares", False))
+
+
+def referred(task: Task, examples: Examples, reference: Network) -> Examples:
+    """The rows with what a reference makes of them; the same where nothing is compared."""
+    return cast(Any, task).referred(examples, reference) if compares(task) else examples
+
+
 def outputs_of(network: Network, batch: Batch) -> torch.Tensor:
     """What the network makes of a batch."""
     logits: torch.Tensor = network(**{name: part for name, part in batch.items() if name != "labels"}).logits
@@ -275,6 +296,24 @@ def read_fitted(folder: Path, form: type[Fitted]) -> Fitted:
 
 def write_fitted(folder: Path, fitted: Mapping[str, Any]) -> None:
     files.write_json(folder / "task.json", fitted)
+
+
+def _placed(name: str, module: ModuleType, said: Mapping[str, str], there: Sequence[str]) -> dict[str, str]:
+    """The column of each part of a row: what a model says, or what the task expects. Of several sorts of rows, it is
+    the first that has all parts that are said, and whose columns are there."""
+    sorts: list[dict[str, str]] = [module.COLUMNS, *getattr(module, "OTHER_COLUMNS", ())]
+    known = dict.fromkeys(part for sort in sorts for part in sort)
+    for part in said:
+        if part not in known:
+            raise Rejected(f"{name} has no {part!r}; {did_you_mean(part, known)}", field=f"columns.{part}")
+    fitting = [{**sort, **said} for sort in sorts if said.keys() <= sort.keys()]
+    if not fitting:
+        raise Rejected(
+            f"{name} has no rows of {' and '.join(said)}; a row is one of: "
+            + "; ".join(" and ".join(sort) for sort in sorts),
+            field="columns",
+        )
+    return next((sort for sort in fitting if set(sort.values()) <= set(there)), fitting[0])
 
 
 def _check_columns(split: str, frame: pl.DataFrame, placed: Mapping[str, str]) -> None:

@@ -24,14 +24,14 @@ MOST_TOKENIZER_BYTES = 64 << 20
 FIELD = "columns.text"
 
 
-def texts_of(split: str, column: pl.Series) -> list[str]:
+def texts_of(split: str, column: pl.Series, *, field: str = FIELD) -> list[str]:
     """The texts of a column; raises Rejected for one that holds something else, or has rows without."""
     if str(column.dtype) != "String":
-        raise Rejected(f"{column.name} holds {column.dtype}, not text", field=FIELD)
+        raise Rejected(f"{column.name} holds {column.dtype}, not text", field=field)
     if column.null_count():
         raise Rejected(
             f"{column.null_count()} rows of {split} have no text; `clean: {{drop_empty: true}}` drops them",
-            field=FIELD,
+            field=field,
         )
     return column.to_list()
 
@@ -44,7 +44,15 @@ def asked(text: Tensor) -> list[str]:
     return list(text.data)
 
 
-def padded(rows: Sequence[Sequence[int]], *, pad: int = 0) -> Batch:
+def number_of(tokenizer: Tokenizer, word: str) -> int:
+    """The number of one token; raises Rejected when there is none."""
+    number = tokenizer.token_to_id(word)
+    if number is None:
+        raise Rejected(f"the tokenizer has no token {word!r}, which is to be one of its special ones")
+    return number
+
+
+def padded(rows: Sequence[Sequence[int] | np.ndarray], *, pad: int = 0) -> Batch:
     """`input_ids` and `attention_mask`, int64 (rows, longest)."""
     ids = np.full((len(rows), max(map(len, rows))), pad, dtype=np.int64)
     mask = np.zeros_like(ids)
@@ -54,14 +62,22 @@ def padded(rows: Sequence[Sequence[int]], *, pad: int = 0) -> Batch:
     return {"input_ids": torch.from_numpy(ids), "attention_mask": torch.from_numpy(mask)}
 
 
-def save(folder: Path, tokenizer: Tokenizer, *, length: int, special: Mapping[str, str]) -> None:
+def save(
+    folder: Path,
+    tokenizer: Tokenizer,
+    *,
+    length: int,
+    special: Mapping[str, str],
+    template: str | None = None,
+) -> None:
     """Write a tokenizer as `AutoTokenizer.from_pretrained` reads it; `special` are its tokens that are no text, by
-    what they are for, such as `pad`."""
+    what they are for, such as `pad`, and `template` is how it writes a conversation."""
     files.write_bytes(folder / "tokenizer.json", tokenizer.to_str().encode())
     names = {f"{use}_token": word for use, word in special.items()}
+    talk = {} if template is None else {"chat_template": template}
     files.write_json(
         folder / "tokenizer_config.json",
-        {"tokenizer_class": "PreTrainedTokenizerFast", "model_max_length": length, **names},
+        {"tokenizer_class": "PreTrainedTokenizerFast", "model_max_length": length, **names, **talk},
     )
 
 

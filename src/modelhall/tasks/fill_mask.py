@@ -29,6 +29,7 @@ from modelhall.tasks import (
     _last_layer,
     _packing,
     _tokenizers,
+    _vocabularies,
     _wordpiece,
     outputs_of,
     read_fitted,
@@ -42,27 +43,43 @@ COLUMNS = {"text": "text"}
 LOSSES = ("cross-entropy",)
 PREDICTS = "tokens"
 COMPRESSES = True
+TAKES_BASE = True
 MAX_LENGTH = 256
 """Tokens a text is cut to when the network sets no limit."""
 SHARE = 0.15
 HIDDEN, REPLACED = 0.8, 0.1
 """Of the tokens that are to be told; the rest stay."""
-_MASK = list(_wordpiece.SPECIAL).index("mask")
-_ORDINARY = len(_wordpiece.SPECIAL)
-"""The first token that is text."""
 
 
-def fit(splits: Mapping[str, pl.DataFrame], columns: Mapping[str, str], *, length: int | None) -> FillMask:
-    """Learn the vocabulary and the length of texts from the training split."""
+def fit(
+    splits: Mapping[str, pl.DataFrame],
+    columns: Mapping[str, str],
+    *,
+    length: int | None,
+    base: Path | None = None,
+) -> FillMask:
+    """Learn the length of texts and, without a base, the vocabulary from the training split."""
     texts = _tokenizers.texts_of("train", splits["train"][columns["text"]])
-    tokenizer = _wordpiece.train(texts)
+    brought = None if base is None else _vocabularies.read(base)
+    tokenizer = _wordpiece.train(texts) if brought is None else brought.tokenizer
+    if brought is not None:
+        brought.token("mask")
     longest = max(len(encoding.ids) for encoding in tokenizer.encode_batch_fast(texts))
-    return FillMask(_Fitted(columns=dict(columns), length=min(longest, length or MAX_LENGTH)), tokenizer)
+    fitted = _Fitted(
+        columns=dict(columns),
+        length=min(longest, length or MAX_LENGTH, (brought and brought.longest) or MAX_LENGTH),
+        special={} if brought is None else dict(brought.special),
+    )
+    return FillMask(fitted, tokenizer)
 
 
 def load(folder: Path) -> FillMask:
     """What `save` wrote."""
-    return FillMask(read_fitted(folder, _Fitted), _tokenizers.stored(folder, _wordpiece.PARTS))
+    fitted = read_fitted(folder, _Fitted)
+    tokenizer = (
+        _vocabularies.stored(folder) if fitted.special else _tokenizers.stored(folder, _wordpiece.PARTS)
+    )
+    return FillMask(fitted, tokenizer)
 
 
 class _Fitted(Frozen):
@@ -70,6 +87,8 @@ class _Fitted(Frozen):
 
     columns: dict[str, str]
     length: int = Field(ge=3, le=_tokenizers.LONGEST)
+    special: dict[str, str] = Field(default_factory=dict)
+    """Those of a base's tokens that are no text, by their use; none when the vocabulary was fitted."""
 
 
 class FillMask:
@@ -87,42 +106,50 @@ class FillMask:
         self._fitted = fitted
         self._tokenizer = tokenizer
         self._tokenizer.enable_truncation(fitted.length)
+        self._special = fitted.special or _wordpiece.SPECIAL
+        numbers = {use: _tokenizers.number_of(tokenizer, word) for use, word in self._special.items()}
+        self._mask = numbers["mask"]
+        self._not_text = sorted(set(numbers.values()))
+        # A vocabulary that is fitted here begins with these; of a base's, any token may come in for another.
+        self._first = 0 if fitted.special else len(self._not_text)
         self.columns = fitted.columns
         self.shape = Shape(
             head="masked-lm",
-            sizes={"vocabulary": tokenizer.get_vocab_size(), "length": fitted.length, "pad": 0},
+            sizes={"vocabulary": tokenizer.get_vocab_size(), "length": fitted.length, "pad": numbers["pad"]},
         )
 
     def examples(self, split: str, frame: pl.DataFrame) -> Examples:
         texts = _tokenizers.texts_of(split, frame[self.columns["text"]])
         tokens = [encoding.ids for encoding in self._tokenizer.encode_batch_fast(texts)]
-        truth = [[row[place] for place in _asked(row)] for row in tokens]
+        truth = [[row[place] for place in self._asked(row)] for row in tokens]
         if not any(truth):
             raise Rejected(f"{split} has no text", field="columns.text")
         return Examples(inputs=tokens, truth=truth, lengths=[len(row) for row in tokens])
 
     def read(self, inputs: Mapping[str, Tensor]) -> Examples:
-        """Texts with [MASK] in them."""
-        tokens = []
+        """Texts with [MASK] in them, or what the base calls it."""
+        tokens, word = [], self._special["mask"]
         for row, text in enumerate(_tokenizers.asked(inputs["text"])):
             found = self._tokenizer.encode(text).ids
-            if _MASK not in found:
-                where = f" within its first {self._fitted.length} tokens" if "[MASK]" in text else ""
-                raise Rejected(f"text {row} has no [MASK]{where}", field="inputs.text")
+            if self._mask not in found:
+                where = f" within its first {self._fitted.length} tokens" if word in text else ""
+                raise Rejected(f"text {row} has no {word}{where}", field="inputs.text")
             tokens.append(found)
         return Examples(inputs=tokens, lengths=[len(row) for row in tokens])
 
     def sample(self) -> dict[str, Tensor]:
-        return {"text": Tensor(name="text", datatype="BYTES", shape=(1,), data=["a [MASK]"])}
+        return {
+            "text": Tensor(name="text", datatype="BYTES", shape=(1,), data=[f"a {self._special['mask']}"])
+        }
 
     def batch(self, examples: Examples, rows: Sequence[int]) -> Batch:
         """`input_ids` and `attention_mask`, int64 (rows, longest); `labels`, which tokens measuring asks for."""
         tokens = [examples.inputs[row] for row in rows]
-        batch = _tokenizers.padded(tokens)
+        batch = _tokenizers.padded(tokens, pad=self.shape.sizes["pad"])
         if examples.truth is not None:
             asked = torch.zeros_like(batch["input_ids"])
             for place, row in enumerate(tokens):
-                asked[place, _asked(row)] = 1
+                asked[place, self._asked(row)] = 1
             batch["labels"] = asked
         return batch
 
@@ -136,18 +163,18 @@ class FillMask:
         lengths = [len(row) for row in tokens]
         beside = _packing.places(lengths)
         apart = _packing.apart(lengths, beside, looks_back_only=False)
-        return {"input_ids": _packing.laid(tokens, beside, pad=0), **apart}
+        return {"input_ids": _packing.laid(tokens, beside, pad=self.shape.sizes["pad"]), **apart}
 
     def loss(self, network: Network, batch: Batch, criterion: Criterion) -> torch.Tensor:
         """Of tokens that are drawn anew."""
         tokens = batch["input_ids"]
-        ordinary = tokens >= _ORDINARY
+        ordinary = ~torch.isin(tokens, torch.tensor(self._not_text))
         asked = ordinary & (torch.rand(tokens.shape) < SHARE)
         if not asked.any():
             asked = ordinary
         way = torch.rand(tokens.shape)
-        others = torch.randint(_ORDINARY, self.shape.sizes["vocabulary"], tokens.shape)
-        seen = torch.where(asked & (way < HIDDEN), _MASK, tokens)
+        others = torch.randint(self._first, self.shape.sizes["vocabulary"], tokens.shape)
+        seen = torch.where(asked & (way < HIDDEN), self._mask, tokens)
         seen = torch.where(asked & (way >= HIDDEN) & (way < HIDDEN + REPLACED), others, seen)
         inputs = {name: part for name, part in batch.items() if name != "labels"} | {"input_ids": seen}
         return _last_layer.loss(network, inputs, criterion, wanted=tokens, asked=asked)
@@ -156,8 +183,8 @@ class FillMask:
         """The likeliest token at each [MASK], and the mean log-probability: of the truth where it is known, else of
         what is told."""
         tokens = batch["input_ids"]
-        asked = batch["labels"].bool() if "labels" in batch else tokens == _MASK
-        seen = torch.where(asked, _MASK, tokens)
+        asked = batch["labels"].bool() if "labels" in batch else tokens == self._mask
+        seen = torch.where(asked, self._mask, tokens)
         told = outputs_of(network, {"input_ids": seen, "attention_mask": batch["attention_mask"]})
         chances = told[asked].float().log_softmax(-1)
         chosen = chances.argmax(-1)
@@ -184,13 +211,12 @@ class FillMask:
 
     def save(self, folder: Path) -> None:
         """Beside the task's own file, the tokenizer as `AutoTokenizer.from_pretrained` reads it."""
-        write_fitted(folder, self._fitted.model_dump(mode="json"))
-        _tokenizers.save(folder, self._tokenizer, length=self._fitted.length, special=_wordpiece.SPECIAL)
+        write_fitted(folder, self._fitted.model_dump(mode="json", exclude_defaults=True))
+        _tokenizers.save(folder, self._tokenizer, length=self._fitted.length, special=self._special)
 
-
-def _asked(tokens: Sequence[int]) -> list[int]:
-    """The places of the tokens that are asked for when a text is measured, one at least where it has any."""
-    ordinary = [place for place, token in enumerate(tokens) if token >= _ORDINARY]
-    seed = zlib.crc32(repr(list(tokens)).encode())
-    order = torch.randperm(len(ordinary), generator=torch.Generator().manual_seed(seed)).tolist()
-    return sorted(ordinary[place] for place in order[: max(1, round(SHARE * len(ordinary)))])
+    def _asked(self, tokens: Sequence[int]) -> list[int]:
+        """The places of the tokens that are asked for when a text is measured, one at least where it has any."""
+        ordinary = [place for place, token in enumerate(tokens) if token not in self._not_text]
+        seed = zlib.crc32(repr(list(tokens)).encode())
+        order = torch.randperm(len(ordinary), generator=torch.Generator().manual_seed(seed)).tolist()
+        return sorted(ordinary[place] for place in order[: max(1, round(SHARE * len(ordinary)))])

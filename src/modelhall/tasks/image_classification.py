@@ -1,7 +1,7 @@
 """Image classification: which of the classes a picture shows.
 
 A row is an encoded picture (PNG, JPEG and what else Pillow reads) and its label. Pictures become grey if all of the
-training split are, and take its commonest size, at most `MAX_SIDE`.
+training split are, and take its commonest size, at most `MAX_SIDE`; with a base they become what it was trained on.
 """
 
 from __future__ import annotations
@@ -12,13 +12,14 @@ import io
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import numpy as np
 import torch
 from PIL import Image
-from pydantic import Field
+from pydantic import Field, ValidationError
 
+from modelhall.core import stored_json
 from modelhall.core.errors import Rejected
 from modelhall.core.kinds.base import Frozen
 from modelhall.core.shape import Shape
@@ -33,32 +34,25 @@ COLUMNS = {"image": "image", "label": "label"}
 LOSSES = ("cross-entropy", "binary-cross-entropy")
 PREDICTS = "classes"
 COMPRESSES = True
+TAKES_BASE = True
 MAX_SIDE = 224
 _FIELD = "columns.image"
 _Side = Annotated[int, Field(ge=1, le=MAX_SIDE)]
 
 
 def fit(
-    splits: Mapping[str, pl.DataFrame], columns: Mapping[str, str], *, length: int | None
+    splits: Mapping[str, pl.DataFrame],
+    columns: Mapping[str, str],
+    *,
+    length: int | None,
+    base: Path | None = None,
 ) -> ImageClassification:
-    """Learn labels, size, colour and the mean and spread of each channel from the training split."""
+    """Learn labels and, without a base, size, colour and the mean and spread of each channel from the training
+    split."""
     train = splits["train"]
-    pictures = [
-        open_picture(data, f"row {row} of train", field=_FIELD)
-        for row, data in enumerate(_bytes(train[columns["image"]]))
-    ]
-    (width, height), _ = Counter(picture.size for picture in pictures).most_common(1)[0]
-    shrink = min(1.0, MAX_SIDE / max(width, height))
-    channels = 1 if all(picture.mode in ("1", "L", "LA") for picture in pictures) else 3
-    size = (channels, max(1, round(height * shrink)), max(1, round(width * shrink)))
-    pixels = np.stack([_pixels(picture, size) for picture in pictures]) / np.float32(255)
-    task = ImageClassification(
-        columns=columns,
-        labels=labels_of(train[columns["label"]]),
-        size=size,
-        mean=[float(value) for value in pixels.mean((0, 2, 3), dtype=np.float64)],
-        spread=[max(float(value), 1e-3) for value in pixels.std((0, 2, 3), dtype=np.float64)],
-    )
+    labels = labels_of(train[columns["label"]])
+    seen = _seen(train[columns["image"]]) if base is None else _seen_by(base)
+    task = ImageClassification(columns=columns, labels=labels, **seen)
     task.check(splits, columns["label"])
     return task
 
@@ -68,14 +62,57 @@ def load(folder: Path) -> ImageClassification:
     return ImageClassification(**dict(read_fitted(folder, _Fitted)))
 
 
-class _Fitted(Frozen):
+def _seen(column: pl.Series) -> dict[str, Any]:
+    """What pictures are made, by those of the training split."""
+    pictures = [
+        open_picture(data, f"row {row} of train", field=_FIELD) for row, data in enumerate(_bytes(column))
+    ]
+    (width, height), _ = Counter(picture.size for picture in pictures).most_common(1)[0]
+    shrink = min(1.0, MAX_SIDE / max(width, height))
+    channels = 1 if all(picture.mode in ("1", "L", "LA") for picture in pictures) else 3
+    size = (channels, max(1, round(height * shrink)), max(1, round(width * shrink)))
+    pixels = np.stack([_pixels(picture, size) for picture in pictures]) / np.float32(255)
+    return {
+        "size": size,
+        "mean": [float(value) for value in pixels.mean((0, 2, 3), dtype=np.float64)],
+        "spread": [max(float(value), 1e-3) for value in pixels.std((0, 2, 3), dtype=np.float64)],
+    }
+
+
+def _seen_by(base: Path) -> dict[str, Any]:
+    """What pictures are made, as a base has them: a model of this hall by its task.json, any other by its own files,
+    where half of the range is the mean and the spread if nothing is said."""
+    if (base / "task.json").exists():
+        fitted = read_fitted(base, _Fitted)
+        return {"size": fitted.size, "mean": fitted.mean, "spread": fitted.spread}
+    config = stored_json.read(base / "config.json")
+    path = base / "preprocessor_config.json"
+    told = stored_json.read(path) if path.exists() else {}
+    channels, side = config.get("num_channels", 3), config.get("image_size", MAX_SIDE)
+    mean, spread = (told.get(f"image_{part}", [0.5] * channels) for part in ("mean", "std"))
+    sizes = side if isinstance(side, list) else [side, side]
+    try:
+        form = _Seen(size=(channels, *sizes), mean=mean, spread=spread)
+    except (ValidationError, TypeError) as error:
+        raise Rejected(
+            f"the base does not say how pictures are read: {' '.join(str(error).split())}", field="base"
+        ) from None
+    return form.model_dump()
+
+
+class _Seen(Frozen):
+    """What pictures are made before a network sees them."""
+
+    size: tuple[Literal[1, 3], _Side, _Side]
+    mean: tuple[float, ...] = Field(min_length=1, max_length=3)
+    spread: tuple[float, ...] = Field(min_length=1, max_length=3)
+
+
+class _Fitted(_Seen):
     """task.json."""
 
     columns: dict[str, str]
     labels: tuple[str, ...] = Field(min_length=2, max_length=MAX_LABELS)
-    size: tuple[Literal[1, 3], _Side, _Side]
-    mean: tuple[float, ...] = Field(min_length=1, max_length=3)
-    spread: tuple[float, ...] = Field(min_length=1, max_length=3)
 
 
 class ImageClassification(Classes):

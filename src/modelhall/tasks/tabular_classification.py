@@ -22,6 +22,7 @@ COLUMNS = {"label": "label"}
 LOSSES = ("cross-entropy", "binary-cross-entropy")
 PREDICTS = "classes"
 COMPRESSES = True
+TAKES_BASE = False
 
 
 def fit(

@@ -39,6 +39,7 @@ COLUMNS = {"target": "target"}
 LOSSES = ("mse", "mae", "huber")
 PREDICTS = "numbers"
 COMPRESSES = True
+TAKES_BASE = False
 
 
 def fit(

@@ -113,6 +113,16 @@ def test_a_source_that_cannot_be_read_is_refused_at_its_split() -> None:
     assert refusal(split, fingerprint=nothing) == ("source.train", "nothing found at /a.csv")
 
 
+def test_a_base_that_cannot_be_read_is_refused() -> None:
+    refused = refusal({**MODEL, "base": "/bert", "network": None}, DATASET, fingerprint=base_is_not_there)
+    assert refused == ("base", "nothing found at /bert")
+    check({**MODEL, "base": "hf://org/name", "network": None}, DATASET)
+
+
+async def base_is_not_there(url: str, project: str) -> str:
+    return await (nothing if url == "/bert" else anything)(url, project)
+
+
 @pytest.mark.parametrize(
     ("document", "field"),
     [
@@ -123,6 +133,13 @@ def test_a_source_that_cannot_be_read_is_refused_at_its_split() -> None:
         ({**MODEL, "network": {"family": "web"}}, "network.family"),
         ({**MODEL, "network": {"family": "cnn", "width": 3}}, "network.width"),
         ({**MODEL, "require": {"luck": "> 0"}}, "require.luck"),
+        ({**MODEL, "base": "/a", "network": {"family": "cnn", "hidden": 3}}, "network.hidden"),
+        ({**MODEL, "network": None}, "network"),
+        ({**MODEL, "network": None, "base": "dataset://d"}, "base"),
+        ({**MODEL, "teacher": "digits"}, "teacher.model"),
+        ({**MODEL, "train": {"adapter": {"lora": {}}}}, "train.adapter"),
+        ({**MODEL, "train": {"epochs": 0}}, "train.epochs"),
+        ({**MODEL, "task": "tabular-regression", "base": "/a", "require": {}}, "base"),
         ({**SERVICE, "balance": "dice"}, "balance"),
         ({**SERVICE, "engine": "steam"}, "engine"),
     ],

@@ -114,6 +114,10 @@ def test_nobody_is_given_a_version_whose_content_is_gone() -> None:
         assert "erased" in why
 
 
+async def asked_nowhere(url: str, project: str) -> str:
+    raise AssertionError(f"{url} is no affair of this model")
+
+
 def test_a_model_version_trained_on_the_rows_gives_way_to_the_next_that_is_accepted() -> None:
     def trained(id: str, data: str) -> ModelVersion:
         return ModelVersion(
@@ -128,7 +132,7 @@ def test_a_model_version_trained_on_the_rows_gives_way_to_the_next_that_is_accep
         versions=(trained("m9", "d@aaaa1"), trained("m2", "d@aaaa2")),
     )  # fmt: skip
     assert model.status.accepted.id == "m9"
-    seen = asyncio.run(models.observe(model, view_of(above, model)))
+    seen = asyncio.run(models.observe(model, view_of(above, model), asked_nowhere))
     after = status_of(models.reconcile(model, seen, NOW), model)
     assert [one.erased_data for one in after.versions] == [True, False]
     assert after.accepted.id == "m2"

@@ -77,7 +77,7 @@ def test_a_file_that_declares_nothing_is_no_mistake(text: str) -> None:
         pytest.param(MODEL + "train:\n  epochs: many\n", 7, "train.epochs", '"many"', id="wrong type"),
         pytest.param(MODEL + "train: {epochs: '3'}\n", 6, "train.epochs", "integer", id="a word for a number"),
         pytest.param(MODEL + "train: {epochs: true}\n", 6, "train.epochs", "integer", id="true for a number"),
-        pytest.param(MODEL + "train: {epochs: 0}\n", 6, "train.epochs", "greater", id="out of range"),
+        pytest.param(MODEL + "train: {epochs: -1}\n", 6, "train.epochs", "greater", id="out of range"),
         pytest.param(MODEL + "train: {epochs: 1e999}\n", 6, "train.epochs", "finite", id="not finite"),
         pytest.param(MODEL + "require:\n  a: big\n", 7, "require.a", "not a requirement", id="requirement"),
         pytest.param(DATASET.replace("digits\n", "Digits\n"), 2, "name", "not a name", id="name"),

@@ -7,6 +7,7 @@ import pytest
 from modelhall.core.kinds import Dataset, Resources
 from modelhall.core.kinds.dataset import Format, SourceFile, Step
 from modelhall.core.kinds.model import Network, Train
+from modelhall.core.kinds.teacher import Teacher
 from modelhall.core.orders import EvaluateOrder, PrepareOrder, TrainOrder, key_of
 
 TRAIN = TrainOrder(
@@ -20,7 +21,7 @@ OTHER_TRAINING = {
     "epochs": 9, "batch": 8, "optimizer": "sgd", "learning_rate": 0.1, "weight_decay": 0.5, "clip": None,
     "schedule": "cosine", "warmup": 0.5, "loss": {"cross-entropy": {"label_smoothing": 0.1}}, "seed": 2,
     "accumulate": 2, "clip_value": 0.5, "freeze": ["a.*"], "ema": 0.99, "patience": 3,
-    "precision": "bfloat16", "packing": True, "on_oom": "split",
+    "precision": "bfloat16", "packing": True, "on_oom": "split", "adapter": {"lora": {"rank": 4}},
 }  # fmt: skip
 NOT_IN_THE_RESULT = {"checkpoint_s", "keep_checkpoints", "checkpointing"}
 
@@ -31,6 +32,14 @@ def train_key(**changes: object) -> str:
 
 def test_every_field_of_the_training_is_known_here() -> None:
     assert set(Train.model_fields) == OTHER_TRAINING.keys() | NOT_IN_THE_RESULT
+
+
+@pytest.mark.parametrize(
+    "changes", [{"base": "b" * 64}, {"base": "c" * 64}, {"teacher": Teacher(model="t" * 64)}]
+)
+def test_another_base_or_teacher_is_another_result(changes: dict[str, object]) -> None:
+    assert train_key(**changes) != train_key()
+    assert train_key(**changes) != train_key(base="d" * 64)
 
 
 @pytest.mark.parametrize("field", OTHER_TRAINING)
@@ -46,7 +55,7 @@ def test_how_often_checkpoints_are_written_changes_no_result() -> None:
 def test_what_one_worker_has_trained_is_found_where_it_always_was() -> None:
     plain = TrainOrder(task="t", columns={}, network=Network(family="mlp"), train=Train(), data="d")
     assert key_of("train", plain, data="x") == (
-        "d8052e350face61902949e933e8d44423f71067276d8962cc3ee60331958c36b"
+        "01c5a374ec6c09271bdd0d2b3a45b5e622c81981a9ee422245d41716878de40c"
     )
 
 

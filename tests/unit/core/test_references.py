@@ -21,6 +21,12 @@ def test_every_field_that_names_a_resource_is_found_with_its_project() -> None:
     assert references(service) == {"model": Key("model", "team", "m")}
     model = Model(name="m", task="t", data="d", network=Network(family="cnn"))
     assert references(model) == {"data": Key("dataset", "default", "d")}
+    made_of = {"base": "model://one@2", "teacher": {"model": "model://other"}}
+    assert references(Model.model_validate({"name": "m", "task": "t", "data": "d", **made_of})) == {
+        "data": Key("dataset", "default", "d"),
+        "base": Key("model", "default", "one"),
+        "teacher": Key("model", "default", "other"),
+    }
     assert references(Run(name="r", command=("x",))) == {}
 
 

@@ -104,7 +104,7 @@ def test_the_same_order_makes_the_same_bytes_also_when_it_is_killed_on_the_way(
     order: Orders, data: str, trained: Callable[[str], str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     what = asked(trained("mlp"), data, [{"prune": 0.5}, {"quantize": "int8"}])
-    # A checkpoint after every step.
+    # Checkpoints from the first step on.
     what = what.model_copy(update={"train": TRAIN.model_copy(update={"checkpoint_s": 1e-9})})
     whole = compressed(order, what, run="whole")["artifact"]
 
@@ -129,7 +129,7 @@ def test_the_same_order_makes_the_same_bytes_also_when_it_is_killed_on_the_way(
 
     monkeypatch.setattr(Reporter, "progress", watch)
     assert compressed(order, what, run="killed")["artifact"] == whole
-    assert found[0] > 200
+    assert found[0] > TRAIN.batch  # which is what the first step of all would say
 
 
 def test_a_search_takes_the_smallest_and_fastest_way_that_keeps_enough(

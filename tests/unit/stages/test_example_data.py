@@ -50,6 +50,7 @@ EXPECTED: dict[str, tuple[int, dict[str, str]]] = {
     "hotel-reviews": (7_766, {"label": "int64", "review": "string"}),
     "sst2": (9_613, {"text": "string", "label": "int64"}),
     "digits": (1_797, {"image": "binary"}),
+    "harbour": (96, {"instruction": "string", "response": "string"}),
 }
 """Data set → how many rows its source has, and the types of some columns."""
 
@@ -65,10 +66,13 @@ def declared() -> list[Any]:
 
 
 def here(url: str) -> str:
-    """Where the data is: in a package, or below the folder that holds all of it. Skips where it is not."""
+    """Where the data is: in a package, beside its hall file, or below the folder that holds all of it. Skips where it
+    is not."""
     if url.startswith("package://"):
         return url
     pattern = Path(url).name
+    if beside := sorted(REPOSITORY.glob(f"examples/*/{pattern}")):
+        return str(beside[0])
     places = sorted({path.parent for path in DATA.rglob(pattern)})
     if not places:
         pytest.skip(f"{pattern} is not below {DATA}")

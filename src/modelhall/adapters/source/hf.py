@@ -1,4 +1,5 @@
-"""Data sets of the Hugging Face hub: hf://datasets/ORG/NAME/*.parquet, or NAME@REVISION.
+"""Data sets and models of the Hugging Face hub: hf://datasets/ORG/NAME/*.parquet, hf://models/ORG/NAME, or
+NAME@REVISION.
 
 Read from the operator's mirror, a folder laid out as the hub's own cache (`hf download --cache-dir` fills one); what
 is not there is fetched from the hub, where the operator lets sources ask it.
@@ -21,18 +22,26 @@ from modelhall.core.ports.source import Access, Found
 
 _WORD = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _REVISION = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/-]*")
+_SORTS = ("datasets", "models")
 _LARGEST_LIST = 64 * 2**20
 
 
 class _Meant(NamedTuple):
-    """A data set, its revision and the files of it."""
+    """A repository, its revision and the files of it."""
 
+    sort: str
+    """datasets or models."""
     repository: str
     revision: str
     pattern: str
 
     def named(self, file: str) -> str:
-        return f"hf://datasets/{self.repository}@{self.revision}/{file}"
+        return f"hf://{self.sort}/{self.repository}@{self.revision}/{file}"
+
+    def place(self, file: str) -> str:
+        """Where the hub has a file."""
+        above = "" if self.sort == "models" else f"{self.sort}/"
+        return f"{above}{self.repository}/resolve/{self.revision}/{quote(file)}"
 
 
 def find(url: str, access: Access, resolve: _guard.Resolve = _guard.resolve) -> list[Found]:
@@ -67,6 +76,8 @@ def _looked_up(
         told = _told_by_hub(meant, access, resolve)
         at = meant._replace(revision=told["sha"])
         found = dict.fromkeys(_chosen(told, meant))
+    if access.wanted:
+        found = {file: where for file, where in found.items() if _is_wanted(file, access)}
     if not found:
         raise Rejected(f"{meant.repository} has nothing at {meant.pattern!r}", field="source")
     return at, found
@@ -80,16 +91,17 @@ def _meant(url: str) -> _Meant:
     sound = (
         _WORD.fullmatch(organisation) and _WORD.fullmatch(name) and _REVISION.fullmatch(revision or "main")
     )
-    if parsed.host != "datasets" or not sound or ".." in Path(rest).parts or parsed.query:
-        raise Rejected(f"{parsed.name} is not hf://datasets/ORG/NAME[@REVISION]/files", field="source")
-    return _Meant(f"{organisation}/{name}", revision or "main", pattern or "**")
+    sort = parsed.host if parsed.host in _SORTS else _SORTS[0]
+    if parsed.host != sort or not sound or ".." in Path(rest).parts or parsed.query:
+        raise Rejected(f"{parsed.name} is not hf://{sort}/ORG/NAME[@REVISION]/files", field="source")
+    return _Meant(sort, f"{organisation}/{name}", revision or "main", pattern or "**")
 
 
 def _snapshot(meant: _Meant, access: Access) -> Path | None:
     """Where the mirror has this revision; None when it has not. Raises Rejected when there is no other place."""
     reach = access.rules.reach
     if reach.hf_mirror:
-        folder = Path(reach.hf_mirror) / f"datasets--{meant.repository.replace('/', '--')}"
+        folder = Path(reach.hf_mirror) / f"{meant.sort}--{meant.repository.replace('/', '--')}"
         reference = folder / "refs" / meant.revision
         commit = reference.read_text().strip() if reference.is_file() else meant.revision
         if _WORD.fullmatch(commit) and (snapshot := folder / "snapshots" / commit).is_dir():
@@ -110,7 +122,7 @@ def _snapshot(meant: _Meant, access: Access) -> Path | None:
 
 def _told_by_hub(meant: _Meant, access: Access, resolve: _guard.Resolve) -> Mapping[str, Any]:
     """The commit of the revision and its files, as the hub tells them."""
-    place = f"api/datasets/{meant.repository}/revision/{quote(meant.revision, safe='')}"
+    place = f"api/{meant.sort}/{meant.repository}/revision/{quote(meant.revision, safe='')}"
     url = source_url.parse(f"{access.rules.reach.hf_endpoint}/{place}")
     with _http.answer_to("GET", url, access, {}, resolve=resolve) as response, _http.telling(url):
         text = response.read(_LARGEST_LIST)
@@ -132,7 +144,10 @@ def _chosen(told: Mapping[str, Any], meant: _Meant) -> list[str]:
     )
 
 
+def _is_wanted(file: str, access: Access) -> bool:
+    return any(fnmatch.fnmatchcase(file, pattern) for pattern in access.wanted)
+
+
 def _fetched(meant: _Meant, file: str, access: Access, resolve: _guard.Resolve) -> Path:
-    place = f"datasets/{meant.repository}/resolve/{meant.revision}/{quote(file)}"
-    (found,) = https.find(f"{access.rules.reach.hf_endpoint}/{place}", access, resolve)
+    (found,) = https.find(f"{access.rules.reach.hf_endpoint}/{meant.place(file)}", access, resolve)
     return found.path

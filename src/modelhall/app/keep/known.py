@@ -73,6 +73,8 @@ def _artifacts_of(resource: AnyResource, known: Known) -> Iterator[tuple[str, st
         for version in resource.status.versions:
             for what, artifact in version.beside.items():
                 yield artifact, f"the {what} of {key}@{version.id[:8]}"
+            if version.base is not None:
+                yield version.base.artifact, f"the base of {key}@{version.id[:8]}"
     if key.kind == "result" and isinstance(artifact := resource.document.output.get("artifact"), str):
         yield artifact, f"result {key.name[:10]}"
     if key.kind == "service":

@@ -108,14 +108,19 @@ async def _plan(
     for model in known.of_kind("model"):
         for version in model.status.versions:
             artifact = Artifact(model.key.project, version.artifact)
-            if artifact in artifacts:
-                seen = await models.observe(model, view)
-                plan.tell(artifact, _model(model, version, seen, known, plan))
+            base = version.base and Artifact(model.key.project, version.base.artifact)
+            told = _told_beside(version, model.key.project) & set(artifacts)
+            if artifact in artifacts or base in artifacts or told:
+                seen = await models.observe(model, view, fingerprint)
+                if artifact in artifacts:
+                    plan.tell(artifact, _model(model, version, seen, known, plan))
+                if base is not None and base in artifacts:
+                    plan.tell(base, _base(model, base, seen, known, plan))
+                for one in told:
+                    plan.tell(one, _beside(model, version, one, seen, known, plan))
             signature = version.signature and Artifact(model.key.project, version.signature.artifact)
             if signature and signature in artifacts:
                 plan.tell(signature, _signature(model, signature, artifact, plan))
-            for told in _told_beside(version, model.key.project) & set(artifacts):
-                plan.tell(told, await _beside(model, version, told, view, known, plan))
     _give_up_what_lacks_inputs(plan)
     return plan
 
@@ -157,8 +162,23 @@ def _model(
     plan.again.setdefault(model.key, set()).add(version.artifact)
     _forget_runs(plan, known, Key("result", model.key.project, result_name(facts.train.key)))
     project = model.key.project
-    plan.inputs[Artifact(project, version.artifact)] = {Artifact(project, facts.data.artifact)}
+    origins = filter(None, (facts.origins.base, facts.origins.teacher))
+    made_of = {facts.data.artifact, *(origin.artifact for origin in origins)}
+    plan.inputs[Artifact(project, version.artifact)] = {Artifact(project, part) for part in made_of}
     return Outcome(True, "is trained again")
+
+
+def _base(model: AnyResource, base: Artifact, facts: models.Facts, known: Known, plan: _Plan) -> Outcome:
+    """See whether what the model starts from can be fetched again; one of this hall is trained again by itself."""
+    fetch = facts.origins.fetch
+    if fetch is None:
+        return Outcome(False, f"cannot be fetched again: {facts.waits or 'the model has another base now'}")
+    name = result_name(fetch.key)
+    if name not in {result.key.name for result in known.results_with(base)}:
+        return Outcome(False, "cannot be fetched again: what it was fetched from has changed since")
+    plan.again.setdefault(model.key, set()).add(base.digest)
+    _forget_runs(plan, known, Key("result", base.project, name))
+    return Outcome(True, "is fetched again")
 
 
 def _signature(model: AnyResource, signature: Artifact, of: Artifact, plan: _Plan) -> Outcome:
@@ -172,12 +192,11 @@ def _told_beside(version: ModelVersion, project: str) -> set[Artifact]:
     return {Artifact(project, one) for what, one in version.beside.items() if what != "signature"}
 
 
-async def _beside(
-    model: AnyResource, version: ModelVersion, told: Artifact, view: View, known: Known, plan: _Plan
+def _beside(
+    model: AnyResource, version: ModelVersion, told: Artifact, facts: models.Facts, known: Known, plan: _Plan
 ) -> Outcome:
     """See whether what tells of a version is found out again: measuring it is cheap, and training it is not."""
     is_record = told.digest == version.record
-    facts = await models.observe(model, view)
     if is_record or facts.evaluate is None or facts.train is None or facts.train.key != version.id:
         return Outcome(False, "only tells of the version, which is whole; train it again to have it again")
     plan.again.setdefault(model.key, set()).add(told.digest)

@@ -6,11 +6,14 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from modelhall.core.kinds.adapter import Adapter
 from modelhall.core.kinds.base import Document, Frozen, Resource, Resources, Status
 from modelhall.core.kinds.card import Card
 from modelhall.core.kinds.choice import Choice, WrittenChoice
 from modelhall.core.kinds.compression import Compression, WrittenCompress
+from modelhall.core.kinds.origin import Origin
 from modelhall.core.kinds.search import Search, SearchReport
+from modelhall.core.kinds.teacher import Teacher
 from modelhall.core.names import Reference
 from modelhall.core.requirement import RequirementText
 
@@ -27,10 +30,16 @@ class Network(BaseModel):
         return dict(self.model_extra or {})
 
 
+BESIDE_A_BASE = ("positions", "dropout")
+"""What a model may say of its network beside a base; all else is as the base has it."""
+
+
 class Train(Frozen):
     """How the network is trained."""
 
-    epochs: int = Field(default=3, ge=1, le=100_000)
+    epochs: int = Field(
+        default=3, ge=0, le=100_000, description="Times every row is learnt from; 0 keeps a base."
+    )
     batch: int = Field(default=32, ge=1, le=1_000_000, description="Rows a step.")
     accumulate: int = Field(
         default=1, ge=1, le=10_000, description="In how many parts a step's rows go through the network."
@@ -53,6 +62,9 @@ class Train(Frozen):
     clip_value: float | None = Field(default=None, gt=0, description="Largest element of the gradient.")
     freeze: tuple[str, ...] = Field(
         default=(), description="Parameters that stay as they are, by patterns such as `embeddings.*`."
+    )
+    adapter: Adapter | None = Field(
+        default=None, description="Train a few weights beside those of the base, which stay as they are."
     )
     ema: float | None = Field(
         default=None,
@@ -94,7 +106,15 @@ class Model(Document):
     columns: dict[str, str] = Field(
         default_factory=dict, description="Which column plays which part, such as {text: review}."
     )
-    network: Network
+    network: Network | None = Field(
+        default=None, description="What is trained from random weights; beside a base, the rows' length."
+    )
+    base: str | None = Field(
+        default=None,
+        description="Whose weights and tokenizer it starts from: a folder, hf://OWNER/NAME, package://…, or "
+        "model://NAME.",
+    )
+    teacher: Teacher | None = Field(default=None, description="model://NAME, which it learns from as well.")
     train: Train = Field(default_factory=Train)
     require: dict[str, RequirementText] = Field(
         default_factory=dict,
@@ -174,6 +194,8 @@ class ModelVersion(Frozen):
     task: str
     data: str
     """`name@version` of the data set it was trained on."""
+    base: Origin | None = None
+    teacher: Origin | None = None
     train_run: str
     evaluate_run: str
     record: str | None = None

@@ -78,6 +78,9 @@ class Access:
     """Values by name; a URL names the one it needs after its #, as `secret=NAME`."""
     query: str | None = None
     """What is asked of a database."""
+    wanted: tuple[str, ...] = ()
+    """Patterns of the names of the files that there is a use for; a source need not fetch any others. All if not
+    said."""
 
 
 @dataclass(frozen=True, kw_only=True)

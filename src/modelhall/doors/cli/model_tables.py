@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from rich.console import Group, RenderableType
@@ -24,6 +24,7 @@ def figures(version: ModelVersion, number: int) -> RenderableType:
     ]
     parts: list[RenderableType] = [
         Text(f"version {number} ({version.id[:12]}), measured on {version.rows:,} rows of the test split"),
+        *(Text(line) for line in _origins(version)),
         table("metrics", ("metric", "value", "95 % of such samples"), rows),
     ]
     if version.compression is not None:
@@ -147,6 +148,14 @@ def _compression(made: Compression) -> list[RenderableType]:
     title = f"compression, {made.keep:.2%} of what is required to be kept"
     columns = ("way", "size", "a row", "a batch", "kept", "refused")
     return [Text(f"as it was trained: {before}"), table(title, columns, rows)]
+
+
+def _origins(version: ModelVersion) -> Iterator[str]:
+    """What it was made from beside its data, a line each."""
+    for how, origin in (("starts from", version.base), ("was taught by", version.teacher)):
+        if origin is not None:
+            licence = f", licence {origin.licence}" if origin.licence else ""
+            yield f"{how} {origin.source} ({origin.artifact[:12]}){licence}"
 
 
 def _interval(interval: tuple[float, float] | None) -> str:

@@ -42,7 +42,7 @@ def generator(folder: Path, task: Task, *, threads: int, slots: int) -> OpenVino
             field="engine",
         )
     plan = genai.SchedulerConfig()
-    plan.num_kv_blocks = (slots + 1) * math.ceil((task.shape.sizes["length"] + 1) / _BLOCK)
+    plan.num_kv_blocks = (slots + 1) * math.ceil((task.reads + 1) / _BLOCK)
     plan.max_num_seqs = slots
     plan.max_num_batched_tokens = _AT_ONCE
     plan.enable_prefix_caching = True

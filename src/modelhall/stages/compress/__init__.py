@@ -17,7 +17,7 @@ from modelhall import networks, tasks
 from modelhall.core.errors import Rejected
 from modelhall.core.kinds.compression import Way
 from modelhall.core.orders import COMPRESSED, CompressOrder, CompressOutput
-from modelhall.core.program import Order, Reporter, open_blobs, private_folder, unpacked
+from modelhall.core.program import Order, Reporter, open_blobs, private_folder, unpacked, unpacked_model
 from modelhall.stages import _data
 from modelhall.stages.compress import measuring, search
 from modelhall.stages.compress.draft import Draft
@@ -33,7 +33,7 @@ def carry_out(order: Order, reporter: Reporter) -> Mapping[str, Any]:
     torch.set_deterministic_debug_mode("warn")
     with unpacked(order, what.data) as data:
         splits = {name: _data.read(data, name) for name in _data.splits(data)}
-    with unpacked(order, what.model) as trained, private_folder(order) as place:
+    with unpacked_model(order, what.model) as trained, private_folder(order) as place:
         task, network = tasks.load(what.task, trained), networks.load(trained)
         tuning = Tuning(what=what, task=task, splits=splits, state=order.state, reporter=reporter)
         as_trained = Made("as trained", trained, sum(part.numel() for part in network.parameters()))

@@ -4,17 +4,19 @@ requirement."""
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 import polars as pl
 
-from modelhall import tasks
+from modelhall import networks, tasks
 from modelhall.core import plugins
+from modelhall.core.base_models import BELOW
 from modelhall.core.errors import Broken, Rejected
 from modelhall.core.files import read_json, write_json
 from modelhall.core.kinds.model import Comparison
 from modelhall.core.orders import Against, EvaluateOrder, EvaluateOutput
-from modelhall.core.program import Order, Reporter, open_blobs, private_folder, unpacked
+from modelhall.core.program import Order, Reporter, open_blobs, private_folder, unpacked, unpacked_model
 from modelhall.stages import _data
 from modelhall.stages.evaluate import details, paired
 from modelhall.stages.evaluate import rows as kept_rows
@@ -30,11 +32,11 @@ def carry_out(order: Order, reporter: Reporter) -> Mapping[str, Any]:
     no such metric, or a row that the model cannot take."""
     what = EvaluateOrder.model_validate(order.what)
     rows = _rows(order, what)
-    with unpacked(order, what.model) as folder:
+    with unpacked_model(order, what.model) as folder:
         task = tasks.load(what.task, folder)
+        examples = _examples(task, what.split, rows, folder)
         # As it is served: what an engine makes of a model may differ from what was trained.
         engine = plugins.load("engine", what.engine, field="engine").load(folder, task, threads=order.threads)
-    examples = task.examples(what.split, rows)
     predictions = engine.predict(
         examples,
         batch=_BATCH,
@@ -55,6 +57,14 @@ def carry_out(order: Order, reporter: Reporter) -> Mapping[str, Any]:
         artifact=artifact,
         comparison=None if what.against is None else _compare(order, what, what.against, kept),
     ).model_dump(mode="json")
+
+
+def _examples(task: tasks.Task, split: str, rows: pl.DataFrame, folder: Path) -> tasks.Examples:
+    """The rows, with what the base makes of them if that is what the model is held against."""
+    examples = task.examples(split, rows)
+    if not tasks.compares(task):
+        return examples
+    return tasks.referred(task, examples, networks.start(folder / BELOW, None, task.shape).module.eval())
 
 
 def _compare(order: Order, what: EvaluateOrder, against: Against, kept: kept_rows.Rows) -> Comparison:

@@ -21,7 +21,7 @@ from modelhall.core.errors import NotNow
 from modelhall.core.kinds.dataset import Format, SourceFile
 from modelhall.core.orders import PrepareOrder, PrepareOutput
 from modelhall.core.ports.source import Access
-from modelhall.core.program import Order, Reporter, open_blobs, unpacked
+from modelhall.core.program import Order, Reporter, open_blobs, unpacked_model
 from modelhall.core.references import artifact_of, is_of_hall
 from modelhall.core.secrets import read_secrets
 from modelhall.stages.prepare import beside, erasing, manifest, reading
@@ -118,8 +118,8 @@ def _input(order: Order, field: str, url: str, form: Format, held: ExitStack) ->
 def _taken(order: Order, url: str, held: ExitStack) -> reading.Taken:
     """Another data set or a model, whose URL names its artifact."""
     digest = artifact_of(url)
-    folder = held.enter_context(unpacked(order, digest))
-    size_bytes = sum(path.stat().st_size for path in folder.iterdir())
+    folder = held.enter_context(unpacked_model(order, digest))
+    size_bytes = sum(path.stat().st_size for path in folder.iterdir() if path.is_file())
     return reading.Taken(folder=folder, lineage=SourceFile(path=url, digest=digest, size_bytes=size_bytes))
 
 

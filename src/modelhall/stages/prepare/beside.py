@@ -133,9 +133,10 @@ def _copy_model(given: reading.Input, path: Path) -> None:
     assert isinstance(given, reading.Taken)
     unfinished = path.with_name(f".{path.name}")
     shutil.rmtree(unfinished, ignore_errors=True)
-    unfinished.mkdir()
-    for file in given.folder.iterdir():
-        files.write_bytes(unfinished / file.name, file.read_bytes())
+    for file in filter(Path.is_file, given.folder.rglob("*")):
+        target = unfinished / file.relative_to(given.folder)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        files.write_bytes(target, file.read_bytes())
     files.write_json(unfinished / TASK_FILE, {"task": given.lineage.path.rpartition("/")[2]})
     os.replace(unfinished, path)
     files.sync_folder(path.parent)

@@ -10,18 +10,17 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
+import polars as pl
 import torch
-from torch import nn
 
 from modelhall import networks, tasks
-from modelhall.core import files, plugins
-from modelhall.core.kinds.choice import Choice
+from modelhall.core import base_models, files, plugins
 from modelhall.core.orders import TrainOrder, TrainOutput, key_of
 from modelhall.core.program import Order, Reporter, open_blobs, private_folder, unpacked
 from modelhall.stages import _data
-from modelhall.stages.train import allocation, machine, packing, record, requests
+from modelhall.stages.train import allocation, machine, packing, record, requests, starting
 from modelhall.stages.train.checkpoint import Checkpoints
 from modelhall.stages.train.gang.leader import Leader
 from modelhall.stages.train.gang.member import Member
@@ -49,7 +48,8 @@ def _carry_out_together(order: Order, what: TrainOrder, reporter: Reporter) -> M
     """The same by several workers. This process only forks them, with all they need imported; it must read no data
     itself, since libraries that have begun to do so do not survive a fork."""
     plugins.load("task", what.task, field="task")
-    networks.get_ready(what.network)
+    if what.network is not None:
+        networks.get_ready(what.network)
 
     def live(post: Post, waits: Waiting) -> None:
         trainee = _Trainee(order, what)
@@ -64,9 +64,15 @@ class _Trainee:
     def __init__(self, order: Order, what: TrainOrder) -> None:
         self._order = order
         self._what = what
-        self._task, self._network, self._steps, self.training = _prepared(order, what)
-        key = key_of("train", what)
-        self.checkpoints = Checkpoints(order.state, key, kept=what.train.keep_checkpoints)
+        torch.set_num_threads(order.threads)
+        allocation.keep_what_is_freed()
+        # Warned and not enforced: a few networks have no other way. (`use_deterministic_algorithms` does the same
+        # and first imports the compiler, which takes seconds.)
+        torch.set_deterministic_debug_mode("warn")
+        self._prepared = _prepare(order, what)
+        self.training = self._prepared.training
+        _rehearse(self.training, order, what)
+        self.checkpoints = Checkpoints(order.state, key_of("train", what), kept=what.train.keep_checkpoints)
         self.checkpoint_s = what.train.checkpoint_s
         self._began = time.monotonic()
 
@@ -80,20 +86,27 @@ class _Trainee:
         self.training.finish()
         blobs = open_blobs(self._order)
         with private_folder(self._order) as folder:
-            networks.save(self._network, self._what.network, self._task.shape, folder)
-            self._task.save(folder)
-            _save_preparation(folder, self._task, self._steps)
+            self._write(folder)
             artifact = blobs.put_folder(folder)
         return TrainOutput(
             artifact=artifact,
             size_bytes=blobs.size_bytes(artifact),
-            parameters=sum(parameter.numel() for parameter in self._network.parameters()),
+            parameters=sum(parameter.numel() for parameter in self._prepared.started.module.parameters()),
             steps=self.training.steps,
             validated=self.training.validated,
             pruned=self.training.pruned,
             record=self._put_record(),
             precision=self.training.precision,
         ).model_dump(mode="json")
+
+    def _write(self, folder: Path) -> None:
+        task, started, steps, _ = self._prepared
+        base, adapter = self._what.base, self._what.train.adapter
+        networks.save(started.module, started.network, task.shape, folder, adapter)
+        task.save(folder)
+        if base is not None and (adapter is not None or tasks.compares(task)):
+            base_models.name(folder, base)
+        _save_preparation(folder, task, steps)
 
     def _put_record(self) -> str:
         """The artifact that tells how it was trained."""
@@ -109,40 +122,48 @@ class _Trainee:
             return open_blobs(self._order).put_folder(folder)
 
 
-def _prepared(
-    order: Order, what: TrainOrder
-) -> tuple[tasks.Task, nn.Module, Sequence[Mapping[str, Any]], Training]:
-    """The task, the network, the steps of the data set, and the training of one by the other."""
-    torch.set_num_threads(order.threads)
-    allocation.keep_what_is_freed()
-    # Warned and not enforced: a few networks have no other way. (`use_deterministic_algorithms` does the same and
-    # first imports the compiler, which takes seconds.)
-    torch.set_deterministic_debug_mode("warn")
+class _Prepared(NamedTuple):
+    """All that a training is made of."""
+
+    task: tasks.Task
+    started: networks.Start
+    steps: Sequence[Mapping[str, Any]]
+    """Of the data set."""
+    training: Training
+
+
+def _prepare(order: Order, what: TrainOrder) -> _Prepared:
     with unpacked(order, what.data) as data:
         splits = {name: _data.read(data, name) for name in _data.splits(data)}
         steps = _data.steps(data)
-    task = tasks.fit(what.task, splits, what.columns, length=what.network.options.get("positions"))
-    torch.manual_seed(what.train.seed)
-    network = networks.build(what.network, task.shape)
+    with starting.origins(order, what) as origins:
+        task = starting.fit(what, splits, origins)
+        torch.manual_seed(what.train.seed)
+        started = starting.start(what, task.shape, origins)
+        learning = starting.taught(what, task, origins)
     varied = varying(steps)
-    examples: dict[str, tasks.Examples] = {
-        name: task.examples(name, splits[name]) for name in ("train", "validation") if name in splits
-    }
-    if what.train.packing:
-        examples["train"] = packing.documents(task, what.task, "train", splits["train"])
-        packing.check(task, network, examples["train"], what.network.family)
     training = Training(
-        task=task,
-        network=network,
+        task=learning,
+        network=started.module,
         train=what.train,
-        loss=what.train.loss or Choice(name=tasks.losses_of(what.task)[0]),
+        loss=starting.loss(what, task),
         bars=what.bars,
         variation=Variation(task, splits["train"], varied, seed=what.train.seed) if varied else None,
-        examples=examples,
+        examples=_examples(what, task, started, splits),
         shards=what.shards,
     )
-    _rehearse(training, order, what)
-    return task, network, steps, training
+    return _Prepared(task, started, steps, training)
+
+
+def _examples(
+    what: TrainOrder, task: tasks.Task, started: networks.Start, splits: Mapping[str, pl.DataFrame]
+) -> dict[str, tasks.Examples]:
+    """What is learnt from and validated on."""
+    examples = {name: task.examples(name, splits[name]) for name in ("train", "validation") if name in splits}
+    if what.train.packing:
+        examples["train"] = packing.documents(task, what.task, "train", splits["train"])
+        packing.check(task, started.module, examples["train"], started.network.family)
+    return {name: tasks.referred(task, rows, started.module) for name, rows in examples.items()}
 
 
 def _rehearse(training: Training, order: Order, what: TrainOrder) -> None:
