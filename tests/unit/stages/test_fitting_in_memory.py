@@ -24,9 +24,9 @@ from modelhall.core.orders import TrainOrder
 from modelhall.core.program import Order, Reporter, open_blobs
 from modelhall.stages import _data, train
 from modelhall.stages.train import optimizers
-from modelhall.stages.train.memory import Need, parts_that_fit
+from modelhall.stages.train.machine.memory import Need, parts_that_fit
+from modelhall.stages.train.machine.rehearsal import rehearse
 from modelhall.stages.train.parts import Parts
-from modelhall.stages.train.rehearsal import rehearse
 
 Orders = Callable[..., Order]
 MIB = 2**20
@@ -210,7 +210,7 @@ def test_what_would_go_beyond_the_limit_is_refused_by_malloc() -> None:
     """In a process of its own, which is under that limit for good."""
     program = """
 import psutil
-from modelhall.stages.train.allocation import refuse_beyond
+from modelhall.stages.train.machine.allocation import refuse_beyond
 refuse_beyond(psutil.Process().memory_info().rss + (200 << 20))
 held = bytearray(50 << 20)
 try:

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 import torch
 
-from modelhall.stages.train import machine
-from modelhall.stages.train.precision import choose
-from modelhall.stages.train.rehearsal import Rehearsal
-from modelhall.stages.train.tempo import Tempo
+from modelhall.stages.train.machine.peak import peak_gflops
+from modelhall.stages.train.machine.precision import choose
+from modelhall.stages.train.machine.rehearsal import Rehearsal
+from modelhall.stages.train.machine.tempo import Tempo
 
 REHEARSAL = Rehearsal(fixed_bytes=0, row_bytes=1, flop_a_place=1e9, flop_a_pair=1e8)
 
@@ -41,18 +41,18 @@ def test_the_peak_is_measured_once_a_node_and_thread_count(tmp_path: Path) -> No
     def clock() -> float:
         return next(asked) * 0.01
 
-    first = machine.peak(tmp_path, 1, clock)
+    first = peak_gflops(tmp_path, 1, clock)
     assert first == pytest.approx(2 * 1024**3 / 1e9 / 0.01)
     spent = next(asked)
-    assert machine.peak(tmp_path, 1, clock) == first
+    assert peak_gflops(tmp_path, 1, clock) == first
     assert next(asked) == spent + 1
-    machine.peak(tmp_path, 2, clock)
+    peak_gflops(tmp_path, 2, clock)
     assert next(asked) > spent + 2
 
 
 def test_a_peak_that_cannot_be_read_is_measured_again(tmp_path: Path) -> None:
     (tmp_path / "matmul-on-1.json").write_text('{"about": ')
-    assert machine.peak(tmp_path, 1) > 0
+    assert peak_gflops(tmp_path, 1) > 0
 
 
 def test_auto_is_bfloat16_only_where_there_are_instructions_that_are_faster() -> None:

@@ -20,13 +20,15 @@ from modelhall.core import base_models, files, plugins
 from modelhall.core.orders import TrainOrder, TrainOutput, key_of
 from modelhall.core.program import Order, Reporter, open_blobs, private_folder, unpacked
 from modelhall.stages import _data
-from modelhall.stages.train import allocation, machine, packing, record, requests, starting
+from modelhall.stages.train import packing, record, requests, starting
 from modelhall.stages.train.checkpoint import Checkpoints
 from modelhall.stages.train.gang.leader import Leader
 from modelhall.stages.train.gang.member import Member
 from modelhall.stages.train.gang.post import Post
 from modelhall.stages.train.gang.signs import Waiting
 from modelhall.stages.train.loop import Training
+from modelhall.stages.train.machine import allocation
+from modelhall.stages.train.machine.peak import peak_gflops
 from modelhall.stages.train.variation import Variation, varying
 from modelhall.stages.train.writing import writing
 
@@ -169,8 +171,8 @@ def _examples(
 def _rehearse(training: Training, order: Order, what: TrainOrder) -> None:
     """See whether a training fits into what one worker may hold."""
     limit_bytes = allocation.limit(order.memory_bytes and order.memory_bytes // order.workers)
-    peak_gflops = machine.peak(order.cache, order.threads) * order.workers
-    training.rehearse(limit_bytes=limit_bytes, peak_gflops=peak_gflops)
+    peak = peak_gflops(order.cache, order.threads) * order.workers
+    training.rehearse(limit_bytes=limit_bytes, peak_gflops=peak)
     if what.train.on_oom == "split" and order.memory_bytes is not None:
         allocation.refuse_beyond(limit_bytes)
 

@@ -12,14 +12,13 @@ import numpy as np
 from torch import nn
 
 from modelhall import networks
-from modelhall.core import plugins
 from modelhall.core.errors import Failed
 from modelhall.core.kinds.choice import Choice
 from modelhall.core.kinds.model import Train
 from modelhall.core.orders import Validated
 from modelhall.core.program import Reporter
 from modelhall.policy import pruning
-from modelhall.stages.train import losses, memory, optimizers, schedules, snapshot
+from modelhall.stages.train import losses, optimizers, schedules, snapshot
 from modelhall.stages.train.average import Average
 from modelhall.stages.train.batches import batches
 from modelhall.stages.train.best import Best
@@ -27,19 +26,19 @@ from modelhall.stages.train.checkpoint import Checkpoint
 from modelhall.stages.train.curves import Curves
 from modelhall.stages.train.divergence import Divergence
 from modelhall.stages.train.freezing import freeze
+from modelhall.stages.train.machine import memory
+from modelhall.stages.train.machine.precision import Precision, choose, computing_in
+from modelhall.stages.train.machine.rehearsal import Rehearsal, rehearse
+from modelhall.stages.train.machine.tempo import Tempo
 from modelhall.stages.train.parts import Parts
-from modelhall.stages.train.precision import Precision, choose, computing_in
 from modelhall.stages.train.recomputing import recomputing
-from modelhall.stages.train.rehearsal import Rehearsal, rehearse
 from modelhall.stages.train.shards import Alone, Shards, Together
-from modelhall.stages.train.tempo import Tempo
+from modelhall.stages.train.validation import Validation
 from modelhall.stages.train.variation import Variation
 from modelhall.stages.train.writing import Room, Writing
-from modelhall.tasks import Batch, Examples, Packs, Task, predict
+from modelhall.tasks import Batch, Examples, Packs, Task
 
 _LOSSES_REPORTED = 200
-_VALIDATION_BATCH = 256
-_VALIDATIONS_TOLD = 1000
 
 
 class Training:
@@ -68,7 +67,7 @@ class Training:
         self._network = network
         self._train = train
         self._examples = examples["train"]
-        self._validation = examples.get("validation")
+        self._validation = Validation(task, examples["validation"]) if "validation" in examples else None
         self._optimizer = optimizers.make(network, train)
         self._criterion = losses.make(loss, task.shape.labels, self._examples.truth or ())
         self._average = None if train.ema is None else Average(network, train.ema)
@@ -104,14 +103,8 @@ class Training:
 
     def _check_memory(self, found: Rehearsal, limit_bytes: int) -> None:
         train = self._train
-        sizes = [(p.numel() * p.element_size(), p.requires_grad) for p in self._network.parameters()]
-        need = memory.need(
-            found,
-            weights_bytes=sum(size for size, _ in sizes),
-            learnt_bytes=sum(size for size, is_learnt in sizes if is_learnt),
-            remembered=plugins.constant("optimizer", train.optimizer.name, "REMEMBERS"),
-            copies=(self._validation is not None) + (train.ema is not None),
-        )
+        copies = (self._validation is not None) + (train.ema is not None)
+        need = memory.need(found, self._network, train.optimizer.name, copies=copies)
         together = min(train.batch, len(self._examples))
         self._parts.number = memory.parts_that_fit(
             need,
@@ -172,13 +165,7 @@ class Training:
     @property
     def validated(self) -> Validated | None:
         """The first validations; None where there is no validation split."""
-        if self._validation is None:
-            return None
-        name = self._task.metrics[0]
-        higher: bool = plugins.load("metric", name).HIGHER_IS_BETTER
-        scores = np.nan_to_num(self._best.values[:_VALIDATIONS_TOLD], nan=np.finfo(float).min)
-        values = (scores if higher else -scores).tolist()
-        return Validated(metric=name, higher_is_better=higher, values=tuple(values))
+        return None if self._validation is None else self._validation.told(self._best.values)
 
     def _is_over(self) -> bool:
         patience = self._train.patience
@@ -274,16 +261,14 @@ class Training:
 
     def _validate(self, reporter: Reporter) -> None:
         """Measure the validation split, if there is one; keep the weights if they are the best so far: by the
-        task's first metric, and by the loss where that is equal."""
-        if self._validation is None:
+        metric, and by the loss where that is equal."""
+        validation = self._validation
+        if validation is None:
             return
-        name = self._task.metrics[0]
-        metric = plugins.load("metric", name)
         with self._average.within() if self._average else contextlib.nullcontext():
-            predictions = predict(self._task, self._network.eval(), self._validation, batch=_VALIDATION_BATCH)
-            value, loss = metric.measure(predictions), predictions.loss or 0.0
-            self._best.see(value if metric.HIGHER_IS_BETTER else -value, loss, self._network.state_dict())
-        self._tell({f"validation_{name}": value, "validation_loss": loss}, reporter)
+            value, loss = validation.measure(self._network)
+            self._best.see(validation.score(value), loss, self._network.state_dict())
+        self._tell({f"validation_{validation.metric}": value, "validation_loss": loss}, reporter)
 
     def _tell(self, figures: dict[str, float], reporter: Reporter) -> None:
         self.curves.add(self.steps, figures)

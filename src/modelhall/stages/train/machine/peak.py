@@ -15,7 +15,7 @@ _SIDE = 1024
 _TIMES = 4
 
 
-def peak(cache: Path, threads: int, clock: Callable[[], float] = time.perf_counter) -> float:
+def peak_gflops(cache: Path, threads: int, clock: Callable[[], float] = time.perf_counter) -> float:
     """GFLOP/s of fp32 matrix products on so many threads, of which a network can reach a share. Measured once a node:
     `cache` is kept there."""
     path = cache / f"matmul-on-{threads}.json"

@@ -10,9 +10,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import psutil
+from torch import nn
 
+from modelhall.core import plugins
 from modelhall.core.errors import Rejected
-from modelhall.stages.train.rehearsal import Rehearsal
+from modelhall.stages.train.machine.rehearsal import Rehearsal
 
 _GIB = 2**30
 
@@ -33,16 +35,18 @@ class Need:
         return max(0, (limit_bytes - self.held) // self.row)
 
 
-def need(
-    rehearsal: Rehearsal, *, weights_bytes: int, learnt_bytes: int, remembered: float, copies: int
-) -> Need:
-    """`remembered` is what the optimizer keeps of each byte of weights that are learnt, `copies` the number of other
-    copies of all weights that a checkpoint holds. The checkpoint itself is one more of all that."""
-    state = learnt_bytes * remembered + weights_bytes * copies
-    checkpoint = weights_bytes + state
+def need(rehearsal: Rehearsal, network: nn.Module, optimizer: str, *, copies: int) -> Need:
+    """`copies` is the number of other copies of all weights that a checkpoint holds. The checkpoint itself is one
+    more of all that, and of what the optimizer remembers of weights that are learnt."""
+    sizes = [(p.numel() * p.element_size(), p.requires_grad) for p in network.parameters()]
+    weights = sum(size for size, _ in sizes)
+    learnt = sum(size for size, is_learnt in sizes if is_learnt)
+    remembered: float = plugins.constant("optimizer", optimizer, "REMEMBERS")
+    state = learnt * remembered + weights * copies
+    checkpoint = weights + state
     now = psutil.Process().memory_info().rss
     # Gradients are there beside the rows of a second part.
-    held = now + learnt_bytes + state + checkpoint + rehearsal.fixed_bytes
+    held = now + learnt + state + checkpoint + rehearsal.fixed_bytes
     return Need(held=round(held), row=rehearsal.row_bytes)
 
 

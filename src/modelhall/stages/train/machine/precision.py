@@ -8,7 +8,7 @@ from typing import Literal
 
 import torch
 
-from modelhall.stages.train.machine import matmul_gflops
+from modelhall.stages.train.machine.peak import matmul_gflops
 
 Precision = Literal["float32", "bfloat16"]
 _GAIN = 1.3

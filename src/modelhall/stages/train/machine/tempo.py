@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 
-from modelhall.stages.train.rehearsal import Rehearsal
+from modelhall.stages.train.machine.rehearsal import Rehearsal
 
 
 class Tempo:
