@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable
+from http import HTTPStatus
 
 from modelhall.core.errors import NotNow
 from modelhall.gateway.endpoint import Endpoint
 from modelhall.gateway.health import Evidence
+from modelhall.gateway.reply import Failure
 from modelhall.gateway.routes import Routes
-from modelhall.gateway.upstream import Failure, Patience
+from modelhall.gateway.upstream import Patience
 
 log = logging.getLogger(__name__)
 
@@ -33,14 +35,13 @@ async def check(endpoint: Endpoint, now: Callable[[], float]) -> None:
     """Ask one replica, and let its answer or its silence count."""
     try:
         reply = await endpoint.send(_LINE, b"\r\n", b"", Patience(CHECK_TIMEOUT_S, CHECK_TIMEOUT_S))
-        await reply.gather()
         reply.close()
     except Failure as failure:
         endpoint.failed(failure.evidence, failure.message, now())
     except NotNow:
         return  # no socket left to ask with, which says nothing about the replica
     else:
-        if reply.status == 200:
+        if reply.head is not None and reply.head.status == HTTPStatus.OK:
             endpoint.checked(now())
         else:
             endpoint.failed(Evidence.GONE, f"replica {endpoint.name} says that it is not ready", now())

@@ -12,7 +12,8 @@ from modelhall.core.errors import NotNow
 from modelhall.core.kinds import service
 from modelhall.core.replica_key import HEADER
 from modelhall.gateway.health import Evidence, Health, after_answer, after_check, after_failure
-from modelhall.gateway.upstream import Connection, Failure, Patience, Reply
+from modelhall.gateway.reply import Failure, Reply
+from modelhall.gateway.upstream import Connection, Patience
 from modelhall.policy.prefixes import Prefixes
 
 log = logging.getLogger(__name__)
@@ -63,7 +64,7 @@ class Endpoint:
     async def send(
         self, line: bytes, headers: bytes, body: bytes, patience: Patience, *, repeatable: bool = True
     ) -> Reply:
-        """Send a request and wait for the head of the reply; raises Failure.
+        """Send a request and wait for the reply, or its beginning if it comes in pieces; raises Failure.
 
         A kept connection that turns out to be closed is no failure of the replica: a `repeatable` request
         is then sent once more, on another.
@@ -80,12 +81,12 @@ class Endpoint:
             head = b"".join((line, self._own_lines, headers))
             reply = connection.send(head, body, patience, self._uncount)
             try:
-                await reply.head()
+                await reply.arrive()
             except Failure as failure:
                 if kept and failure.stale and repeatable:
                     continue
                 raise
-            took_s = self._loop.time() - started
+            took_s = reply.began_at - started
             self.latency_s += (took_s - self.latency_s) * (LATENCY_WEIGHT if self.latency_s else 1.0)
             return reply
 

@@ -6,7 +6,6 @@ what comes as a stream of events can be gone on with even after that (`resume.py
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from functools import partial
 from http import HTTPStatus
@@ -16,6 +15,7 @@ from modelhall.gateway.endpoint import Endpoint
 from modelhall.gateway.messages import Headers, Request, Response, in_shape
 from modelhall.gateway.record import Record
 from modelhall.gateway.relay import Relay, Source
+from modelhall.gateway.reply import ReplyHead
 from modelhall.gateway.resume import RESUMES, Story
 from modelhall.gateway.routes import Route, Sought
 from modelhall.gateway.tries import Tries, Unwilling
@@ -24,8 +24,6 @@ from modelhall.policy.prefixes import blocks_of
 FIRST_ERROR = 400
 UNWILLING = (502, 503, 504)
 """With these a replica says that another may do better."""
-WEIGHT = b"x-hall-compute-s"
-EVENTS = b"text/event-stream"
 PASSED_ON = (
     b"accept",
     b"content-encoding",
@@ -80,8 +78,13 @@ class Answered(NamedTuple):
 
     source: Source
     response: Response
-    weight: float
-    streamed: bool
+    weight_s: float
+
+    @property
+    def streamed(self) -> bool:
+        """Whether it comes as events."""
+        head = self.source.reply.head
+        return head is not None and head.streamed
 
     def close(self) -> None:
         self.source.reply.close()
@@ -91,26 +94,19 @@ async def _ask(call: Call, request: Request, body: bytes, endpoint: Endpoint) ->
     """Have one replica answer: to the end, unless that comes as events or is too large to be held. Raises Failure."""
     headers = _passed_on(request, body)
     reply = await endpoint.send(call.line, headers, body, call.route.patience, repeatable=call.idempotent)
-    kept: Headers = []
-    weight, streamed, resumes = 0.0, False, False
-    for name, value in reply.headers:
-        if name == WEIGHT:
-            weight = _weight(value)
-        elif name == RESUMES:
-            resumes = True
-        elif name not in KEPT_BACK and not name.startswith(b"x-hall-"):
-            streamed = streamed or (name == b"content-type" and value.startswith(EVENTS))
-            kept.append((name, value))
-    whole = None if streamed else await reply.gather()
-    if whole is None:
-        response = Response(status=reply.status, headers=kept, body=reply, length=reply.length)
-    else:
-        response = Response(status=reply.status, headers=kept, body=whole)
-        if reply.status >= FIRST_ERROR:
-            response = in_shape(response, request.path)
-        if reply.status in UNWILLING:
+    head = reply.head
+    assert head is not None
+    shown = _shown(head)
+    if reply.in_pieces:
+        response = Response(status=head.status, headers=shown, body=reply, length=reply.length)
+        resumes = any(name == RESUMES for name, _ in head.headers)
+        return Answered(Source(endpoint, reply, resumes), response, reply.weight_s)
+    response = Response(status=head.status, headers=shown, body=reply.whole())
+    if head.status >= FIRST_ERROR:
+        response = in_shape(response, request.path)
+        if head.status in UNWILLING:
             raise Unwilling(endpoint.name, response)
-    return Answered(Source(endpoint, reply, resumes), response, weight, streamed)
+    return Answered(Source(endpoint, reply), response, reply.weight_s)
 
 
 def _relay(call: Call, request: Request, body: bytes, tries: Tries[Answered], first: Answered) -> Relay:
@@ -133,16 +129,18 @@ def _relay(call: Call, request: Request, body: bytes, tries: Tries[Answered], fi
 def _note(record: Record, answer: Answered) -> None:
     endpoint = answer.source.endpoint
     record.replica, record.version = endpoint.name, endpoint.version
-    record.weight += answer.weight
+    record.weight += answer.weight_s
 
 
-def _weight(value: bytes) -> float:
-    """The replica's account of its work in seconds; 0 when it makes no sense."""
-    try:
-        weight_s = float(value)
-    except ValueError:
-        return 0.0
-    return weight_s if math.isfinite(weight_s) and weight_s > 0 else 0.0
+def _shown(head: ReplyHead) -> Headers:
+    """What the caller sees of the headers of a reply."""
+    if head.shown is None:
+        head.shown = tuple(
+            (name, value)
+            for name, value in head.headers
+            if name not in KEPT_BACK and not name.startswith(b"x-hall-")
+        )
+    return head.shown
 
 
 def _passed_on(request: Request, body: bytes) -> bytes:

@@ -53,12 +53,13 @@ async def serve(
     free one. Raises Rejected when the address cannot be had.
     """
     server = Server(gateway, new_id, limits)
-    listening(*await server.listen(host, port, lets_in=gateway.gate.lets_in, tls=tls))
+    address = await server.listen(host, port, lets_in=gateway.gate.lets_in, tls=tls)
     gc.collect()
     gc.freeze()  # what is here now stays: the collector need not look at it again and again
     gc.set_threshold(*GC_THRESHOLDS)
     async with asyncio.TaskGroup() as group:
         running = group.create_task(gateway.run())
+        listening(*address)  # not before it looks for its services: who asks at once is to find them
         await until_told_to_stop()
         await server.close(grace_s)
         running.cancel()
@@ -191,7 +192,7 @@ class Gateway:
         if "operate" not in identity.everywhere:
             raise Denied("/metrics is for the hall's operators")
         body = self.metrics.render(self.routes)
-        return Response(status=200, headers=[(b"content-type", CONTENT_TYPE)], body=body)
+        return Response(status=200, headers=((b"content-type", CONTENT_TYPE),), body=body)
 
     def _account(self, request: Request, record: Record) -> None:
         """Count the request and write down its usage, once."""

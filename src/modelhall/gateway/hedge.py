@@ -9,7 +9,7 @@ import asyncio
 from collections.abc import Callable, Coroutine
 from typing import Any, Protocol, TypeVar
 
-from modelhall.gateway.upstream import Failure
+from modelhall.gateway.reply import Failure
 
 
 class Answer(Protocol):

@@ -6,18 +6,19 @@ Nothing here knows sockets or services; `caller.py` fills requests and writes re
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import json
 from collections.abc import Awaitable
 from dataclasses import dataclass
+from functools import lru_cache
 from http import HTTPStatus
 from typing import Protocol
 
 from modelhall.core import openai_error, strict_json
 from modelhall.core.errors import HallError, NotNow, Rejected
+from modelhall.gateway.errand import Wait
 
-Headers = list[tuple[bytes, bytes]]
+Headers = tuple[tuple[bytes, bytes], ...]
 
 JSON: tuple[bytes, bytes] = (b"content-type", b"application/json")
 ABOUT_BODY = (b"content-type", b"content-encoding")
@@ -90,13 +91,13 @@ class Head:
 
 
 class Request:
-    """One request from its head on. The task that handles it is cancelled when the caller goes away."""
+    """One request from its head on. The errand that handles it is cancelled when the caller goes away."""
 
     __slots__ = (
         "_chunks",
         "_outlet",
         "_problem",
-        "_waiter",
+        "_wait",
         "head",
         "headers",
         "id",
@@ -123,7 +124,7 @@ class Request:
         self._outlet = outlet
         self._chunks: list[bytes] = []
         self._problem: HallError | None = None
-        self._waiter: asyncio.Future[None] | None = None
+        self._wait: Wait | None = None
 
     @property
     def address(self) -> str:
@@ -134,8 +135,8 @@ class Request:
         """The body; raises Rejected when it is too large, malformed or too slow."""
         if not self.whole and self._problem is None:
             self._outlet.invite_body()
-            self._waiter = asyncio.get_running_loop().create_future()
-            await self._waiter
+            self._wait = Wait()
+            await self._wait
         if self._problem is not None:
             raise self._problem
         chunks = self._chunks
@@ -155,8 +156,8 @@ class Request:
         """The body is whole, or will never be because of `problem`."""
         self.whole = problem is None
         self._problem = problem
-        if self._waiter is not None and not self._waiter.done():
-            self._waiter.set_result(None)
+        if self._wait is not None:
+            self._wait.over()
 
 
 class Handler(Protocol):
@@ -172,7 +173,7 @@ class Handler(Protocol):
 
 
 def as_json(value: object, status: int = 200) -> Response:
-    return Response(status=status, headers=[JSON], body=json.dumps(value).encode())
+    return Response(status=status, headers=(JSON,), body=json.dumps(value).encode())
 
 
 def refusal(error: HallError, path: bytes = b"") -> Response:
@@ -180,9 +181,9 @@ def refusal(error: HallError, path: bytes = b"") -> Response:
     told = openai_error.shaped(error) if _is_openai(path) else {"error": str(error)}
     response = as_json(told, error.status)
     if isinstance(error, NotNow):
-        response.headers.append((b"retry-after", b"%d" % max(1, round(error.delay_s))))
+        response.headers += ((b"retry-after", b"%d" % max(1, round(error.delay_s))),)
     if error.status == HTTPStatus.UNAUTHORIZED:
-        response.headers.append((b"www-authenticate", b"Bearer"))
+        response.headers += ((b"www-authenticate", b"Bearer"),)
     return response
 
 
@@ -201,7 +202,7 @@ def in_shape(response: Response, path: bytes) -> Response:
     words = body[:LONGEST_WORDS].decode(errors="replace").strip() or HTTPStatus(response.status).phrase
     told = openai_error.body(words, response.status) if _is_openai(path) else {"error": words}
     shaped = as_json(told, response.status)
-    shaped.headers += [header for header in response.headers if header[0] not in ABOUT_BODY]
+    shaped.headers += tuple(header for header in response.headers if header[0] not in ABOUT_BODY)
     return shaped
 
 
@@ -211,11 +212,18 @@ def _is_openai(path: bytes) -> bool:
 
 def head(response: Response, *, request_id: str, framing: bytes, close: bool) -> bytes:
     """Status line and headers; `framing` is the ready header line that says where the body ends."""
-    lines = [_STATUS_LINES.get(response.status) or _status_line(response.status, "")]
-    for name, value in response.headers:
+    end = b"connection: close\r\n\r\n" if close else b"\r\n"
+    return b"%bx-request-id: %b\r\n%b%b" % (
+        _start(response.status, response.headers), request_id.encode(), framing, end,
+    )  # fmt: skip
+
+
+@lru_cache(maxsize=1024)
+def _start(status: int, headers: Headers) -> bytes:
+    """What many answers begin with."""
+    lines = [_STATUS_LINES.get(status) or _status_line(status, "")]
+    for name, value in headers:
         lines += (name, b": ", value, b"\r\n")
-    lines += (b"x-request-id: ", request_id.encode(), b"\r\n", framing)
-    lines.append(b"connection: close\r\n\r\n" if close else b"\r\n")
     return b"".join(lines)
 
 

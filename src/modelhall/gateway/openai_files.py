@@ -75,7 +75,7 @@ class Files:
     async def _content(self, request: Request, who: Identity, sort: str, id: str) -> Answer:
         note = await self._found(who, sort, id)
         data = await asyncio.to_thread(self._shelf.read, who.project, note["content"])
-        return Response(status=200, headers=[(b"content-type", b"application/jsonl")], body=data)
+        return Response(status=200, headers=((b"content-type", b"application/jsonl"),), body=data)
 
     async def _remove(self, request: Request, who: Identity, sort: str, id: str) -> Answer:
         await self._found(who, sort, id)

@@ -12,8 +12,8 @@ from typing import NamedTuple
 
 from modelhall.gateway.endpoint import Endpoint
 from modelhall.gateway.health import Evidence
+from modelhall.gateway.reply import Failure, Reply
 from modelhall.gateway.resume import Story
-from modelhall.gateway.upstream import Failure, Reply
 
 
 class Source(NamedTuple):

@@ -15,8 +15,8 @@ from modelhall.gateway.health import Evidence
 from modelhall.gateway.hedge import Answer, first_of
 from modelhall.gateway.messages import Response
 from modelhall.gateway.record import Record
+from modelhall.gateway.reply import Failure
 from modelhall.gateway.routes import Route, Sought
-from modelhall.gateway.upstream import Failure
 
 A = TypeVar("A", bound=Answer)
 Ask = Callable[[Endpoint], Awaitable[A]]
