@@ -43,22 +43,26 @@ class Errand:
 
     def go_on(self, thrown: BaseException | None = None) -> None:
         """Run to the next wait, or to the end."""
-        self._awaited = None
         loop = self._loop
         within = asyncio.current_task(loop)
         if within is not None:
             _leave_task(loop, within)
         _enter_task(loop, self)  # type: ignore[arg-type]
         try:
+            self._run(thrown)
+        finally:
+            _leave_task(loop, self)  # type: ignore[arg-type]
+            if within is not None:
+                _enter_task(loop, within)
+
+    def _run(self, thrown: BaseException | None) -> None:
+        self._awaited = None
+        try:
             awaited = self._coroutine.send(None) if thrown is None else self._coroutine.throw(thrown)
         except (StopIteration, asyncio.CancelledError):
             self._done = True
         else:
             self._wait_for(awaited)
-        finally:
-            _leave_task(loop, self)  # type: ignore[arg-type]
-            if within is not None:
-                _enter_task(loop, within)
 
     def _wait_for(self, awaited: Any) -> None:
         if awaited is None:  # a bare yield, as of `asyncio.sleep(0)`

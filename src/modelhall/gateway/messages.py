@@ -98,6 +98,7 @@ class Request:
         "_outlet",
         "_problem",
         "_wait",
+        "address",
         "head",
         "headers",
         "id",
@@ -121,15 +122,12 @@ class Request:
         """As much of the body as has arrived."""
         self.whole = False
         """Whether the body has arrived to its end."""
+        self.address = outlet.address
+        """Where the caller is."""
         self._outlet = outlet
         self._chunks: list[bytes] = []
         self._problem: HallError | None = None
         self._wait: Wait | None = None
-
-    @property
-    def address(self) -> str:
-        """Where the caller is."""
-        return self._outlet.address
 
     async def read(self) -> bytes:
         """The body; raises Rejected when it is too large, malformed or too slow."""

@@ -15,9 +15,7 @@ import httptools
 from modelhall.core.errors import HallError, Rejected
 from modelhall.core.request_head import HEAD_BYTES, HEADERS, SINGLE, check_framing, repeated, split_target
 from modelhall.gateway.messages import Head, Outlet, Request
-from modelhall.gateway.same_head import SameHead, is_length, remember
-
-_LENGTH = b"content-length"
+from modelhall.gateway.same_head import SameHead, remember
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,7 +48,7 @@ class RequestReader:
         self._headers: dict[bytes, bytes] = {}
         self._lines = 0
         self._unfinished_bytes = 0
-        self._same: SameHead[Head] | None = None
+        self._same: SameHead | None = None
         self._begins = b""
         """What the parser was fed first of the request it reads, if it was fed nothing else before."""
         self._left_bytes = 0
@@ -64,8 +62,8 @@ class RequestReader:
             found = self._same and self._same.match(data)
             if not found:
                 break
-            start, numbers = found
-            data = self._begin(data, start, int(numbers[_LENGTH]))
+            start, length = found
+            data = self._begin(data, start, length)
         if data:
             self._parse(data)
 
@@ -134,7 +132,7 @@ class RequestReader:
         self.in_head = False
         self._unfinished_bytes = 0
         if self._begins:
-            self._same = self._remembered(head)
+            self._same = remember(self._begins, head, self._lines)
             self._begins = b""
         self._headers = {}  # for trailers, of which nothing here has a use
         self.open = Request(id=self._new_id(), head=head, outlet=self._outlet)
@@ -160,7 +158,7 @@ class RequestReader:
         if parser.should_upgrade():
             raise Rejected("HTTP/1.1 is all there is here: send the request without `Upgrade`")
         path, _ = split_target(self._target, host)
-        self._check_length(int(headers.pop(_LENGTH, 0)))
+        self._check_length(int(headers.pop(b"content-length", 0)))
         return Head(
             method=parser.get_method(),
             path=path,
@@ -168,13 +166,6 @@ class RequestReader:
             headers=headers,
             keep_alive=parser.should_keep_alive() and version == "1.1",
         )
-
-    def _remembered(self, head: Head) -> SameHead[Head] | None:
-        """The head, if it may come again: of an HTTP/1.1 request with a length, on a connection that stays."""
-        special = b"transfer-encoding" in head.headers or b"expect" in head.headers
-        if special or head.version != "1.1" or not head.keep_alive:
-            return None
-        return remember(self._begins, head, self._lines, {_LENGTH: is_length})
 
     def _check_head_size(self) -> None:
         headers, sizes = self._headers, self._sizes

@@ -33,7 +33,7 @@ class Failure(NotNow):
 
 
 class ReplyHead:
-    """How a reply begins, without what is another in each. Replies of one connection that begin alike share one."""
+    """How a reply begins, without what is another in each. Those that begin alike share one."""
 
     __slots__ = ("headers", "shown", "status", "streamed")
 
