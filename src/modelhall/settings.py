@@ -46,6 +46,10 @@ FOR_THE_GATEWAY = (
     "gateway_deny",
     "rate_per_token",
     "rate_per_address",
+    "cache",
+    "price_per_request",
+    "price_per_million_in",
+    "price_per_million_out",
 )
 """What the gateway process is told in its environment, where it did not come from `hall.toml`."""
 
@@ -78,6 +82,9 @@ class Settings(Frozen):
     )
     root_key_before: str = Field(
         default="", description="Where the root key came from before, at the start that changes it."
+    )
+    cache: str = Field(
+        default="memory://", description="URL of where answers are kept: memory, Redis, Valkey or Memcached."
     )
     settle_s: float = Field(default=5.0, gt=0, description="Seconds between entries in the ledger.")
 
@@ -148,6 +155,15 @@ class Settings(Frozen):
     currency: str = Field(default="EUR", pattern=r"^[A-Z]{3}$", description="ISO 4217 code of the prices.")
     price_per_cpu_hour: float = Field(default=0.03, ge=0, description="Price of an hour of processor time.")
     price_per_kwh: float = Field(default=0.30, ge=0, description="Price of electricity.")
+    price_per_request: float = Field(
+        default=0.0, ge=0, le=1e6, description="What a request is charged at least."
+    )
+    price_per_million_in: float = Field(
+        default=0.0, ge=0, le=1e6, description="What a million tokens read are charged at least."
+    )
+    price_per_million_out: float = Field(
+        default=0.0, ge=0, le=1e6, description="What a million tokens told are charged at least."
+    )
     co2_g_per_kwh: float = Field(default=400.0, ge=0, description="Grams of CO2e for a kilowatt hour.")
     pue: float = Field(default=1.0, ge=1, le=10, description="What the building draws for a watt of machine.")
     busy_w: float = Field(

@@ -269,14 +269,18 @@ def test_a_book_of_before_there_were_tokens_is_read_and_goes_on(tmp_path: Path) 
     asyncio.run(before.append(usage=[usage("old")]))
     asyncio.run(before.close())
     with sqlite3.connect(tmp_path / "book.db") as connection:
-        for column in ("tokens_in", "tokens_out", "first_token_s"):
+        for column in (
+            "tokens_in", "tokens_out", "first_token_s", "tokens_cached", "from_cache", "charge_nano",
+        ):  # fmt: skip
             connection.execute(f"ALTER TABLE usage DROP COLUMN {column}")
         connection.execute("PRAGMA user_version = 1")
     connection.close()
 
     async def go_on() -> list[Usage | None]:
         book = SqliteBook(tmp_path / "book.db")
-        told = dataclasses.replace(usage("new"), tokens_in=5, tokens_out=7, first_token_s=0.25)
+        told = dataclasses.replace(
+            usage("new"), tokens_in=5, tokens_out=7, first_token_s=0.25, from_cache=True, charge_nano=2**60
+        )
         await book.append(usage=[told])
         found = [await book.usage("old"), await book.usage("new")]
         await book.close()
@@ -286,3 +290,4 @@ def test_a_book_of_before_there_were_tokens_is_read_and_goes_on(tmp_path: Path) 
     assert old == usage("old")
     assert new is not None
     assert (new.tokens_in, new.tokens_out, new.first_token_s) == (5, 7, 0.25)
+    assert (new.from_cache, new.charge_nano) == (True, 2**60)

@@ -17,19 +17,26 @@ import psutil
 import uvloop
 
 from modelhall import settings
+from modelhall.adapters.cache import open_cache
 from modelhall.adapters.store import open_store
+from modelhall.adapters.treasury.sqlite import open_treasury
 from modelhall.app.clock import SystemClock
 from modelhall.app.doorkeeper import SIGNALS, Doorkeeper, Reporter
 from modelhall.app.listening import gate_of, listening_of
+from modelhall.app.sealed_cache import SealedCache
 from modelhall.app.shelf import FolderShelf
 from modelhall.core import files
 from modelhall.core.errors import HallError
+from modelhall.core.kinds.limits import Price
 from modelhall.core.replica_key import replica_key
-from modelhall.gateway.gateway import Gateway, serve
+from modelhall.gateway.answers import WAIT_S
+from modelhall.gateway.gateway import Drawing, Gateway, Keeping, serve
 from modelhall.gateway.ids import request_ids
 from modelhall.gateway.journal import Journal
+from modelhall.gateway.recovery import settle_former
+from modelhall.settings import Settings
 from modelhall.trust.directory import Directory
-from modelhall.trust.tokens import read_key
+from modelhall.trust.tokens import key_for, read_key
 
 GATEWAY_FILE = "gateway.json"
 GRACE_S = 10.0
@@ -62,7 +69,11 @@ async def _serve(home: Path, port: int) -> None:
     chosen = settings.load(home=home)
     listening = listening_of(chosen, clock.now())
     store = open_store(chosen.store_url, writable=False)
+    treasury = open_treasury(home)
+    await settle_former(treasury, home / "usage")
     journal = Journal(home / "usage", clock)
+    cache = open_cache(chosen.cache, wait_s=WAIT_S, now=clock.monotonic)
+    key = read_key(home)
     reporter = Reporter(home / SIGNALS)
     gate = gate_of("gateway", chosen, clock=clock, tell=reporter.hear)
     directory = Directory.of(home, clock.now)
@@ -74,9 +85,13 @@ async def _serve(home: Path, port: int) -> None:
         clock=clock,
         gate=gate,
         listeners=[directory],
-        replica_key=replica_key(read_key(home)),
+        replica_key=replica_key(key),
         shelf=FolderShelf(chosen, clock.now),
         new_id=new_id,
+        drawing=Drawing(treasury=treasury, holder=journal.name, least=_prices(chosen)),
+        keeping=Keeping(
+            cache=SealedCache(cache, key_for("answers", key)), key=key_for("names of answers", key)
+        ),
     )
     beside = [
         asyncio.create_task(part)
@@ -97,7 +112,17 @@ async def _serve(home: Path, port: int) -> None:
         for task in beside:
             task.cancel()
         await reporter.report()
+        await cache.close()
+        await treasury.close()
         journal.close()
+
+
+def _prices(chosen: Settings) -> Price:
+    return Price(
+        request=chosen.price_per_request,
+        million_in=chosen.price_per_million_in,
+        million_out=chosen.price_per_million_out,
+    )
 
 
 if __name__ == "__main__":

@@ -6,6 +6,8 @@ status or an exit code; nobody else needs to know which.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 
 class HallError(Exception):
     """Anything the hall says no to, or fails at, in its own words."""
@@ -100,6 +102,19 @@ class TooMany(NotNow):
     """More than one caller may ask for, or too many failed attempts to get in."""
 
     status = 429
+
+
+class OverLimit(TooMany):
+    """A limit that was declared is used up for now."""
+
+    def __init__(self, message: str, *, delay_s: float, headers: Iterable[tuple[bytes, bytes]] = ()) -> None:
+        super().__init__(message, delay_s=delay_s)
+        self.headers = tuple(headers)
+        """How much there is and when, in the words of HTTP."""
+
+
+class OverBudget(OverLimit):
+    """The money of this month is used up, or reserved for requests that are on their way."""
 
 
 class Gone(Rejected):

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from modelhall.core.errors import HallError
+from modelhall.core.errors import HallError, OverBudget
 
 PREFIX = "/v1"
 """Paths below it are answered in this shape."""
@@ -25,10 +25,12 @@ def is_below(path: str) -> bool:
 
 def shaped(error: HallError) -> dict[str, Any]:
     """An error as clients of the OpenAI API read it."""
-    about_model = error.status == 404 and error.field == "model"
-    return body(
-        error.message, error.status, param=error.field, code="model_not_found" if about_model else None
-    )
+    code = None
+    if error.status == 404 and error.field == "model":
+        code = "model_not_found"
+    elif isinstance(error, OverBudget):
+        code = "insufficient_quota"
+    return body(error.message, error.status, param=error.field, code=code)
 
 
 def body(message: str, status: int, *, param: str | None = None, code: str | None = None) -> dict[str, Any]:

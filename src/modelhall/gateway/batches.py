@@ -73,7 +73,8 @@ class Batches:
             "input_file_id": file["id"], "completion_window": "24h", "status": "validating", "output_file_id": None,
             "error_file_id": None, "created_at": int(self._now()), "in_progress_at": None, "completed_at": None,
             "failed_at": None, "cancelled_at": None, "request_counts": {"total": 0, "completed": 0, "failed": 0},
-            "metadata": dict(metadata), "who": who.name, "done": 0, "parts": [], "failed_parts": [],
+            "metadata": dict(metadata), "who": who.name, "token": who.token, "done": 0, "parts": [],
+            "failed_parts": [],
         }  # fmt: skip
         await asyncio.to_thread(self._shelf.write_down, note)
         self._come.set()
@@ -112,7 +113,7 @@ class Batches:
         )
         # He may do in its project what he may do there himself, and nothing elsewhere, whatever he may there.
         who = Identity(
-            name=f"{note['id']} of {note['who']}", project=note["project"],
+            name=f"{note['id']} of {note['who']}", project=note["project"], token=note.get("token", ""),
             grants={note["project"]: frozenset({"use"})},
         )  # fmt: skip
         while note["done"] < len(lines) and note["id"] not in self._cancelled:

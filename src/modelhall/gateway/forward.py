@@ -59,7 +59,6 @@ class Call(NamedTuple):
 async def forward(call: Call, request: Request, record: Record, now: Callable[[], float]) -> Response:
     """Have the call answered by one replica or another; raises Failure or NotNow when none does."""
     body = await request.read()
-    record.bytes_in = len(body)
     blocks = blocks_of(body) if call.route.by_prompt else None
     sought = Sought(version=call.version, source=call.source, blocks=blocks)
     tries: Tries[Answered] = Tries(call.route, sought, record, now, idempotent=call.idempotent)

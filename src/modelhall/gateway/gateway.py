@@ -8,16 +8,23 @@ import logging
 import ssl
 import typing
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 
 from modelhall.core.access import Identity
 from modelhall.core.errors import Denied, HallError, NotFound, NotYours
 from modelhall.core.follower import Follower, Listener
+from modelhall.core.kinds.limits import Price
 from modelhall.core.ports.book import Usage
+from modelhall.core.ports.cache import Cache
 from modelhall.core.ports.clock import Clock
 from modelhall.core.ports.store import Store
+from modelhall.core.ports.treasury import Treasury
+from modelhall.gateway.admission import Admission
+from modelhall.gateway.answers import Answers
 from modelhall.gateway.asking import asking
 from modelhall.gateway.batches import Batches
 from modelhall.gateway.checks import check_all
+from modelhall.gateway.desk import Desk
 from modelhall.gateway.gate import Gate, OpenGate
 from modelhall.gateway.limits import Limits
 from modelhall.gateway.messages import CLIENT_CLOSED, Request, Response, as_json, refusal
@@ -25,10 +32,12 @@ from modelhall.gateway.metrics import CONTENT_TYPE, Metrics
 from modelhall.gateway.open_inference import OpenInference
 from modelhall.gateway.openai import OpenAI
 from modelhall.gateway.openai_files import Files
+from modelhall.gateway.purses import Purses
 from modelhall.gateway.record import Record
 from modelhall.gateway.routes import Routes
 from modelhall.gateway.server import Server, until_told_to_stop
 from modelhall.gateway.shelf import Shelf
+from modelhall.gateway.terms import TermsBook
 
 log = logging.getLogger(__name__)
 
@@ -69,6 +78,26 @@ Authenticate = Callable[[bytes | None], Identity]
 """The value of the Authorization header → who that is; raises Denied."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class Drawing:
+    """What limits and budgets are kept with."""
+
+    treasury: Treasury
+    holder: str
+    """The name under which this gateway draws, and no other one ever does."""
+    least: Price = field(default_factory=Price)
+    """The hall's prices; no service's is lower."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Keeping:
+    """Where answers are kept."""
+
+    cache: Cache
+    key: bytes
+    """What their names are made with, so that nobody else can tell what was asked."""
+
+
 class Protocol(typing.Protocol):
     """What is asked for below one word of the path."""
 
@@ -90,10 +119,13 @@ class Gateway:
         replica_key: str = "",
         shelf: Shelf | None = None,
         new_id: Callable[[], str] = str,
+        drawing: Drawing | None = None,
+        keeping: Keeping | None = None,
     ) -> None:
         """`spend` takes down what was used, at once; an OSError of it does not fail the request. `listeners` are kept
         up with the store too, such as what `authenticate` goes by; `replica_key` is what replicas are asked with.
-        Files and batches are kept on the `shelf`, if there is one; `new_id` names requests of batches."""
+        Files and batches are kept on the `shelf`, if there is one; `new_id` names requests of batches. Without
+        `drawing` nothing is limited, without `keeping` no answer is kept."""
         self._authenticate = authenticate
         self._spend = spend
         self._clock = clock
@@ -101,11 +133,19 @@ class Gateway:
         self.routes = Routes(replica_key)
         self._new_id = new_id
         self._batches: Batches | None = None
-        self.follower = Follower(store, self.routes, *listeners)
         self.metrics = Metrics()
+        terms = TermsBook(drawing.least if drawing else Price())
+        self._purses = Purses(drawing.treasury, drawing.holder, clock) if drawing else None
+        self._answers = self._keeping(keeping)
+        desk = Desk(
+            clock.monotonic,
+            admission=Admission(terms, self._purses, clock) if self._purses else None,
+            answers=self._answers,
+        )
+        self.follower = Follower(store, self.routes, terms, *listeners)
         self.protocols: dict[bytes, Protocol] = {
-            b"v1": OpenAI(self.routes, clock.monotonic, self._files(shelf)),
-            b"v2": OpenInference(self.routes, clock.monotonic),
+            b"v1": OpenAI(self.routes, desk, self._files(shelf)),
+            b"v2": OpenInference(self.routes, desk, clock.monotonic),
         }
         """By the first word of the path."""
 
@@ -116,6 +156,8 @@ class Gateway:
             group.create_task(check_all(self.routes, self._clock.monotonic))
             if self._batches is not None:
                 group.create_task(self._batches.run())
+            if self._purses is not None:
+                group.create_task(self._purses.run())
 
     async def handle(self, request: Request, who: Identity | None = None) -> None:
         """Answer a request, whatever comes, and account for it; `who` is given where that is known already, as of a
@@ -143,6 +185,11 @@ class Gateway:
         finally:
             self.metrics.in_flight -= 1
             self._account(request, record)
+
+    def _keeping(self, keeping: Keeping | None) -> Answers | None:
+        if keeping is None:
+            return None
+        return Answers(keeping.cache, keeping.key, self._clock.monotonic, self.metrics.looked_up)
 
     def _files(self, shelf: Shelf | None) -> Files | None:
         if shelf is None:
@@ -191,6 +238,8 @@ class Gateway:
         """The metrics name every project's services, so they are for those who run the hall."""
         if "operate" not in identity.everywhere:
             raise Denied("/metrics is for the hall's operators")
+        self.metrics.unlimited = self._purses.unchecked if self._purses else 0
+        self.metrics.cache_bytes = self._answers.size_bytes if self._answers else None
         body = self.metrics.render(self.routes)
         return Response(status=200, headers=((b"content-type", CONTENT_TYPE),), body=body)
 
@@ -199,6 +248,8 @@ class Gateway:
         if record.accounted:
             return
         record.accounted = True
+        if record.admitted is not None:
+            record.charge_nano = record.admitted.settle(record)
         duration_s = self._clock.monotonic() - record.started
         self.metrics.over(record, duration_s)
         usage = record.usage(request.id, duration_s)

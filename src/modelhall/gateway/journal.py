@@ -21,6 +21,7 @@ from modelhall.core import files
 from modelhall.core.ports.book import Usage
 from modelhall.core.ports.clock import Clock
 
+PATTERN = "usage-*.jsonl"
 SYNC_EVERY_S = 1.0
 ROTATE_BYTES = 64 * 1024 * 1024
 
@@ -35,7 +36,8 @@ class Journal:
         self._file = -1
         self._size_bytes = 0
         self._sync: asyncio.TimerHandle | None = None
-        self._begin()
+        self.name = self._begin().stem
+        """Of the file it began with, which no other journal ever has."""
 
     def write(self, usage: Usage) -> None:
         """Append one line. Raises OSError when it cannot be written whole."""
@@ -57,9 +59,9 @@ class Journal:
         os.fsync(self._file)
         os.close(self._file)
 
-    def _begin(self) -> None:
+    def _begin(self) -> Path:
         """Start a file that sorts behind all others, whatever the clock did."""
-        newest = max((_start(path) for path in self._folder.glob("usage-*.jsonl")), default=0)
+        newest = max((_start(path) for path in self._folder.glob(PATTERN)), default=0)
         start = max(int(self._clock.now() * 1e6), newest + 1)
         path = self._folder / f"usage-{start:017d}.jsonl"
         file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND, 0o600)
@@ -68,6 +70,7 @@ class Journal:
             asyncio.get_running_loop().run_in_executor(None, _sync_and_close, self._file)
         self._file = file
         self._size_bytes = 0
+        return path
 
     def _sync_aside(self) -> None:
         self._sync = None

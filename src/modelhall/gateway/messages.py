@@ -15,7 +15,7 @@ from http import HTTPStatus
 from typing import Protocol
 
 from modelhall.core import openai_error, strict_json
-from modelhall.core.errors import HallError, NotNow, Rejected
+from modelhall.core.errors import HallError, NotNow, OverLimit, Rejected
 from modelhall.gateway.errand import Wait
 
 Headers = tuple[tuple[bytes, bytes], ...]
@@ -180,6 +180,8 @@ def refusal(error: HallError, path: bytes = b"") -> Response:
     response = as_json(told, error.status)
     if isinstance(error, NotNow):
         response.headers += ((b"retry-after", b"%d" % max(1, round(error.delay_s))),)
+    if isinstance(error, OverLimit):
+        response.headers += error.headers
     if error.status == HTTPStatus.UNAUTHORIZED:
         response.headers += ((b"www-authenticate", b"Bearer"),)
     return response

@@ -10,6 +10,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator
 
 from modelhall.core.kinds import Key
+from modelhall.core.kinds.limits import NANO
 from modelhall.gateway.record import Record
 from modelhall.gateway.routes import Routes
 
@@ -24,11 +25,19 @@ class Metrics:
         self.in_flight = 0
         self.unmetered = 0
         """Requests that were answered and whose usage could not be written down."""
+        self.unlimited = 0
+        """Requests that were let through since the treasury could not say whether a limit is used up."""
+        self.cache_bytes: int | None = None
+        """What kept answers take in this process."""
         self._by_service: defaultdict[Key | None, _Counts] = defaultdict(_Counts)
 
     def refused(self, status: int) -> None:
         """Count bytes that never became a request."""
         self._by_service[None].requests[status] += 1
+
+    def looked_up(self, record: Record, outcome: str) -> None:
+        """Count what came of looking for a kept answer."""
+        self._by_service[record.service].looked_up[outcome] += 1
 
     def over(self, record: Record, duration_s: float) -> None:
         """Count a request that is over."""
@@ -36,6 +45,7 @@ class Metrics:
         counts.requests[record.status] += 1
         counts.durations[bisect_left(BUCKETS_S, duration_s)] += 1
         counts.duration_s += duration_s
+        counts.charge_nano += record.charge_nano
         for outcome in record.tries:
             counts.tries[outcome] += 1
 
@@ -60,6 +70,21 @@ class Metrics:
             for outcome, count in counts.tries.items():
                 yield f'{name}{{service="{_path(service)}",outcome="{outcome}"}} {count}'
 
+        name = "modelhall_gateway_cache_lookups_total"
+        words = "Looks for a kept answer, by what came of them; joined is an equal request's on its way."
+        yield from _about(name, "counter", words)
+        for service, counts in self._by_service.items():
+            for outcome, count in counts.looked_up.items():
+                yield f'{name}{{service="{_path(service)}",outcome="{outcome}"}} {count}'
+        if self.cache_bytes is not None:
+            yield from _about("modelhall_gateway_cache_bytes", "gauge", "Kept answers in this process.")
+            yield f"modelhall_gateway_cache_bytes {self.cache_bytes}"
+
+        name = "modelhall_gateway_charged_total"
+        yield from _about(name, "counter", "What requests were charged, in the hall's currency.")
+        for service, counts in self._by_service.items():
+            yield f'{name}{{service="{_path(service)}"}} {counts.charge_nano / NANO:.9f}'
+
         name = "modelhall_gateway_replicas"
         yield from _about(name, "gauge", "Replicas that are ready, by whether they are asked.")
         for route in routes:
@@ -71,6 +96,9 @@ class Metrics:
         yield f"modelhall_gateway_in_flight {self.in_flight}"
         yield from _about("modelhall_gateway_unmetered_total", "counter", "Requests whose usage was lost.")
         yield f"modelhall_gateway_unmetered_total {self.unmetered}"
+        words = "Requests let through unlimited, since the treasury could not be reached."
+        yield from _about("modelhall_gateway_unlimited_total", "counter", words)
+        yield f"modelhall_gateway_unlimited_total {self.unlimited}"
 
 
 class _Counts:
@@ -81,6 +109,9 @@ class _Counts:
         """By status."""
         self.tries: defaultdict[str, int] = defaultdict(int)
         """By what came of them."""
+        self.looked_up: defaultdict[str, int] = defaultdict(int)
+        """Looks for kept answers, by what came of them."""
+        self.charge_nano = 0
         self.durations = [0] * (len(BUCKETS_S) + 1)
         """By bucket; the last one has no bound."""
         self.duration_s = 0.0

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 from modelhall.core.access import Identity
 from modelhall.core.errors import NotFound, Rejected
+from modelhall.gateway.desk import Desk
 from modelhall.gateway.finding import Wanted, name_for, usable, usable_by
 from modelhall.gateway.forward import Call, forward
 from modelhall.gateway.messages import Request, Response, as_json
@@ -28,8 +29,9 @@ _MODEL = re.compile(
 class OpenInference:
     """Answers `/v2/…` for somebody who has shown who he is."""
 
-    def __init__(self, routes: Routes, now: Callable[[], float]) -> None:
+    def __init__(self, routes: Routes, desk: Desk, now: Callable[[], float]) -> None:
         self._routes = routes
+        self._desk = desk
         self._now = now
 
     async def answer(self, request: Request, who: Identity, record: Record) -> Response:
@@ -49,10 +51,11 @@ class OpenInference:
         if asked.verb == "ready":
             ready = route.healthy > 0
             return as_json({"name": route.key.name, "ready": ready}, 200 if ready else 503)
-        record.metered = asked.verb == "infer"
         line = _line(asked.verb, route.key.name)
         source = f"{request.address} {who.name}"
         call = Call(route=route, line=line, version=asked.version, source=source)
+        if asked.verb == "infer":
+            return await self._desk.answer(call, request, who, record)
         return await forward(call, request, record, self._now)
 
 

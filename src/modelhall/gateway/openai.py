@@ -7,7 +7,6 @@ for one version. What it took is read off what the replica says of it (`metering
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
 from functools import lru_cache
 from typing import Any
 
@@ -16,10 +15,10 @@ from pydantic_core import from_json
 from modelhall.core.access import Identity
 from modelhall.core.errors import NotFound, Rejected
 from modelhall.core.names import PATTERN
+from modelhall.gateway.desk import Desk
 from modelhall.gateway.finding import Wanted, name_for, usable, usable_by
-from modelhall.gateway.forward import Call, forward
+from modelhall.gateway.forward import Call
 from modelhall.gateway.messages import Request, Response, as_json
-from modelhall.gateway.metering import metered
 from modelhall.gateway.openai_files import Files
 from modelhall.gateway.record import Record
 from modelhall.gateway.routes import Route, Routes
@@ -34,11 +33,11 @@ _HINT = "GET /v1/models lists them"
 class OpenAI:
     """Answers `/v1/…` for somebody who has shown who he is."""
 
-    def __init__(self, routes: Routes, now: Callable[[], float], files: Files | None = None) -> None:
+    def __init__(self, routes: Routes, desk: Desk, files: Files | None = None) -> None:
         """Without `files` there are none, nor batches."""
         self._routes = routes
+        self._desk = desk
         self._files = files
-        self._now = now
 
     async def answer(self, request: Request, who: Identity, record: Record) -> Response:
         """Answer a caller; raises HallError."""
@@ -60,12 +59,10 @@ class OpenAI:
 
     async def _forward(self, request: Request, who: Identity, record: Record) -> Response:
         route, version = self._route(_model_in(await request.read()), who)
-        record.service = route.key
-        record.metered = True
         line = b"POST %b HTTP/1.1\r\n" % request.path
         source = f"{request.address} {who.name}"
         call = Call(route=route, line=line, version=version, source=source, resumable=True)
-        return metered(await forward(call, request, record, self._now), record, self._now)
+        return await self._desk.answer(call, request, who, record)
 
     def _route(self, name: str, who: Identity) -> tuple[Route, str | None]:
         """The service called `name`, and the version, if one is asked for."""

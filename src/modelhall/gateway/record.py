@@ -2,16 +2,27 @@
 
 from __future__ import annotations
 
+from typing import Protocol
+
 from modelhall.core.kinds import Key
 from modelhall.core.ports.book import Usage
+
+
+class Settling(Protocol):
+    """What was reserved for a request."""
+
+    def settle(self, record: Record) -> int:
+        """The request is over: what it is charged, in billionths of the currency."""
+        ...
 
 
 class Record:
     """One for each request, so it is made as cheaply as can be."""
 
     __slots__ = (
-        "accounted", "at", "bytes_in", "bytes_out", "first_token_s", "metered", "replica", "service", "started",
-        "status", "tokens_in", "tokens_out", "tries", "version", "weight",
+        "accounted", "admitted", "at", "bytes_in", "bytes_out", "charge_nano", "first_token_s", "from_cache",
+        "metered", "replica", "service", "started", "status", "tokens_cached", "tokens_in", "tokens_out", "tries",
+        "version", "weight",
     )  # fmt: skip
 
     def __init__(self, at: float, started: float) -> None:
@@ -32,8 +43,15 @@ class Record:
         self.bytes_out = 0
         self.tokens_in: int | None = None
         self.tokens_out: int | None = None
+        self.tokens_cached: int | None = None
+        """Of those read, as many as the replica had read before."""
         self.first_token_s: float | None = None
         """From its coming to the first token of a stream."""
+        self.from_cache = False
+        """Whether no replica was asked, since the answer was there already."""
+        self.admitted: Settling | None = None
+        """What is reserved for it, where it comes under limits or costs something."""
+        self.charge_nano = 0
         self.accounted = False
         """Whether it has been counted and written down; nothing here changes after that."""
 
@@ -57,4 +75,7 @@ class Record:
             tokens_in=self.tokens_in,
             tokens_out=self.tokens_out,
             first_token_s=self.first_token_s,
+            tokens_cached=self.tokens_cached,
+            from_cache=self.from_cache,
+            charge_nano=self.charge_nano,
         )

@@ -95,6 +95,9 @@ def _parse(line: bytes) -> Usage | None:
 def _is_in_range(usage: Usage) -> bool:
     counts = (
         usage.status, usage.tries, usage.bytes_in, usage.bytes_out, usage.tokens_in or 0, usage.tokens_out or 0,
+        usage.tokens_cached or 0,
     )  # fmt: skip
     seconds = (usage.weight, usage.duration_s, usage.at, usage.first_token_s or 0.0)
+    if not 0 <= usage.charge_nano < 2**62:
+        return False
     return all(0 <= count < 2**53 for count in counts) and all(0 <= value <= MOST_S for value in seconds)

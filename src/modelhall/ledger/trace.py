@@ -80,6 +80,9 @@ def _request_step(usage: Usage, cost: Total | None) -> Step:
         "tokens_in": usage.tokens_in,
         "tokens_out": usage.tokens_out,
         "first_token_s": usage.first_token_s,
+        "tokens_cached": usage.tokens_cached,
+        "from_cache": usage.from_cache,
+        "charge_nano": usage.charge_nano,
     }
     return Step(what="request", name=usage.request, id=usage.request, details=details, cost=cost)
 

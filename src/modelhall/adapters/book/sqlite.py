@@ -20,7 +20,7 @@ from modelhall.core.errors import Broken, Full, NotNow, Rejected
 from modelhall.core.kinds import Key
 from modelhall.core.ports.book import By, Entry, Total, Usage
 
-SCHEMA = 2
+SCHEMA = 3
 BUSY_S = 5.0
 CACHE_KIB = 32 * 1024
 """Request ids fall all over the index; a cache that holds most of it makes entering them several times faster."""
@@ -158,7 +158,8 @@ def _migrate(connection: sqlite3.Connection) -> None:
         connection.close()
         raise Rejected(f"the book has schema {found}, and this hall knows up to {SCHEMA}; use the newer hall")
     if found < SCHEMA:
-        script = Path(__file__).with_name(f"sqlite-{found}.sql" if found else "sqlite.sql").read_text()
+        steps = [f"sqlite-{before}.sql" for before in range(found, SCHEMA)] if found else ["sqlite.sql"]
+        script = "".join(Path(__file__).with_name(step).read_text() for step in steps)
         connection.executescript(f"BEGIN IMMEDIATE; {script} PRAGMA user_version={SCHEMA}; COMMIT;")
 
 
@@ -186,7 +187,8 @@ def _insert(table: str, row: type) -> str:
 
 
 def _usage(row: tuple[Any, ...]) -> Usage:
-    return Usage(**dict(zip((field.name for field in fields(Usage)), row, strict=True)))
+    values = dict(zip((field.name for field in fields(Usage)), row, strict=True))
+    return Usage(**{**values, "from_cache": bool(values["from_cache"])})
 
 
 def _entry(row: tuple[Any, ...]) -> Entry:

@@ -33,7 +33,10 @@ CREATE TABLE usage (
     bytes_out  INTEGER NOT NULL,
     tokens_in  INTEGER,
     tokens_out INTEGER,
-    first_token_s REAL
+    first_token_s REAL,
+    tokens_cached INTEGER,
+    from_cache  INTEGER NOT NULL DEFAULT 0,
+    charge_nano INTEGER NOT NULL DEFAULT 0
 ) WITHOUT ROWID;
 
 -- Requests without an entry: a list of what is to be done, kept by the triggers, not part of the record.

@@ -7,6 +7,7 @@ from typing import Literal, Self
 from pydantic import Field, model_validator
 
 from modelhall.core.kinds.base import Document, Frozen, Resource, Resources, Status
+from modelhall.core.kinds.limits import Caching, Price, ServiceLimits
 from modelhall.core.names import Reference
 
 
@@ -47,6 +48,17 @@ class Service(Document):
         le=3600,
         description="After this wait a second replica is asked too; off by default.",
     )
+    limits: ServiceLimits = Field(default_factory=ServiceLimits, description="What its callers may use.")
+    price: Price = Field(
+        default_factory=Price, description="What they pay, where it is more than the hall's."
+    )
+    reply_tokens: int = Field(
+        default=4096,
+        ge=1,
+        le=10**7,
+        description="Tokens a reply is reckoned with, where a request sets no bound.",
+    )
+    cache: Caching | None = Field(default=None, description="Whether answers are kept; off by default.")
     resources: Resources = Field(default_factory=lambda: Resources(cpus=0))
 
     @model_validator(mode="after")

@@ -8,6 +8,7 @@ from pydantic import Field
 
 from modelhall.core.access import Role, Verb
 from modelhall.core.kinds.base import Document, Frozen, Resource, Status
+from modelhall.core.kinds.limits import Limits
 from modelhall.core.names import Name
 
 
@@ -21,6 +22,7 @@ class Token(Document):
     scopes: tuple[Verb, ...] | None = Field(default=None, description="If given, nothing but these.")
     expires_at: float | None = Field(default=None, description="From when on it is of no use.")
     canary: bool = Field(default=False, description="Put out to be found: whoever uses it is an intruder.")
+    limits: Limits = Field(default_factory=Limits, description="What may be used with it, of all services.")
 
 
 class Credential(Frozen):

@@ -65,6 +65,12 @@ class Usage:
     """Of requests for texts; those that were read and told up to where a stream was cut."""
     tokens_out: int | None = None
     first_token_s: float | None = None
+    tokens_cached: int | None = None
+    """Of those read, as many as the replica had read before."""
+    from_cache: bool = False
+    """Whether the answer was kept from an earlier request."""
+    charge_nano: int = 0
+    """What the caller's project is charged for it, in billionths of the currency."""
 
     @property
     def ended_at(self) -> float:
