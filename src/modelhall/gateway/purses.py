@@ -55,6 +55,7 @@ class Purses:
         self._clock = clock
         self._by_pot: dict[str, Purse] = {}
         self._drawing: dict[str, asyncio.Lock] = {}
+        self._draws: set[asyncio.Task[None]] = set()
         self.unchecked = 0
         """Requests that were let through since the treasury could not be reached."""
 
@@ -79,6 +80,7 @@ class Purses:
                 await asyncio.sleep(LOOK_EVERY_S)
                 await self.tidy(self._clock.now())
         finally:
+            await asyncio.gather(*self._draws, return_exceptions=True)
             await self.tidy(float("inf"))
 
     async def tidy(self, now: float) -> None:
@@ -121,8 +123,7 @@ class Purses:
             async with self._drawing[purse.limit.pot.name]:
                 if purse.take(amount, now):  # by what somebody who came before has drawn
                     return True
-                portion = await self._treasury.draw(self._holder, purse.limit.pot, purse.wanted, now)
-                purse.drawn(portion, amount, now)
+                await self._fill(purse, amount, now)
         except NotNow as error:
             log.warning("treasury.gone pot=%s reason=%s", purse.limit.pot.name, error)
             if purse.limit.is_budget:
@@ -134,3 +135,15 @@ class Purses:
         if not purse.take(amount, now):
             raise Short(purse, amount)
         return True
+
+    async def _fill(self, purse: Purse, amount: int, now: float) -> None:
+        """Draw, also when whoever waits for it goes away meanwhile: what was drawn must not be lost."""
+
+        async def draw() -> None:
+            portion = await self._treasury.draw(self._holder, purse.limit.pot, purse.wanted, now)
+            purse.drawn(portion, amount, now)
+
+        drawing = asyncio.get_running_loop().create_task(draw())
+        self._draws.add(drawing)
+        drawing.add_done_callback(self._draws.discard)
+        await asyncio.shield(drawing)

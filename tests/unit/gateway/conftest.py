@@ -10,14 +10,19 @@ from typing import Any
 import pytest
 from stand_ins import Answer, Caller, Clock, StandIn, authenticate, request, service
 
+from modelhall.adapters.cache.memory import MemoryCache
 from modelhall.adapters.store.memory import MemoryStore
+from modelhall.adapters.treasury.memory import MemoryTreasury
 from modelhall.core import follower
-from modelhall.core.kinds import Key
+from modelhall.core.kinds import AnyResource, Key
+from modelhall.core.kinds.limits import Price
 from modelhall.core.ports.book import Usage
+from modelhall.core.ports.cache import Cache
 from modelhall.core.ports.store import Delete, Put
+from modelhall.core.ports.treasury import Treasury
 from modelhall.gateway import checks
 from modelhall.gateway.caller import Limits
-from modelhall.gateway.gateway import Gateway
+from modelhall.gateway.gateway import Drawing, Gateway, Keeping
 from modelhall.gateway.reader import Sizes
 from modelhall.gateway.server import Server
 from modelhall.gateway.shelf import Shelf
@@ -37,14 +42,25 @@ def anyio_backend() -> Any:
 class Hall:
     """The gateway under test, its store, and those who talk to it."""
 
-    def __init__(self, shelf: Shelf | None = None) -> None:
+    def __init__(
+        self,
+        shelf: Shelf | None = None,
+        *,
+        treasury: Treasury | None = None,
+        cache: Cache | None = None,
+        least: Price | None = None,
+        holder: str = "here",
+    ) -> None:
+        self.treasury = treasury or MemoryTreasury()
+        drawing = Drawing(treasury=self.treasury, holder=holder, least=least or Price())
+        keeping = Keeping(cache=cache or MemoryCache(2**20, Clock.monotonic), key=b"k")
         self.store = MemoryStore()
         self.usage: list[Usage] = []
         counter = itertools.count(1)
         new_id = lambda: f"id-{next(counter)}"  # noqa: E731
         self.gateway = Gateway(
             store=self.store, authenticate=authenticate, spend=self.usage.append, clock=Clock(), shelf=shelf,
-            new_id=new_id,
+            new_id=new_id, drawing=drawing, keeping=keeping,
         )  # fmt: skip
         self.server = Server(self.gateway, new_id, LIMITS)
         self._callers: list[Caller] = []
@@ -69,7 +85,10 @@ class Hall:
 
     async def declare(self, *replicas: StandIn, **document: Any) -> None:
         """Make the store hold this service, and wait until the gateway has heard of it."""
-        wanted = service(*replicas, **document)
+        await self.put(service(*replicas, **document))
+
+    async def put(self, wanted: AnyResource) -> None:
+        """Make the store hold this, and wait until the gateway has heard of it."""
         stored = await self.store.get(wanted.key)
         revision = stored.revision if stored else 0
         (put,) = await self.store.commit([Put(resource=wanted.model_copy(update={"revision": revision}))])

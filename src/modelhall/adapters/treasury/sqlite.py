@@ -124,7 +124,11 @@ def _taken(connection: sqlite3.Connection, pot: Pot, now: float) -> int:
         (amount,) = connection.execute("SELECT sum(amount) FROM drawn WHERE pot = ?", (pot.name,)).fetchone()
         return amount or 0
     row = connection.execute("SELECT full_at FROM filling WHERE pot = ?", (pot.name,)).fetchone()
-    return _filling.taken(pot, row[0], now) if row else 0
+    if row is None:
+        return 0
+    if row[0] > now + pot.period_s:  # the clock was set back: a period from now on, and not from then
+        connection.execute("UPDATE filling SET full_at = ? WHERE pot = ?", (now + pot.period_s, pot.name))
+    return _filling.taken(pot, row[0], now)
 
 
 def _put(connection: sqlite3.Connection, holder: str, pot: Pot, more: int, before: int, now: float) -> None:

@@ -34,7 +34,7 @@ NAMES = (
     re.compile(re.escape(KEYS)),
     re.compile(r"runs/[0-9A-Za-z-]{1,64}/(state|\d{1,9})/.+", re.DOTALL),
 )
-PRIVATE = ("store", "root_key", "root_key_before")
+PRIVATE = ("cache", "store", "root_key", "root_key_before")
 """Settings that no backup has: they may hold a password, or run a program."""
 LONGEST_NAME = 2048
 CHUNK_BYTES = 1 << 20

@@ -60,7 +60,8 @@ def _check_money(text: str) -> str:
 
 
 def _as_several(value: Any) -> Any:
-    return (value,) if isinstance(value, str) else value
+    """Hall files have lists, which are no tuples where types are strict."""
+    return (value,) if isinstance(value, str) else tuple(value) if isinstance(value, list) else value
 
 
 _AS_WRITTEN = WithJsonSchema({"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}]})
