@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import itertools
 import os
 import pwd
@@ -17,16 +16,16 @@ from pathlib import Path
 from typing import Any
 
 import psycopg
+from from_debian import found_or_installed
 
 PASSWORD = "open-sesame"
-INSTALL_S = 300.0
 START_S = 60.0
 
 
 @contextlib.contextmanager
 def running() -> Iterator[RealPostgres]:
     """A server that runs until the block ends. Raises LookupError with one line when there cannot be one."""
-    programs = _programs() or _installed()
+    programs = found_or_installed("postgresql", _programs)
     with tempfile.TemporaryDirectory(prefix="hall-pg-", ignore_cleanup_errors=True) as folder:
         server = RealPostgres(programs, Path(folder))
         server.start()
@@ -133,22 +132,3 @@ def _programs() -> Path | None:
         return Path(found).resolve().parent
     versions = [path.parent for path in Path("/usr/lib/postgresql").glob("*/bin/postgres")]
     return max(versions, key=lambda path: float(path.parent.name), default=None)
-
-
-def _installed() -> Path:
-    apt = shutil.which("apt-get")
-    if os.geteuid() != 0 or apt is None:
-        raise LookupError("there is no PostgreSQL server here, and it takes root and apt-get to install one")
-    install = [apt, "install", "-y", "-qq", "--no-install-recommends", "postgresql"]
-    environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
-    # Others that test at the same time wait, and find it there.
-    with Path(tempfile.gettempdir(), "hall-pg-install.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        for command in (install, [apt, "update", "-qq"], install):
-            if (programs := _programs()) is not None:
-                return programs
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                subprocess.run(command, capture_output=True, env=environment, timeout=INSTALL_S, check=False)
-    if (programs := _programs()) is None:
-        raise LookupError("PostgreSQL could not be installed with apt-get")
-    return programs

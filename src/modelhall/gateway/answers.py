@@ -26,6 +26,8 @@ log = logging.getLogger(__name__)
 
 WAIT_S = 0.05
 """For the cache to say whether it has an answer."""
+PUT_WAIT_S = 1.0
+"""For it to take one."""
 FIRST_LEFT_ALONE_S = 1.0
 LONGEST_LEFT_ALONE_S = 30.0
 """A cache that cannot be reached is not asked for so long."""
@@ -145,7 +147,7 @@ class Answers:
 
         async def put() -> None:
             try:
-                async with asyncio.timeout(FIRST_LEFT_ALONE_S):
+                async with asyncio.timeout(PUT_WAIT_S):
                     await putting
             except (NotNow, TimeoutError) as error:
                 log.info("cache.not-kept reason=%s", error or "it took too long")

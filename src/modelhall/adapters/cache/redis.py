@@ -23,8 +23,9 @@ T = TypeVar("T")
 def open_cache(url: str, *, wait_s: float, now: Callable[[], float]) -> RedisCache:
     """The cache at a URL; nobody is asked yet. Raises Rejected when it is none."""
     try:
-        client = redis.Redis.from_url(
+        pool = redis.BlockingConnectionPool.from_url(
             url.replace("valkey", "redis", 1),
+            timeout=wait_s,
             socket_timeout=wait_s,
             socket_connect_timeout=wait_s,
             max_connections=CONNECTIONS,
@@ -32,7 +33,7 @@ def open_cache(url: str, *, wait_s: float, now: Callable[[], float]) -> RedisCac
         )
     except ValueError:
         raise Rejected("the URL of the cache is not redis://HOST:PORT/NUMBER", field="cache") from None
-    return RedisCache(client)
+    return RedisCache(redis.Redis.from_pool(pool))
 
 
 class RedisCache:
