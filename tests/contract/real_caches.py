@@ -11,6 +11,7 @@ import subprocess
 import time
 from collections.abc import Callable, Iterator, Sequence
 
+import psutil
 from from_debian import found_or_installed
 
 START_S = 30.0
@@ -27,6 +28,9 @@ class RealCache:
 
     def hang(self) -> None:
         self._process.send_signal(signal.SIGSTOP)
+        threads = psutil.Process(self._process.pid).threads()
+        while any(psutil.Process(thread.id).status() != psutil.STATUS_STOPPED for thread in threads):
+            time.sleep(0.01)
 
     def go_on(self) -> None:
         self._process.send_signal(signal.SIGCONT)

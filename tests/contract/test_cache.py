@@ -108,7 +108,8 @@ async def test_a_server_that_is_not_there_is_told_of(url: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "url", ["", "nowhere://x", "memory://?mib=0", "memory://?gib=1", "memcached://", "redis://:secret@h:port/0"]
+    "url",
+    ["", "nowhere://x", "memory://?mib=0", "memory://?gib=1", "memcached://", "redis://:secret@h:port/0"],
 )
 def test_a_url_that_makes_no_sense_is_refused_and_not_quoted(url: str) -> None:
     with pytest.raises(Rejected) as refused:

@@ -123,9 +123,13 @@ asyncio.run(draw())
 
 
 @pytest.mark.e2e
-async def test_processes_that_draw_at_once_and_are_killed_never_get_more_than_there_is(tmp_path: Path) -> None:
+async def test_processes_that_draw_at_once_and_are_killed_never_get_more_than_there_is(
+    tmp_path: Path,
+) -> None:
     processes = [
-        subprocess.Popen([sys.executable, "-c", DRAWING, tmp_path, f"g{i}"], stdout=subprocess.PIPE, text=True)
+        subprocess.Popen(
+            [sys.executable, "-c", DRAWING, tmp_path, f"g{i}"], stdout=subprocess.PIPE, text=True
+        )
         for i in range(3)
     ]
     assert processes[0].stdout is not None

@@ -105,7 +105,7 @@ class Admitted:
     def headers(self) -> Headers:
         """How much is left, in the field's words: of the limit that has the smallest part left, for each measure."""
         now = self._clock.now()
-        told: Headers = []
+        told: Headers = ()
         for measure in ("requests", "tokens"):
             purses = [taken.purse for taken in self._taken if taken.purse.limit.measure == measure]
             if purses:
@@ -130,11 +130,11 @@ class Admitted:
 def limit_headers(purse: Purse, now: float) -> Headers:
     """What is left of one limit, as the OpenAI API tells it."""
     measure = purse.limit.measure.encode()
-    return [
+    return (
         (b"x-ratelimit-limit-" + measure, b"%d" % purse.limit.pot.amount),
         (b"x-ratelimit-remaining-" + measure, b"%d" % purse.remaining(now)),
         (b"x-ratelimit-reset-" + measure, b"%.3fs" % purse.full_s(now)),
-    ]
+    )
 
 
 def _over_budget(purse: Purse, amount: int, now: float) -> OverBudget:

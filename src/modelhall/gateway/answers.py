@@ -115,7 +115,7 @@ class Answers:
             response = await ask()
             if response.status == HTTPStatus.OK and record.version.startswith(version):
                 response, kept = self._keep(name, rules, response, record)
-            response.headers = [*response.headers, (STATE, b"miss")]
+            response.headers += ((STATE, b"miss"),)
             return response
         finally:
             if pending is not None:
@@ -171,7 +171,7 @@ def _again(kept: Kept, record: Record, now: Callable[[], float]) -> Response:
     if kept.streamed:
         record.first_token_s = now() - record.started
         body = _Events(kept.body)
-    return Response(status=HTTPStatus.OK, headers=[*kept.headers, (STATE, b"hit")], body=body)
+    return Response(status=HTTPStatus.OK, headers=(*kept.headers, (STATE, b"hit")), body=body)
 
 
 class _Listening:

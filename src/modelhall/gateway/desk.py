@@ -41,7 +41,7 @@ class Desk:
         admitted = await self._admission.let_in(call.route.document, who, request, body, record)
         response = await self._from_cache(call, request, body, record)
         if admitted is not None:
-            response.headers = [*response.headers, *admitted.headers()]
+            response.headers += admitted.headers()
         return response
 
     async def _from_cache(self, call: Call, request: Request, body: bytes, record: Record) -> Response:

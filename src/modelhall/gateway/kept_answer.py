@@ -55,7 +55,9 @@ def decoded(data: bytes) -> Kept:
     """What was encoded."""
     first, _, body = data.partition(b"\n")
     about = json.loads(first)
-    headers = [(header.encode("latin-1"), value.encode("latin-1")) for header, value in about.pop("headers")]
+    headers = tuple(
+        (header.encode("latin-1"), value.encode("latin-1")) for header, value in about.pop("headers")
+    )
     return Kept(**about, headers=headers, body=body)
 
 

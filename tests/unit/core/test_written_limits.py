@@ -14,7 +14,8 @@ SERVICE = "kind: service\nname: bard\nmodel: bard\n"
 
 def test_a_limit_is_one_rate_or_several() -> None:
     (service,) = documents(
-        SERVICE + "limits: {requests: 60/minute, tokens: [1000/minute, 100000 / day], each: {money: 0.5/hour}}"
+        SERVICE
+        + "limits: {requests: 60/minute, tokens: [1000/minute, 100000 / day], each: {money: 0.5/hour}}"
     )
     assert isinstance(service, Service)
     assert service.limits.requests == ("60/minute",)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 import pytest
+from programs import Program, Start
 from stand_ins import Answer, Caller, Clock, StandIn, authenticate, request, service
 
 from modelhall.adapters.cache.memory import MemoryCache
@@ -142,3 +143,18 @@ async def hall(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Hall]:
 def gateway_with() -> type[Hall]:
     """Makes a gateway with a shelf of one's own, or none; it is to be started and stopped."""
     return Hall
+
+
+@pytest.fixture
+def start() -> Iterator[Start]:
+    """Starts programs, which are killed at the end."""
+    programs: list[Program] = []
+
+    def start(name: str, *arguments: object) -> Program:
+        programs.append(Program(name, *arguments))
+        return programs[-1]
+
+    yield start
+    for program in programs:
+        program.process.kill()
+        program.process.wait()

@@ -39,7 +39,13 @@ async def main(folder: Path, port: int, addresses: list[str]) -> None:
         project = Project(name="default", budget=terms["budget"])
         status = ProjectStatus()
         await store.commit(
-            [Put(resource=ProjectResource(document=project, status=status, uid="p", created_at=0, updated_at=0))]
+            [
+                Put(
+                    resource=ProjectResource(
+                        document=project, status=status, uid="p", created_at=0, updated_at=0
+                    )
+                )
+            ]
         )
         treasury = open_treasury(folder)
         await settle_former(treasury, folder)

@@ -87,7 +87,10 @@ async def test_whoever_asks_for_something_else_is_answered_anew(hall, other):
     (replica,) = await hall.serving(counts, cache=CACHE)
     await ask(hall)
     assert state(await ask(hall, **other)) == "miss"
-    assert state(await hall.ask("/v1/completions", json.dumps({"model": "digits", "seed": 1}).encode())) == "miss"
+    assert (
+        state(await hall.ask("/v1/completions", json.dumps({"model": "digits", "seed": 1}).encode()))
+        == "miss"
+    )
     assert len(replica.seen) == 3
 
 

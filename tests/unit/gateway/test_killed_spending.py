@@ -7,8 +7,8 @@ import json
 import signal
 
 import pytest
+from programs import Program, Start
 from stand_ins import eventually, request
-from test_processes import Program, Start, start  # noqa: F401 - a fixture
 
 from modelhall.core.kinds.limits import NANO
 
@@ -17,7 +17,9 @@ pytestmark = [pytest.mark.anyio, pytest.mark.e2e]
 CALLERS = 20
 
 
-async def test_over_gateways_that_are_killed_the_budget_is_spent_to_the_cent_and_not_beyond(start: Start, tmp_path):  # noqa: F811
+async def test_over_gateways_that_are_killed_the_budget_is_spent_to_the_cent_and_not_beyond(
+    start: Start, tmp_path
+):
     (tmp_path / "budget.json").write_text(json.dumps({"budget": "1/month", "price": {"request": 0.01}}))
     replica = start("replica_process.py")
     answered = 0
@@ -32,8 +34,8 @@ async def test_over_gateways_that_are_killed_the_budget_is_spent_to_the_cent_and
 
 
 async def spend(gateway: Program, most: int) -> int:
-    """Ask from many sides until so many were answered, or nobody is any more, and kill the gateway then and there; how
-    many were answered."""
+    """Ask from many sides until so many were answered, or nobody is any more, and kill the gateway then and there;
+    how many were answered."""
     answered = 0
 
     async def ask_on() -> None:

@@ -5,55 +5,17 @@ from __future__ import annotations
 import asyncio
 import signal
 import socket
-import subprocess
-import sys
-from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import psutil
 import pytest
+from programs import Program, Start
 from stand_ins import Caller, eventually, request, silently
 
 from modelhall.core.errors import Rejected
 from modelhall.gateway.server import Server
 
 pytestmark = [pytest.mark.anyio, pytest.mark.e2e]
-
-HERE = Path(__file__).parent
-
-
-class Program:
-    """A Python program that prints the address it serves."""
-
-    def __init__(self, name: str, *arguments: object) -> None:
-        command = [sys.executable, str(HERE / name), *map(str, arguments)]
-        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
-        assert self.process.stdout is not None
-        self.address = self.process.stdout.readline().strip()
-
-    def signal(self, number: signal.Signals) -> None:
-        self.process.send_signal(number)
-
-    async def caller(self) -> Caller:
-        host, port = self.address.split(":")
-        return Caller(*await asyncio.open_connection(host, int(port)))
-
-
-Start = Callable[..., Program]
-
-
-@pytest.fixture
-def start() -> Iterator[Start]:
-    programs: list[Program] = []
-
-    def start(name: str, *arguments: object) -> Program:
-        programs.append(Program(name, *arguments))
-        return programs[-1]
-
-    yield start
-    for program in programs:
-        program.process.kill()
-        program.process.wait()
 
 
 async def _keep_asking(gateway: Program, stop: asyncio.Event, statuses: list[int]) -> None:

@@ -19,7 +19,9 @@ from modelhall.policy.purse import IDLE_S
 pytestmark = pytest.mark.anyio
 
 COST = 7
-BUDGET = Limit("money", Pot(name="budget/research/2026-11", amount=100 * COST), "project 'research'", "1/month")
+BUDGET = Limit(
+    "money", Pot(name="budget/research/2026-11", amount=100 * COST), "project 'research'", "1/month"
+)
 RATE = Limit("requests", Pot(name="rate", amount=60, period_s=60.0), "service 'bard'", "60/minute")
 
 

@@ -22,7 +22,11 @@ SERVICE = Service.model_validate(
     {
         "name": "bard",
         "model": "bard",
-        "limits": {"requests": ["60/minute", "1000/day"], "money": "0.5/hour", "each": {"tokens": "10/second"}},
+        "limits": {
+            "requests": ["60/minute", "1000/day"],
+            "money": "0.5/hour",
+            "each": {"tokens": "10/second"},
+        },
     }
 )
 COUNTS = st.integers(0, 10**9)
