@@ -230,6 +230,8 @@ def _of_the_rest() -> Iterator[Ask]:
     for end, more in (("card", ""), ("compare", "&before=1")):
         yield _ask(f"GET /api/v1/models/{{name}}/{end}", "project", "see", status=(404,) if more else (503,),
                    url=f"/api/v1/models/{{w}}-model/{end}?project={{p}}{more}")  # fmt: skip
+    yield _ask("GET /api/v1/{kinds}/{name}/limits", "project", "see",
+               url="/api/v1/services/{w}-service/limits?project={p}")  # fmt: skip
     # What there is, is a command, and trained nothing.
     yield _ask("GET /api/v1/runs/{name}/record", "project", "see", status=(400,),
                url="/api/v1/runs/{w}-run/record?project={p}")  # fmt: skip

@@ -13,7 +13,9 @@ from typing import Any
 
 from modelhall.adapters.launcher.process import ProcessLauncher
 from modelhall.adapters.store import open_store
+from modelhall.adapters.treasury.sqlite import open_treasury
 from modelhall.app.accounts import Accounts
+from modelhall.app.allowances import Allowances
 from modelhall.app.audit.auditing import open_auditing
 from modelhall.app.cards import Cards
 from modelhall.app.clock import SystemClock
@@ -109,6 +111,7 @@ class Hall:
         self._fingerprint = fingerprint_by(settings.source_rules, self.secrets)
         self.addresses = {"address": "", "gateway": ""}
         self.accounts = Accounts(settings, self.store, self.launcher, self.clock)
+        self.allowances = Allowances(self.store, open_treasury(home), self.clock.now)
         self.cards = Cards(self.store, reader, self.accounts)
         self._policy = plugins.load("schedule", settings.schedule, field="schedule").place
         self.plane = Plane(
@@ -149,6 +152,7 @@ class Hall:
             stack.callback(sweep_all, self.settings.home / "cache")
             stack.push_async_callback(self.store.close)
             stack.push_async_callback(self.accounts.close)
+            stack.push_async_callback(self.allowances.close)
             stack.push_async_callback(self.plane.release)
             if self.leads:
                 await self.accounts.settle(fully=True)

@@ -265,6 +265,10 @@ class Hall:
         answer = self._call("GET", path, project=self.project, offset=offset, attempt=attempt)
         return int(answer.headers.get("x-log-offset", offset)), answer.content
 
+    def limits(self, kind: str, project: str, name: str) -> list[dict[str, Any]]:
+        """How much is used of the limits and the budget of a service, a project or a token."""
+        return list(self._get(f"/api/v1/{kind}s/{name}/limits", project=project))
+
     def events(self, key: Key | None = None, *, limit: int = 200) -> list[dict[str, Any]]:
         """Why things happened, oldest first."""
         of = {"kind": key.kind, "project": key.project, "name": key.name} if key else {}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from modelhall.core.kinds.base import DEFAULT_PROJECT
@@ -30,11 +30,13 @@ class People:
         scopes: Sequence[str] | None = None,
         expires_at: float | None = None,
         canary: bool = False,
+        limits: Mapping[str, Sequence[str]] | None = None,
     ) -> str:
-        """Make a token, and return its secret, which is not told again."""
+        """Make a token, and return its secret, which is not told again. `limits` are rates by what they are of, such
+        as {"requests": ["60/minute"]}."""
         asked = {
             "name": name, "project": project, "user": user, "role": role, "operator": operator,
-            "scopes": scopes, "expires_at": expires_at, "canary": canary,
+            "scopes": scopes, "expires_at": expires_at, "canary": canary, "limits": limits or {},
         }  # fmt: skip
         return str(self._wire.ask("POST", "/api/v1/tokens", json=asked).json()["secret"])
 

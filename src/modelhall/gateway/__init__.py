@@ -8,15 +8,18 @@ A request's life, and the file to open for each step:
 2. `gateway.py` lets it in: health is for everybody, all else for those who show who they are.
 3. `open_inference.py` reads from the path what is asked for, `openai.py` from the body, and finds the service in
    the table of `routes.py`, which follows the store and stands while the store is gone.
-4. `forward.py` says what a replica is sent; `tries.py` has a policy (`policy/balance/`) pick one among those that
+4. `desk.py` takes it: `admission.py` reserves what it may take (`reckoning.py`) of the limits it comes under
+   (`terms.py`, `purses.py`), and `answers.py` answers it if it was answered before (`kept_answer.py`). Else
+   `forward.py` says what a replica is sent; `tries.py` has a policy (`policy/balance/`) pick one among those that
    `health.py` has not put out and that do not stand by, and waits a while when there is none.
 5. `endpoint.py` sends it over a kept connection (`upstream.py`) and waits for the beginning of the reply.
 6. When that fails, `tries.py` tries elsewhere, or beside it when it takes long (`hedge.py`): nothing has reached the
    caller yet. What failed counts against the replica, which comes back when it answers the checks of `checks.py`.
 7. `caller.py` writes the answer, at the pace at which the caller reads it. What comes in pieces passes `relay.py`,
    which has another replica go on when one breaks off in the middle (`resume.py`).
-8. `gateway.py` counts it (`metrics.py`) and writes down its usage (`journal.py`), whatever came of it.
+8. `gateway.py` settles what was reserved, counts it (`metrics.py`) and writes down its usage (`journal.py`), whatever
+   came of it. What a gateway that was killed had in hand, `recovery.py` finds in its journal.
 
-Here is no tensor, no secret and no price, and nothing is decided about which replicas there should be. The
+Here is no tensor and no secret, and nothing is decided about which replicas there should be. The
 room is a library: `app/gateway.py` gives a `Gateway` its store, its identities and its journal, and awaits `serve`.
 """

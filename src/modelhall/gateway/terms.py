@@ -34,17 +34,14 @@ class Terms(NamedTuple):
     service: Service
     limits: tuple[Limit, ...]
     price: Price
+    by_tokens: bool
+    """Whether the price is."""
+    reckons: bool
+    """Whether it has to be known what a request may take."""
+    are_none: bool
+    """Whether nothing is limited, and nothing costs anything."""
     until: float
     """When the month is over, and another budget begins."""
-
-    @property
-    def are_none(self) -> bool:
-        """Whether nothing is limited, and nothing costs anything."""
-        return not self.limits and not self.is_by_tokens and not self.price.request
-
-    @property
-    def is_by_tokens(self) -> bool:
-        return self.price.million_in > 0 or self.price.million_out > 0
 
 
 class TermsBook:
@@ -89,4 +86,13 @@ class TermsBook:
         if project := self._documents.get(Key("project", DEFAULT_PROJECT, service.project)):
             limits += project_limits(project.document, at)
         price = at_least(service.price, self._least)
-        return Terms(service, tuple(limits), price, at + left_of_month_s(at))
+        by_tokens = price.million_in > 0 or price.million_out > 0
+        return Terms(
+            service=service,
+            limits=tuple(limits),
+            price=price,
+            by_tokens=by_tokens,
+            reckons=by_tokens or any(limit.measure == "tokens" for limit in limits),
+            are_none=not limits and not by_tokens and not price.request,
+            until=at + left_of_month_s(at),
+        )

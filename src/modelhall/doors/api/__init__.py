@@ -10,6 +10,7 @@ from fastapi import Depends, FastAPI
 
 from modelhall.app.hall import Hall
 from modelhall.doors.api import (
+    allowances,
     answers,
     asking,
     audit,
@@ -72,6 +73,7 @@ def create(hall: Hall) -> FastAPI:
         keys,
         people,
         pages,
+        allowances,
         resources,
     ):
         api.include_router(part.router)

@@ -96,6 +96,7 @@ RULES: dict[tuple[str, str], Check] = {
     ("GET", "/api/v1/{kinds}"): IN_ROUTE,
     ("GET", "/api/v1/{kinds}/{name}"): look,
     ("DELETE", "/api/v1/{kinds}/{name}"): change,
+    ("GET", "/api/v1/{kinds}/{name}/limits"): look,
     ("POST", "/api/v1/runs/{name}/cancel"): in_query("change"),
     ("POST", "/api/v1/runs/{name}/resume"): in_query("change"),
     ("GET", "/api/v1/runs/{name}/log"): in_query("see"),

@@ -31,6 +31,8 @@ from modelhall.doors.client import Hall
 
 EVENTS_POLL_S = 0.5
 EVENTS_AT_ONCE = 500
+LIMITED = ("service", "project", "token")
+"""Kinds that have limits."""
 
 KindArgument = Annotated[str, typer.Argument(help="dataset, model, service, run, node or project.")]
 
@@ -99,9 +101,11 @@ def describe(
         happened = hall.events(key, limit=20)
         record = data.recorded(hall, resource, version) if key.kind == "dataset" else None
         card = _card(hall, resource, version)
+        limits = hall.limits(*key) if key.kind in LIMITED else []
     if output is not Form.table:
         told = {} if record is None else {"record": record}
         told |= {} if card is None else {"card": card}
+        told |= {"limits_used": limits} if limits else {}
         show(output, {**tables.as_data(resource), **told, "events": happened})
         return
     out.print(tables.description(resource))
@@ -113,6 +117,9 @@ def describe(
             out.print(model_tables.trials(resource.status.search))
         if card is not None:
             out.print(model_tables.told(card))
+    if limits:
+        say("\nlimits")
+        show(output, limits, ("of", "limit", "used", "left", "all there again"), tables.limit_rows(limits))
     if happened:
         say("\nevents")
         show(output, happened, ("", "", ""), tables.event_rows(happened))

@@ -55,6 +55,10 @@ def create(
     canary: Annotated[
         bool, typer.Option("--canary", help="To be found: whoever uses it is locked out.")
     ] = False,
+    limit: Annotated[
+        list[str] | None,
+        typer.Option(help="Such as requests=60/minute, tokens=… or money=…; may be given several times."),
+    ] = None,
     project: Project = IN_DEFAULT,
     home: Home = None,
 ) -> None:
@@ -63,6 +67,7 @@ def create(
         secret = hall.people.issue(
             name, project=project, user=user, role=role, operator=operator, scopes=scope,
             expires_at=time.time() + seconds(expires, "expires") if expires else None, canary=canary,
+            limits=_limits(limit or []),
         )  # fmt: skip
     typer.echo(secret)
 
@@ -122,6 +127,17 @@ def remove_member(user: str, project: Project = IN_DEFAULT, home: Home = None) -
     with Hall(home=home) as hall:
         hall.people.set_member(project, user, None)
     say(f"{user}: no part in {project} any more")
+
+
+def _limits(said: list[str]) -> dict[str, list[str]]:
+    """`requests=60/minute` → {"requests": ["60/minute"]}; what a rate is, the hall says."""
+    limits: dict[str, list[str]] = {}
+    for text in said:
+        measure, equals, rate = text.partition("=")
+        if not equals:
+            raise Rejected(f"{text!r} is no limit; write one such as requests=60/minute", field="limit")
+        limits.setdefault(measure, []).append(rate)
+    return limits
 
 
 def seconds(text: str, option: str) -> float:

@@ -65,6 +65,20 @@ def event_rows(events: Sequence[dict[str, Any]]) -> Rows:
     return [(_when(event["at"]), event["event"], event["message"]) for event in events]
 
 
+def limit_rows(limits: Sequence[dict[str, Any]]) -> Rows:
+    """What is used of each limit, and when all of it is there again."""
+    return [
+        (
+            told["measure"],
+            told["limit"],
+            f"{told['used']:.6g}",
+            f"{told['left']:.6g}",
+            f"in {show_seconds(told['full_in_s'])}" if told["full_in_s"] else "now",
+        )
+        for told in limits
+    ]
+
+
 def overview(found: dict[str, list[AnyResource]], status: dict[str, Any]) -> RenderableType:
     """What `hall top` shows."""
     parts: list[RenderableType] = [
