@@ -1,7 +1,8 @@
 """What a request for texts took, read off what the replica says of it, without reading the rest.
 
-After each event of a stream stands a comment `: IN OUT SECONDS`, and an answer in one piece ends with its usage; so
-there is an account of everything that was told, also where the caller went away half way.
+After each event of a stream stands a comment `: IN OUT SECONDS` or `: IN OUT SECONDS CACHED`, and an answer in one
+piece ends with its usage; so there is an account of everything that was told, also where the caller went away half
+way.
 """
 
 from __future__ import annotations
@@ -12,12 +13,15 @@ from collections.abc import Callable
 from modelhall.gateway.messages import Chunks, Response
 from modelhall.gateway.record import Record
 
-LONGEST_ACCOUNT = 64
+LONGEST_ACCOUNT = 80
 """Bytes of a comment; also of what may be left of one at the end of a chunk."""
 LONGEST_USAGE = 256
 _NUMBER = rb"(\d{1,15})"
 _SECONDS = rb"(\d{1,9}\.\d{1,9}(?:e-\d\d?)?)"
-_ACCOUNT = re.compile(rb"\n: " + _NUMBER + b" " + _NUMBER + b" " + _SECONDS + rb"\n")
+_ACCOUNT = re.compile(
+    rb"\n: " + _NUMBER + b" " + _NUMBER + b" " + _SECONDS + rb"(?: (?P<cached>\d{1,15}))?\n"
+)
+_CACHED = re.compile(rb'"cached_tokens": ?(?P<cached>\d{1,15})')
 _USAGE = re.compile(
     rb'"prompt_tokens": ?'
     + _NUMBER
@@ -33,7 +37,7 @@ def metered(response: Response, record: Record, now: Callable[[], float]) -> Res
     if isinstance(response.body, bytes):
         end = response.body[-LONGEST_USAGE:]
         if b'"compute_s"' in end:  # a quick look, since replicas that are not ours do not say it
-            _take(_USAGE.search(end), record)
+            _take(_USAGE.search(end), _CACHED.search(end), record)
     else:
         response.body = _Metered(response.body, record, now)
     return response
@@ -66,11 +70,15 @@ class _Metered:
         return chunk
 
     async def aclose(self) -> None:
-        _take(_ACCOUNT.match(self._account), self._record)
+        found = _ACCOUNT.match(self._account)
+        _take(found, found, self._record)
         await self._chunks.aclose()
 
 
-def _take(found: re.Match[bytes] | None, record: Record) -> None:
-    if found is not None:
-        record.tokens_in, record.tokens_out = int(found[1]), int(found[2])
-        record.weight = float(found[3])
+def _take(found: re.Match[bytes] | None, cached: re.Match[bytes] | None, record: Record) -> None:
+    if found is None:
+        return
+    record.tokens_in, record.tokens_out = int(found[1]), int(found[2])
+    record.weight = float(found[3])
+    if cached is not None and cached["cached"] is not None:
+        record.tokens_cached = min(int(cached["cached"]), record.tokens_in)

@@ -23,7 +23,8 @@ def test_the_example_is_one_that_a_hall_takes() -> None:
 
 def test_the_numbers_are_those_of_the_code() -> None:
     told = (
-        f"idle for {purse.IDLE_S:g} s", f"`reply_tokens` of the service, {Service.model_fields['reply_tokens'].default})",
+        f"idle for {purse.IDLE_S:g} s",
+        f"`reply_tokens` of the service, {Service.model_fields['reply_tokens'].default})",
         f"`most_kib` ({Caching().most_kib})", f"waited for {answers.WAIT_S * 1000:g} ms at most",
         f"up\nto {answers.LONGEST_LEFT_ALONE_S:g} s",
     )  # fmt: skip

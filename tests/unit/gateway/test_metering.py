@@ -64,5 +64,22 @@ async def test_what_was_told_up_to_the_cut_counts(told: int) -> None:
     assert await account([STREAM[:end], longer]) == (told, told / 10)
 
 
+async def test_what_a_replica_had_read_before_is_told_by_streams_and_by_whole_answers() -> None:
+    whole = b'{"usage": {"prompt_tokens": 9, "prompt_tokens_details": {"cached_tokens": %d}, '
+    whole += b'"completion_tokens": 2, "compute_s": 0.5}}'
+    for told, cached in ((7, 7), (10**6, 9)):  # never more than it has read
+        record = Record(at=0.0, started=0.0)
+        metered(Response(status=200, headers=(), body=whole % told), record, lambda: 1.0)
+        assert (record.tokens_in, record.tokens_out, record.tokens_cached) == (9, 2, cached)
+    record = Record(at=0.0, started=0.0)
+    response = metered(
+        Response(status=200, headers=(), body=Pieces(iter([b"x\n\n: 9 2 0.5 7\n\n"]))), record, lambda: 1.0
+    )
+    assert not isinstance(response.body, bytes)
+    assert [piece async for piece in response.body]
+    await response.body.aclose()
+    assert (record.tokens_in, record.tokens_out, record.tokens_cached) == (9, 2, 7)
+
+
 async def test_what_says_nothing_of_it_is_metered_as_unknown() -> None:
     assert await account([b'data: {"text": "\\n: 1 2 3.0\\n"}\n\n']) == (None, 0.0)
