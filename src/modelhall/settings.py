@@ -47,6 +47,7 @@ FOR_THE_GATEWAY = (
     "rate_per_token",
     "rate_per_address",
     "cache",
+    "traces",
     "price_per_request",
     "price_per_million_in",
     "price_per_million_out",
@@ -85,6 +86,9 @@ class Settings(Frozen):
     )
     cache: str = Field(
         default="memory://", description="URL of where answers are kept: memory, Redis, Valkey or Memcached."
+    )
+    traces: str = Field(
+        default="", description="URL of a collector of OpenTelemetry's traces; there are none if not given."
     )
     settle_s: float = Field(default=5.0, gt=0, description="Seconds between entries in the ledger.")
 

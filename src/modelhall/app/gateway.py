@@ -26,8 +26,9 @@ from modelhall.app.listening import gate_of, listening_of
 from modelhall.app.sealed_cache import SealedCache
 from modelhall.app.shelf import FolderShelf
 from modelhall.core import files
-from modelhall.core.errors import HallError
+from modelhall.core.errors import HallError, Rejected
 from modelhall.core.kinds.limits import Price
+from modelhall.core.ports.traces import Traces
 from modelhall.core.replica_key import replica_key
 from modelhall.gateway.answers import WAIT_S
 from modelhall.gateway.gateway import Drawing, Gateway, Keeping, serve
@@ -74,6 +75,7 @@ async def _serve(home: Path, port: int) -> None:
     journal = Journal(home / "usage", clock)
     cache = open_cache(chosen.cache, wait_s=WAIT_S, now=clock.monotonic)
     key = read_key(home)
+    traces = _traces(chosen.traces)
     reporter = Reporter(home / SIGNALS)
     gate = gate_of("gateway", chosen, clock=clock, tell=reporter.hear)
     directory = Directory.of(home, clock.now)
@@ -92,6 +94,7 @@ async def _serve(home: Path, port: int) -> None:
         keeping=Keeping(
             cache=SealedCache(cache, key_for("answers", key)), key=key_for("names of answers", key)
         ),
+        traces=traces,
     )
     beside = [
         asyncio.create_task(part)
@@ -112,6 +115,8 @@ async def _serve(home: Path, port: int) -> None:
         for task in beside:
             task.cancel()
         await reporter.report()
+        if traces is not None:
+            await asyncio.to_thread(traces.close)
         await cache.close()
         await treasury.close()
         journal.close()
@@ -123,6 +128,20 @@ def _prices(chosen: Settings) -> Price:
         million_in=chosen.price_per_million_in,
         million_out=chosen.price_per_million_out,
     )
+
+
+def _traces(url: str) -> Traces | None:
+    """Where spans go, if anywhere; raises Rejected when what it takes is not installed."""
+    if not url:
+        return None
+    try:
+        # Imported here because few halls are traced, and it takes as much memory as all the rest.
+        from modelhall.adapters.traces.otlp import open_traces
+    except ImportError as error:
+        raise Rejected(
+            f"traces need a package that is not there ({error}); pip install 'modelhall[traces]'"
+        ) from None
+    return open_traces(url)
 
 
 if __name__ == "__main__":

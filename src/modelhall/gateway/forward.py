@@ -29,7 +29,6 @@ PASSED_ON = (
     b"content-encoding",
     b"content-type",
     b"inference-header-content-length",
-    b"traceparent",
     b"tracestate",
     b"x-request-timeout-s",
 )
@@ -148,6 +147,7 @@ def _passed_on(request: Request, body: bytes) -> bytes:
     if head.passed_on is None:
         found = ((name, head.headers.get(name)) for name in PASSED_ON)
         head.passed_on = b"".join(b"%b: %b\r\n" % (name, value) for name, value in found if value)
-    return b"x-request-id: %b\r\n%bcontent-length: %d\r\n\r\n" % (
-        request.id.encode(), head.passed_on, len(body),
+    trace = b"traceparent: %b\r\n" % request.traceparent if request.traceparent else b""
+    return b"x-request-id: %b\r\n%b%bcontent-length: %d\r\n\r\n" % (
+        request.id.encode(), trace, head.passed_on, len(body),
     )  # fmt: skip

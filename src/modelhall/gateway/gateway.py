@@ -18,7 +18,9 @@ from modelhall.core.ports.book import Usage
 from modelhall.core.ports.cache import Cache
 from modelhall.core.ports.clock import Clock
 from modelhall.core.ports.store import Store
+from modelhall.core.ports.traces import Traces
 from modelhall.core.ports.treasury import Treasury
+from modelhall.gateway import tracing
 from modelhall.gateway.admission import Admission
 from modelhall.gateway.answers import Answers
 from modelhall.gateway.asking import asking
@@ -121,13 +123,16 @@ class Gateway:
         new_id: Callable[[], str] = str,
         drawing: Drawing | None = None,
         keeping: Keeping | None = None,
+        traces: Traces | None = None,
     ) -> None:
         """`spend` takes down what was used, at once; an OSError of it does not fail the request. `listeners` are kept
         up with the store too, such as what `authenticate` goes by; `replica_key` is what replicas are asked with.
         Files and batches are kept on the `shelf`, if there is one; `new_id` names requests of batches. Without
-        `drawing` nothing is limited, without `keeping` no answer is kept."""
+        `drawing` nothing is limited, without `keeping` no answer is kept, without
+        `traces` none are."""
         self._authenticate = authenticate
         self._spend = spend
+        self._traces = traces
         self._clock = clock
         self.gate = gate or OpenGate()
         self.routes = Routes(replica_key)
@@ -164,6 +169,8 @@ class Gateway:
         request of a batch."""
         record = Record(at=self._clock.now(), started=self._clock.monotonic())
         self.metrics.in_flight += 1
+        if self._traces is not None:
+            record.span = tracing.begin(self._traces, request)
         try:
             try:
                 response = await (
@@ -252,6 +259,8 @@ class Gateway:
             record.charge_nano = record.admitted.settle(record)
         duration_s = self._clock.monotonic() - record.started
         self.metrics.over(record, duration_s)
+        if record.span is not None:
+            tracing.end(record.span, request, record)
         usage = record.usage(request.id, duration_s)
         if usage is None:
             return

@@ -106,6 +106,7 @@ class Request:
         "method",
         "path",
         "size_bytes",
+        "traceparent",
         "version",
         "whole",
     )
@@ -120,6 +121,8 @@ class Request:
         self.keep_alive = head.keep_alive
         self.size_bytes = 0
         """As much of the body as has arrived."""
+        self.traceparent = head.headers.get(b"traceparent")
+        """What of a trace its replica is told to be a part of."""
         self.whole = False
         """Whether the body has arrived to its end."""
         self.address = outlet.address

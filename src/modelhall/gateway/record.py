@@ -6,6 +6,7 @@ from typing import Protocol
 
 from modelhall.core.kinds import Key
 from modelhall.core.ports.book import Usage
+from modelhall.core.ports.traces import Span
 
 
 class Settling(Protocol):
@@ -21,7 +22,7 @@ class Record:
 
     __slots__ = (
         "accounted", "admitted", "at", "bytes_in", "bytes_out", "charge_nano", "first_token_s", "from_cache",
-        "metered", "replica", "service", "started", "status", "tokens_cached", "tokens_in", "tokens_out", "tries",
+        "metered", "replica", "service", "span", "started", "status", "tokens_cached", "tokens_in", "tokens_out", "tries",
         "version", "weight",
     )  # fmt: skip
 
@@ -52,6 +53,8 @@ class Record:
         self.admitted: Settling | None = None
         """What is reserved for it, where it comes under limits or costs something."""
         self.charge_nano = 0
+        self.span: Span | None = None
+        """Where traces are collected."""
         self.accounted = False
         """Whether it has been counted and written down; nothing here changes after that."""
 

@@ -20,6 +20,7 @@ from modelhall.core.kinds.limits import Price
 from modelhall.core.ports.book import Usage
 from modelhall.core.ports.cache import Cache
 from modelhall.core.ports.store import Delete, Put
+from modelhall.core.ports.traces import Traces
 from modelhall.core.ports.treasury import Treasury
 from modelhall.gateway import checks
 from modelhall.gateway.caller import Limits
@@ -51,7 +52,9 @@ class Hall:
         cache: Cache | None = None,
         least: Price | None = None,
         holder: str = "here",
+        traces: Traces | None = None,
     ) -> None:
+        self.traces = traces
         self.treasury = treasury or MemoryTreasury()
         drawing = Drawing(treasury=self.treasury, holder=holder, least=least or Price())
         keeping = Keeping(cache=cache or MemoryCache(2**20, Clock.monotonic), key=b"k")
@@ -61,7 +64,7 @@ class Hall:
         new_id = lambda: f"id-{next(counter)}"  # noqa: E731
         self.gateway = Gateway(
             store=self.store, authenticate=authenticate, spend=self.usage.append, clock=Clock(), shelf=shelf,
-            new_id=new_id, drawing=drawing, keeping=keeping,
+            new_id=new_id, drawing=drawing, keeping=keeping, traces=traces,
         )  # fmt: skip
         self.server = Server(self.gateway, new_id, LIMITS)
         self._callers: list[Caller] = []

@@ -1,0 +1,104 @@
+"""Traces as a collector receives them: by OTLP over a real socket."""
+
+from __future__ import annotations
+
+import re
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+import pytest
+
+pytest.importorskip("opentelemetry.sdk", reason="traces need the extra `traces`")
+
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+
+from modelhall.adapters.traces.otlp import OtlpTraces, open_traces
+
+TRACE, CALLER = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
+
+
+class Collector:
+    """Keeps the spans it is sent."""
+
+    def __init__(self) -> None:
+        self.spans: list[Any] = []
+        collector = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_POST(self) -> None:
+                body = self.rfile.read(int(self.headers["content-length"]))
+                for resource in ExportTraceServiceRequest.FromString(body).resource_spans:
+                    for scope in resource.scope_spans:
+                        collector.spans += scope.spans
+                self.send_response(200)
+                self.send_header("content-length", "0")
+                self.end_headers()
+
+            def log_message(self, *_: object) -> None:
+                pass
+
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self._server.server_port}/v1/traces"
+        self._thread = threading.Thread(target=self._server.serve_forever)
+        self._thread.start()
+
+    def stop(self) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+        self._thread.join()
+
+
+@pytest.fixture
+def collector() -> Iterator[Collector]:
+    running = Collector()
+    yield running
+    running.stop()
+
+
+@pytest.fixture
+def traces(collector: Collector) -> OtlpTraces:
+    return open_traces(collector.url)
+
+
+def test_a_span_is_part_of_the_callers_trace(collector: Collector, traces: OtlpTraces) -> None:
+    span = traces.begin("POST /v1", {b"traceparent": f"00-{TRACE}-{CALLER}-01".encode()})
+    version, trace, id, flags = span.parent.decode().split("-")
+    assert (version, trace, flags) == ("00", TRACE, "01")
+    assert id != CALLER
+    span.end({"http.response.status_code": 200, "modelhall.replica": "bard-0"}, failed=False)
+    traces.close()
+    (told,) = collector.spans
+    assert (told.name, told.trace_id.hex(), told.parent_span_id.hex()) == ("POST /v1", TRACE, CALLER)
+    assert told.span_id.hex() == id
+    facts = {one.key: one.value for one in told.attributes}
+    assert facts["http.response.status_code"].int_value == 200
+    assert facts["modelhall.replica"].string_value == "bard-0"
+    assert told.end_time_unix_nano >= told.start_time_unix_nano
+
+
+def test_what_failed_is_marked(collector: Collector, traces: OtlpTraces) -> None:
+    traces.begin("POST /v1", {}).end({}, failed=True)
+    traces.close()
+    assert [told.status.code for told in collector.spans] == [2]
+
+
+def test_a_trace_that_its_beginning_does_not_sample_is_passed_on_and_not_told(
+    collector: Collector, traces: OtlpTraces
+) -> None:
+    span = traces.begin("POST /v1", {b"traceparent": f"00-{TRACE}-{CALLER}-00".encode()})
+    assert re.fullmatch(rf"00-{TRACE}-[0-9a-f]{{16}}-00", span.parent.decode())
+    span.end({}, failed=False)
+    traces.close()
+    assert collector.spans == []
+
+
+@pytest.mark.parametrize(
+    "said", [b"", b"nonsense", b"00-" + b"0" * 32 + b"-" + b"0" * 16 + b"-01", b"\xff" * 99]
+)
+def test_whatever_makes_no_sense_begins_a_trace_of_its_own(traces: OtlpTraces, said: bytes) -> None:
+    span = traces.begin("POST /v1", {b"traceparent": said})
+    assert re.fullmatch(r"00-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-01", span.parent.decode())
+    span.end({}, failed=False)
+    traces.close()
