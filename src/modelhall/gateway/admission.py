@@ -10,16 +10,16 @@ from math import ceil
 from modelhall.core.access import Identity
 from modelhall.core.errors import NotNow, OverBudget, OverLimit, Rejected
 from modelhall.core.kinds import Service
-from modelhall.core.kinds.limits import NANO, Measure
+from modelhall.core.kinds.limits import NANO
 from modelhall.core.ports.clock import Clock
 from modelhall.gateway.admitted import Admitted, limit_headers
 from modelhall.gateway.messages import Request
-from modelhall.gateway.purses import Purses, Short, Want
+from modelhall.gateway.purses import Purses, Short
 from modelhall.gateway.reckoning import reckon
 from modelhall.gateway.record import Record
-from modelhall.gateway.terms import TermsBook
+from modelhall.gateway.terms import TermsBook, wants_of
 from modelhall.policy.pots import Limit, left_of_month_s
-from modelhall.policy.pricing import Tokens, charge_nano
+from modelhall.policy.pricing import Tokens
 from modelhall.policy.purse import Purse
 
 TELLING = b"/v1/"
@@ -45,15 +45,13 @@ class Admission:
         terms = self._terms.of(service, who, record.at)
         if terms.are_none:
             return None
-        most = Tokens(0, 0)
-        if terms.reckons:
+        most, wants = Tokens(0, 0), terms.wants
+        if wants is None:
             most = reckon(request.path, body, service.reply_tokens).most
-        amounts: dict[Measure, int] = {
-            "requests": 1,
-            "tokens": most.all if terms.by_tokens or request.path.startswith(TELLING) else 0,
-            "money": charge_nano(terms.price, most),
-        }
-        wants = [Want(limit, amounts[limit.measure]) for limit in terms.limits if amounts[limit.measure]]
+            limits = terms.limits
+            if not terms.by_tokens and not request.path.startswith(TELLING):
+                limits = tuple(limit for limit in limits if limit.measure != "tokens")
+            wants = wants_of(limits, most, terms.price)
         try:
             taken = await self._purses.take(wants)
         except Short as short:

@@ -14,6 +14,7 @@ from modelhall.gateway.messages import CLIENT_CLOSED, Headers
 from modelhall.gateway.purses import Taken
 from modelhall.gateway.record import Record
 from modelhall.gateway.terms import Terms
+from modelhall.policy.pots import MEASURES
 from modelhall.policy.pricing import Tokens, charge_nano
 from modelhall.policy.purse import Purse
 
@@ -34,22 +35,31 @@ class Admitted:
         """The request is over: give back what it did not take, and return what it is charged, in billionths."""
         tokens = self._tokens(record)
         charge = self._charge(record, tokens)
-        used: dict[Measure, int] = {
-            "requests": 1, "tokens": 0 if record.from_cache else tokens.all, "money": charge,
-        }  # fmt: skip
         for purse, amount in self._taken:
-            purse.settle(amount, used[purse.limit.measure])
+            measure = purse.limit.measure
+            if measure == "requests":
+                purse.settle(amount, amount)
+            elif measure == "money":
+                purse.settle(amount, charge)
+            else:
+                purse.settle(amount, 0 if record.from_cache else tokens.all)
         self._taken = ()
         return charge
 
     def headers(self) -> Headers:
         """How much is left, in the field's words: of the limit that has the smallest part left, for each measure."""
         now = self._clock.now()
+        tightest: dict[Measure, tuple[float, Purse]] = {}
+        for purse, _ in self._taken:
+            measure = purse.limit.measure
+            if measure == "money":
+                continue
+            part_left = purse.remaining(now) / purse.limit.pot.amount
+            if measure not in tightest or part_left < tightest[measure][0]:
+                tightest[measure] = part_left, purse
         told: Headers = ()
-        for measure in ("requests", "tokens"):
-            purses = [taken.purse for taken in self._taken if taken.purse.limit.measure == measure]
-            if purses:
-                told += limit_headers(min(purses, key=lambda purse: _part_left(purse, now)), now)
+        for _, purse in tightest.values():
+            told += limit_headers(purse, now)
         return told
 
     def _tokens(self, record: Record) -> Tokens:
@@ -70,13 +80,13 @@ class Admitted:
 
 def limit_headers(purse: Purse, now: float) -> Headers:
     """What is left of one limit, as the OpenAI API tells it."""
-    measure = purse.limit.measure.encode()
-    return (
-        (b"x-ratelimit-limit-" + measure, b"%d" % purse.limit.pot.amount),
-        (b"x-ratelimit-remaining-" + measure, b"%d" % purse.remaining(now)),
-        (b"x-ratelimit-reset-" + measure, b"%.3fs" % purse.full_s(now)),
-    )
+    of_all, left, reset = _NAMES[purse.limit.measure]
+    pot, remaining = purse.limit.pot, purse.remaining(now)
+    full_s = (pot.amount - remaining) / pot.amount * (pot.period_s or 0)
+    return ((of_all, b"%d" % pot.amount), (left, b"%d" % remaining), (reset, b"%.3fs" % full_s))
 
 
-def _part_left(purse: Purse, now: float) -> float:
-    return purse.remaining(now) / purse.limit.pot.amount
+_NAMES = {
+    measure: tuple(f"x-ratelimit-{word}-{measure}".encode() for word in ("limit", "remaining", "reset"))
+    for measure in MEASURES
+}

@@ -62,11 +62,12 @@ class Purses:
     async def take(self, wants: Sequence[Want]) -> list[Taken]:
         """Reserve all of it, or nothing. Raises Short, and NotNow when a budget cannot be looked up."""
         taken: list[Taken] = []
+        now = self._clock.now()
         try:
-            for want in wants:
-                purse = self._purse(want.limit)
-                if purse.take(want.amount, self._clock.now()) or await self._draw(purse, want.amount):
-                    taken.append(Taken(purse, want.amount))
+            for limit, amount in wants:
+                purse = self._purse(limit)
+                if purse.take(amount, now) or await self._draw(purse, amount):
+                    taken.append(Taken(purse, amount))
         except BaseException:
             for purse, amount in taken:
                 purse.settle(amount, 0)
@@ -105,7 +106,9 @@ class Purses:
 
     def _purse(self, limit: Limit) -> Purse:
         purse = self._by_pot.get(limit.pot.name)
-        if purse is None or purse.limit.pot != limit.pot:
+        if purse is not None and (purse.limit is limit or purse.limit.pot == limit.pot):
+            purse.limit = limit
+        else:
             kept, purse = purse, Purse(limit, self._clock.now())
             if kept is not None:  # a budget that was changed: what is in hand stays in hand
                 purse.left, kept.left = kept.left, 0

@@ -22,8 +22,8 @@ class Record:
 
     __slots__ = (
         "accounted", "admitted", "at", "bytes_in", "bytes_out", "charge_nano", "first_token_s", "from_cache",
-        "metered", "replica", "service", "span", "started", "status", "tokens_cached", "tokens_in", "tokens_out", "tries",
-        "version", "weight",
+        "metered", "replica", "service", "span", "started", "status", "tokens_cached", "tokens_in", "tokens_out",
+        "tries", "version", "weight",
     )  # fmt: skip
 
     def __init__(self, at: float, started: float) -> None:

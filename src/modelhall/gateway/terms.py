@@ -11,7 +11,8 @@ from typing import NamedTuple
 from modelhall.core.access import Identity
 from modelhall.core.kinds import AnyResource, Key, Service
 from modelhall.core.kinds.base import DEFAULT_PROJECT
-from modelhall.core.kinds.limits import Price
+from modelhall.core.kinds.limits import Measure, Price
+from modelhall.gateway.purses import Want
 from modelhall.policy.pots import (
     Limit,
     left_of_month_s,
@@ -20,7 +21,7 @@ from modelhall.policy.pots import (
     service_limits,
     token_limits,
 )
-from modelhall.policy.pricing import at_least
+from modelhall.policy.pricing import Tokens, at_least, charge_nano
 
 MOST = 8192
 """Callers of services that are remembered."""
@@ -36,12 +37,20 @@ class Terms(NamedTuple):
     price: Price
     by_tokens: bool
     """Whether the price is."""
-    reckons: bool
-    """Whether it has to be known what a request may take."""
+    wants: tuple[Want, ...] | None
+    """What every request may use, where that does not depend on what it asks for."""
     are_none: bool
     """Whether nothing is limited, and nothing costs anything."""
     until: float
     """When the month is over, and another budget begins."""
+
+
+def wants_of(limits: Iterable[Limit], most: Tokens, price: Price) -> tuple[Want, ...]:
+    """What a request that takes at most so many tokens may use of each limit; none of those it does not touch."""
+    amounts: dict[Measure, int] = {
+        "requests": 1, "tokens": most.all, "money": charge_nano(price, most),
+    }  # fmt: skip
+    return tuple(Want(limit, amounts[limit.measure]) for limit in limits if amounts[limit.measure])
 
 
 class TermsBook:
@@ -87,12 +96,13 @@ class TermsBook:
             limits += project_limits(project.document, at)
         price = at_least(service.price, self._least)
         by_tokens = price.million_in > 0 or price.million_out > 0
+        depends = by_tokens or any(limit.measure == "tokens" for limit in limits)
         return Terms(
             service=service,
             limits=tuple(limits),
             price=price,
             by_tokens=by_tokens,
-            reckons=by_tokens or any(limit.measure == "tokens" for limit in limits),
+            wants=None if depends else wants_of(limits, Tokens(0, 0), price),
             are_none=not limits and not by_tokens and not price.request,
             until=at + left_of_month_s(at),
         )

@@ -99,7 +99,3 @@ class Purse:
         if pot.period_s is None:
             return 0.0
         return max(0, amount - self.remaining(now)) * pot.period_s / pot.amount
-
-    def full_s(self, now: float) -> float:
-        """In about how many seconds all of it will be there again."""
-        return self.delay_s(self.limit.pot.amount, now)

@@ -62,7 +62,6 @@ def test_how_long_it_takes_goes_by_what_is_left_and_what_comes_back() -> None:
     purse = Purse(RATE, 0.0)
     purse.drawn(Portion(0, 0), 160, 0.0)
     assert purse.delay_s(160, 0.0) == 6.0
-    assert purse.full_s(0.0) == 60.0
     assert purse.remaining(30.0) == 800
     assert purse.remaining(10_000.0) == 1600
     assert Purse(BUDGET, 0.0).delay_s(10**9, 0.0) == 0.0

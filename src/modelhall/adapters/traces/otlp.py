@@ -29,7 +29,7 @@ def open_traces(url: str) -> OtlpTraces:
 
 
 class OtlpTraces:
-    """The traces port over one provider. Whether a trace is sampled, its beginning says; those that begin here are."""
+    """The traces port over one provider. Whether a trace is sampled, its beginning says; one that begins here is."""
 
     def __init__(self, provider: TracerProvider) -> None:
         self._provider = provider
