@@ -73,7 +73,7 @@ class Admission:
         return OverLimit(
             f"{limit.of} has {limit.measure} of {limit.text}, which are used up; ask again in {ceil(delay_s)} s",
             delay_s=delay_s,
-            headers=limit_headers(purse, now) if limit.measure != "money" else (),
+            headers=limit_headers(purse, purse.remaining(now)) if limit.measure != "money" else (),
         )
 
 

@@ -49,17 +49,18 @@ class Admitted:
     def headers(self) -> Headers:
         """How much is left, in the field's words: of the limit that has the smallest part left, for each measure."""
         now = self._clock.now()
-        tightest: dict[Measure, tuple[float, Purse]] = {}
+        tightest: dict[Measure, tuple[float, Purse, int]] = {}
         for purse, _ in self._taken:
             measure = purse.limit.measure
             if measure == "money":
                 continue
-            part_left = purse.remaining(now) / purse.limit.pot.amount
-            if measure not in tightest or part_left < tightest[measure][0]:
-                tightest[measure] = part_left, purse
+            left = purse.remaining(now)
+            part = left / purse.limit.pot.amount
+            if measure not in tightest or part < tightest[measure][0]:
+                tightest[measure] = part, purse, left
         told: Headers = ()
-        for _, purse in tightest.values():
-            told += limit_headers(purse, now)
+        for _, purse, left in tightest.values():
+            told += limit_headers(purse, left)
         return told
 
     def _tokens(self, record: Record) -> Tokens:
@@ -70,6 +71,8 @@ class Admitted:
 
     def _charge(self, record: Record, tokens: Tokens) -> int:
         """Who leaves pays for what he was told, and so does whom a replica leaves; for what failed nobody pays."""
+        if self._terms.is_free:
+            return 0
         answered = 0 < record.status < HTTPStatus.BAD_REQUEST or record.status == CLIENT_CLOSED
         if not answered and not tokens.told:
             return 0
@@ -78,12 +81,12 @@ class Admitted:
         return min(charge, charge_nano(price, self._most))
 
 
-def limit_headers(purse: Purse, now: float) -> Headers:
-    """What is left of one limit, as the OpenAI API tells it."""
-    of_all, left, reset = _NAMES[purse.limit.measure]
-    pot, remaining = purse.limit.pot, purse.remaining(now)
-    full_s = (pot.amount - remaining) / pot.amount * (pot.period_s or 0)
-    return ((of_all, b"%d" % pot.amount), (left, b"%d" % remaining), (reset, b"%.3fs" % full_s))
+def limit_headers(purse: Purse, left: int) -> Headers:
+    """That so much is left of a limit, as the OpenAI API tells it."""
+    of_all, remaining, reset = _NAMES[purse.limit.measure]
+    pot = purse.limit.pot
+    full_s = (pot.amount - left) / pot.amount * (pot.period_s or 0)
+    return ((of_all, b"%d" % pot.amount), (remaining, b"%d" % left), (reset, b"%.3fs" % full_s))
 
 
 _NAMES = {

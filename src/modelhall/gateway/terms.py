@@ -35,6 +35,7 @@ class Terms(NamedTuple):
     service: Service
     limits: tuple[Limit, ...]
     price: Price
+    is_free: bool
     by_tokens: bool
     """Whether the price is."""
     wants: tuple[Want, ...] | None
@@ -96,13 +97,15 @@ class TermsBook:
             limits += project_limits(project.document, at)
         price = at_least(service.price, self._least)
         by_tokens = price.million_in > 0 or price.million_out > 0
+        is_free = not by_tokens and not price.request
         depends = by_tokens or any(limit.measure == "tokens" for limit in limits)
         return Terms(
             service=service,
             limits=tuple(limits),
             price=price,
+            is_free=is_free,
             by_tokens=by_tokens,
             wants=None if depends else wants_of(limits, Tokens(0, 0), price),
-            are_none=not limits and not by_tokens and not price.request,
+            are_none=is_free and not limits,
             until=at + left_of_month_s(at),
         )

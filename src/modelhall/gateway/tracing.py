@@ -19,7 +19,7 @@ def begin(traces: Traces, request: Request) -> Span:
 
 def end(span: Span, request: Request, record: Record) -> None:
     """It is over. The words are those of OpenTelemetry's semantic conventions, where there are any."""
-    facts = {
+    facts: dict[str, str | int | float | bool | None] = {
         "http.request.method": request.method.decode(),
         "url.path": request.path.decode("latin-1"),
         "http.response.status_code": record.status,

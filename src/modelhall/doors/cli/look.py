@@ -103,7 +103,7 @@ def describe(
         card = _card(hall, resource, version)
         limits = hall.limits(*key) if key.kind in LIMITED else []
     if output is not Form.table:
-        told = {} if record is None else {"record": record}
+        told: dict[str, Any] = {} if record is None else {"record": record}
         told |= {} if card is None else {"card": card}
         told |= {"limits_used": limits} if limits else {}
         show(output, {**tables.as_data(resource), **told, "events": happened})
