@@ -128,7 +128,7 @@ class Gateway:
         """`spend` takes down what was used, at once; an OSError of it does not fail the request. `listeners` are kept
         up with the store too, such as what `authenticate` goes by; `replica_key` is what replicas are asked with.
         Files and batches are kept on the `shelf`, if there is one; `new_id` names requests of batches. Without
-        `drawing` nothing is limited, without `keeping` no answer is kept. Requests are spans of `traces`, if given."""
+        `drawing` nothing is limited, without `keeping` no answer is kept. Spans go to `traces`, if there are any."""
         self._authenticate = authenticate
         self._spend = spend
         self._traces = traces
