@@ -103,20 +103,20 @@ def test_probabilities_are_told_where_they_are_asked_for(engine: Generator) -> N
 
 def test_who_has_left_is_told_nothing_and_the_others_go_on(engine: Generator) -> None:
     expected = ids(tell(engine, (PROMPTS[1], GREEDY))[0])
-    engine.add(0, PROMPTS[0], GREEDY)
-    engine.add(1, PROMPTS[1], GREEDY)
+    engine.add(10, PROMPTS[0], GREEDY)
+    engine.add(11, PROMPTS[1], GREEDY)
     told = [token for _ in range(3) for token in engine.step()]
-    engine.cancel(0)
+    engine.cancel(10)
     while told[-1].end is None:
         coming = engine.step()
-        assert all(token.key == 1 for token in coming)
+        assert all(token.key == 11 for token in coming)
         told += coming
-    assert [token.id for token in told if token.key == 1] == expected
+    assert [token.id for token in told if token.key == 11] == expected
 
 
 def test_who_leaves_before_the_first_step_was_never_there(engine: Generator) -> None:
-    engine.add(0, PROMPTS[0], GREEDY)
-    engine.cancel(0)
+    engine.add(20, PROMPTS[0], GREEDY)
+    engine.cancel(20)
     engine.cancel(99)
     assert len(tell(engine, (PROMPTS[1], GREEDY))[0]) == 12
 

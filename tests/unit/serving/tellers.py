@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import json
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
@@ -27,6 +28,7 @@ from modelhall.serving.generation.planned import Teller
 from modelhall.serving.generation.worker import Worker
 from modelhall.serving.model import Model
 
+KEYS = itertools.count(1000)
 WORDS = "the quick brown fox jumps over the lazy dog, 你好 and thou shalt not. " * 40
 
 
@@ -44,13 +46,14 @@ def made(folder: Path, family: str = "llama", *, length: int = 64, **options: An
 
 def tell(engine: Generator, *texts: tuple[Sequence[int], Sampling]) -> list[list[Token]]:
     """All that an engine tells of texts that begin together."""
-    told: list[list[Token]] = [[] for _ in texts]
-    for key, (prompt, sampling) in enumerate(texts):
+    told: dict[int, list[Token]] = {}
+    for key, (prompt, sampling) in zip(KEYS, texts, strict=False):
+        told[key] = []
         engine.add(key, prompt, sampling)
-    while not all(one and one[-1].end for one in told):
+    while not all(one and one[-1].end for one in told.values()):
         for token in engine.step():
             told[token.key].append(token)
-    return told
+    return list(told.values())
 
 
 def ids(told: Sequence[Token]) -> list[int]:

@@ -47,6 +47,7 @@ class Slow:
     """An engine that tells one more token of each text whenever it is let."""
 
     alternatives, schemas, penalties, vectors = 0, False, True, False
+    spent_s = 0.0
 
     def __init__(self) -> None:
         self.there: dict[int, Sampling] = {}
@@ -64,6 +65,9 @@ class Slow:
 
     def cancel(self, key: int) -> None:
         self.there.pop(key, None)
+
+    def close(self) -> None:
+        self.there.clear()
 
 
 async def test_a_stream_and_an_answer_in_one_piece_say_the_same(bard: Replica) -> None:

@@ -49,7 +49,8 @@ class Sampling:
     """A JSON Schema that the text is to keep."""
 
 
-End = Literal["stop", "length"]
+End = Literal["stop", "length", "refused"]
+"""Why a text is over: it came to its end, to as many tokens as were wanted, or the engine would not begin it."""
 
 
 class Token(NamedTuple):
@@ -62,6 +63,8 @@ class Token(NamedTuple):
     logprob: float = 0.0
     top: tuple[tuple[int, float], ...] = ()
     """The likeliest tokens there, with their log-probabilities."""
+    refusal: str = ""
+    """Why a text was not begun; there is no token then."""
 
 
 class Generator(Protocol):
@@ -79,8 +82,14 @@ class Generator(Protocol):
     penalties: bool
     """Whether the penalties of `Sampling` mean here what they say."""
 
+    @property
+    def spent_s(self) -> float:
+        """Processor seconds it has taken so far."""
+        ...
+
     def add(self, key: int, prompt: Sequence[int], sampling: Sampling) -> None:
-        """Begin a text after `prompt`, which has at least one token and leaves room for `sampling.most`."""
+        """Begin a text after `prompt`, which has at least one token and leaves room for `sampling.most`. No text has
+        had this `key` before."""
         ...
 
     def step(self) -> list[Token]:
@@ -93,4 +102,8 @@ class Generator(Protocol):
 
     def cancel(self, key: int) -> None:
         """Let go of a text and of all that is kept for it, if it is not over."""
+        ...
+
+    def close(self) -> None:
+        """End what it runs beside, if anything."""
         ...

@@ -7,6 +7,7 @@ which is slow and always right. What a family can is tried out when it is loaded
 from __future__ import annotations
 
 import logging
+import time
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -81,6 +82,10 @@ class TorchGenerator:
         """Those under way, as the memory has them."""
         self._new: list[tuple[_Text, Sequence[int]]] = []
 
+    @property
+    def spent_s(self) -> float:
+        return time.process_time()
+
     def add(self, key: int, prompt: Sequence[int], sampling: Sampling) -> None:
         chance = torch.Generator().manual_seed(sampling.seed)
         self._new.append((_Text(key=key, sampling=sampling, chance=chance), prompt))
@@ -100,6 +105,9 @@ class TorchGenerator:
         self._new = [one for one in self._new if one[0].key != key]
         if any(text.key == key for text in self._texts):
             self._leave({key})
+
+    def close(self) -> None:
+        """Nothing runs beside."""
 
     def _go_on(self) -> list[Token]:
         if not self._texts:

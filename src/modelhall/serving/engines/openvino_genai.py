@@ -1,142 +1,30 @@
 """Text generation by OpenVINO GenAI: continuous batching, paged keys and values, prefixes that several texts share
 are read once. For processors without a GPU; needs the extra `openvino`.
 
-The network is converted when it is loaded, in float32, so that it tells what torch would tell.
+Its pipeline holds Python's lock for as long as a step takes, so it has a process of its own: nobody else in the
+replica would come to a word.
 """
 
 from __future__ import annotations
 
-import math
-import tempfile
-from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
-import numpy as np
-import openvino as ov
-import openvino_genai as genai
-import openvino_tokenizers
-from transformers import PreTrainedTokenizerFast
-
-from modelhall import networks
-from modelhall.core.errors import Broken, Rejected
-from modelhall.serving.engines import End, Sampling, Token
-from modelhall.serving.engines._openvino_conversion import convert
-from modelhall.serving.engines._torch_generator import can_be_given_its_past
+from modelhall.serving.engines._aside import Aside
 from modelhall.tasks import Task, Tells
 
-_BLOCK = 32
-"""Tokens a page holds on a processor."""
-_AT_ONCE = 512
-"""Tokens that go through the network in one step: longer prompts are read in parts, between others' tokens."""
+_PROGRAM = "modelhall.serving.engines._openvino_pipeline"
 
 
-def generator(folder: Path, task: Task, *, threads: int, slots: int) -> OpenVinoGenerator:
+def generator(folder: Path, task: Task, *, threads: int, slots: int) -> Aside:
     """The network in `folder`, with room for `slots` texts of its full length. Raises Rejected for a family that
     cannot be converted."""
     assert isinstance(task, Tells)
-    network = networks.load(folder)
-    if not can_be_given_its_past(network, task.shape):
-        raise Rejected(
-            "networks of this family cannot be converted for openvino-genai; `engine: torch` serves every family",
-            field="engine",
-        )
-    plan = genai.SchedulerConfig()
-    plan.num_kv_blocks = (slots + 1) * math.ceil((task.reads + 1) / _BLOCK)
-    plan.max_num_seqs = slots
-    plan.max_num_batched_tokens = _AT_ONCE
-    plan.enable_prefix_caching = True
-    properties = {
-        "INFERENCE_NUM_THREADS": threads,
-        "INFERENCE_PRECISION_HINT": "f32",
-        "KV_CACHE_PRECISION": "f32",
-    }
-    with tempfile.TemporaryDirectory() as place:
-        _write(convert(network), task, Path(place))
-        return OpenVinoGenerator(genai.ContinuousBatchingPipeline(place, plan, "CPU", properties))
-
-
-class OpenVinoGenerator:
-    alternatives = 0
-    schemas = True
-    vectors = False
-    penalties = False
-    """The pipeline adds them to logits below zero, where the field takes them away."""
-
-    def __init__(self, pipeline: Any) -> None:
-        self._pipeline = pipeline
-        self._texts: dict[int, Any] = {}
-        """The pipeline's handle on each text."""
-
-    def add(self, key: int, prompt: Sequence[int], sampling: Sampling) -> None:
-        ids = ov.Tensor(np.array([prompt], dtype=np.int64))
-        self._texts[key] = self._pipeline.add_request(key, ids, _configured(sampling))
-
-    def step(self) -> list[Token]:
-        self._pipeline.step()
-        told = []
-        for key, handle in list(self._texts.items()):
-            while handle.can_read():
-                for part in handle.read().values():
-                    told += self._tokens(key, part)
-            if key in self._texts and handle.get_status() != genai.GenerationStatus.RUNNING:
-                raise Broken(f"openvino-genai gave up a text: {handle.get_status()}")
-        return told
-
-    def embed(self, texts: Sequence[Sequence[int]]) -> list[list[float]]:
-        raise NotImplementedError("the converted network gives logits alone")
-
-    def cancel(self, key: int) -> None:
-        handle = self._texts.pop(key, None)
-        if handle is None:
-            return
-        handle.cancel()
-        if not self._texts and self._pipeline.has_non_finished_requests():
-            self._pipeline.step()  # in which the pages of cancelled texts are let go of
-
-    def _tokens(self, key: int, part: Any) -> list[Token]:
-        """What was told of a text since it was last looked at."""
-        end = _ENDS.get(part.finish_reason)
-        if end is not None:
-            del self._texts[key]
-        last = len(part.generated_ids) - 1
-        return [
-            Token(key, id, end if place == last else None, logprob)
-            for place, (id, logprob) in enumerate(
-                zip(part.generated_ids, part.generated_log_probs, strict=True)
-            )
-        ]
-
-
-_ENDS: dict[Any, End] = {
-    genai.GenerationFinishReason.STOP: "stop",
-    genai.GenerationFinishReason.LENGTH: "length",
-}
-
-
-def _configured(sampling: Sampling) -> Any:
-    config = genai.GenerationConfig()
-    config.max_new_tokens = sampling.most
-    ends = set(sampling.ends) or {0}  # the pipeline wants one, also where it is ignored
-    config.stop_token_ids = ends
-    config.set_eos_token_id(min(ends))
-    config.ignore_eos = not sampling.ends
-    config.logprobs = 0 if sampling.logprobs is None else 1
-    config.do_sample = sampling.temperature > 0
-    if config.do_sample:
-        config.temperature = sampling.temperature
-        config.top_p = sampling.top_p
-        config.rng_seed = sampling.seed
-    if sampling.schema is not None:
-        config.structured_output_config = genai.StructuredOutputConfig(json_schema=sampling.schema)
-    return config
-
-
-def _write(model: ov.Model, task: Tells, folder: Path) -> None:
-    """The model and its tokenizer as the pipeline reads them."""
-    ov.save_model(model, folder / "openvino_model.xml", compress_to_fp16=False)
-    words = PreTrainedTokenizerFast(tokenizer_object=task.tokenizer)  # type: ignore[no-untyped-call]
-    both = openvino_tokenizers.convert_tokenizer(words, with_detokenizer=True)
-    for name, part in zip(("tokenizer", "detokenizer"), both, strict=True):
-        ov.save_model(part, folder / f"openvino_{name}.xml")
-    (folder / "config.json").write_text("{}")
+    return Aside(
+        _PROGRAM,
+        folder=str(folder),
+        threads=threads,
+        slots=slots,
+        reads=task.reads,
+        shape=task.shape.model_dump(mode="json"),
+        tokenizer=task.tokenizer.to_str(),
+    )

@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from modelhall.core.errors import Broken, HallError, NotNow
+from modelhall.core.errors import Broken, HallError, NotNow, Rejected
 from modelhall.serving.engines import Generator, Sampling, Token
 
 log = logging.getLogger(__name__)
@@ -100,17 +100,18 @@ class Worker:
             self._closed = True
             self._changed.notify()
         self._thread.join()
+        self.engine.close()
 
     def _work(self) -> None:
         while self._take_in():
-            begun_s = time.process_time()
+            begun_s = self.engine.spent_s
             try:
                 told = self.engine.step()
             except Exception:
                 log.exception("generation.failed texts=%d", len(self._running))
                 self._fail()
                 continue
-            self._hand_out(told, time.process_time() - begun_s)
+            self._hand_out(told, self.engine.spent_s - begun_s)
 
     def _take_in(self) -> bool:
         """Wait until there is something to tell, and give the engine what has changed; False when it is over."""
@@ -153,7 +154,8 @@ class Worker:
             if token.end is not None:
                 self._end(text)
                 self._text_s = 0.8 * self._text_s + 0.2 * (self._monotonic() - text.began)
-            text.tell(text.place, token, share_s)
+            refused = Rejected(token.refusal, field="response_format") if token.end == "refused" else None
+            text.tell(text.place, refused or token, share_s)
 
     def _end(self, text: _Text) -> None:
         with self._changed:
