@@ -38,7 +38,9 @@ class OpenInference:
         """Answer a caller; raises HallError."""
         if request.path == b"/v2":
             _only(request, b"GET")
-            return as_json({"name": "modelhall", "version": __version__, "extensions": []})
+            return as_json(
+                {"name": "modelhall", "version": __version__, "extensions": ["binary_tensor_data"]}
+            )
         if request.path == b"/v2/repository/index":
             _only(request, b"POST")
             await request.read()

@@ -20,12 +20,14 @@ from modelhall.core.errors import HallError, NotNow, Rejected
 from modelhall.core.openai_error import body as openai_body
 from modelhall.core.openai_error import is_below, shaped
 from modelhall.core.replica_key import is_shown
+from modelhall.serving import raw_tensors
 from modelhall.serving.batcher import Batcher
 from modelhall.serving.generation.http import Generation, refusing
 from modelhall.serving.generation.worker import Worker
 from modelhall.serving.model import Model
-from modelhall.serving.protocol import read_request, show
+from modelhall.serving.protocol import read_request, show, write_answer
 
+EXTENSIONS = ("binary_tensor_data",)
 MAX_BODY_BYTES = 32 * 2**20
 BODY_TIMEOUT_S = 30
 
@@ -78,7 +80,7 @@ class _Replica:
         routes = [
             *more,
             Route("/v2/health/live", self._live),
-            Route("/v2/health/ready", self._live),
+            Route("/v2/health/ready", self._ready_at_all),
             Route("/v2", self._server),
             Route("/metrics", self._show_metrics),
         ]
@@ -96,11 +98,16 @@ class _Replica:
         return app
 
     async def _live(self, request: Request) -> Response:
+        return JSONResponse({"live": True})
+
+    async def _ready_at_all(self, request: Request) -> Response:
         # The model is loaded and warm before the port is open: who is alive is ready.
-        return Response()
+        return JSONResponse({"ready": True})
 
     async def _server(self, request: Request) -> Response:
-        return JSONResponse({"name": "modelhall", "version": metadata.version("modelhall"), "extensions": []})
+        return JSONResponse(
+            {"name": "modelhall", "version": metadata.version("modelhall"), "extensions": EXTENSIONS}
+        )
 
     async def _metadata(self, request: Request) -> Response:
         self._check_name(request)
@@ -119,20 +126,22 @@ class _Replica:
     async def _infer(self, request: Request) -> Response:
         begun = time.perf_counter()
         self._check_name(request)
-        asked = read_request(await _checked_body(request), self._model.inputs, self._model.outputs)
+        _check_coding(request)
+        body = await _body(request)
+        json_bytes = _json_bytes(request, len(body))
+        asked = read_request(body, self._model.inputs, self._model.outputs, json_bytes=json_bytes)
         done = await self._batcher.submit(asked.inputs, asked.rows)
-        outputs = [
-            show(tensor) for tensor in done.outputs if not asked.outputs or tensor.name in asked.outputs
-        ]
-        content: dict[str, Any] = {
-            "model_name": self._name,
-            "model_version": self._version,
-            "outputs": outputs,
-        }
+        outputs = [tensor for tensor in done.outputs if not asked.outputs or tensor.name in asked.outputs]
+        content: dict[str, Any] = {"model_name": self._name, "model_version": self._version}
         if asked.id is not None:
             content["id"] = asked.id
+        answer, json_bytes = write_answer(content, outputs, asked.raw)
+        headers = {"x-hall-compute-s": f"{done.compute_s:.9f}"}
+        if json_bytes < len(answer):
+            headers[raw_tensors.HEADER] = str(json_bytes)
         self.metrics.seconds.observe(time.perf_counter() - begun)
-        return JSONResponse(content, headers={"x-hall-compute-s": f"{done.compute_s:.9f}"})
+        kind = "application/octet-stream" if raw_tensors.HEADER in headers else "application/json"
+        return Response(answer, media_type=kind, headers=headers)
 
     async def _show_metrics(self, request: Request) -> Response:
         return Response(self.metrics.text(), media_type="text/plain; version=0.0.4")
@@ -202,12 +211,23 @@ def _check_coding(request: Request) -> None:
     coding = request.headers.get("content-encoding", "identity")
     if coding.lower() != "identity":
         raise Rejected(f"a body is sent as it is, without Content-Encoding: {coding!r}", status=415)
-    if "inference-header-content-length" in request.headers:
-        raise Rejected("tensors are sent in JSON; the binary extension is not spoken here", status=415)
+
+
+def _json_bytes(request: Request, size: int) -> int | None:
+    """How many bytes of the body are JSON, where tensors follow it; raises Rejected."""
+    given = request.headers.get(raw_tensors.HEADER)
+    if given is None:
+        return None
+    if not (given.isascii() and given.isdigit() and int(given[:12]) <= size):
+        raise Rejected(f"{raw_tensors.HEADER} is {given[:40]!r}, of a body of {size} bytes")
+    return int(given)
 
 
 async def _checked_body(request: Request) -> bytes:
+    """The body of what is asked for in JSON alone."""
     _check_coding(request)
+    if raw_tensors.HEADER in request.headers:
+        raise Rejected("tensors are for the Open Inference Protocol, under /v2", status=415)
     return await _body(request)
 
 

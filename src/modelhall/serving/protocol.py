@@ -1,4 +1,5 @@
-"""The Open Inference Protocol v2 in JSON: bytes to checked tensors and back."""
+"""The Open Inference Protocol v2: bytes to checked tensors and back. Tensors stand in the JSON, or behind it as
+`raw_tensors.py` has them."""
 
 from __future__ import annotations
 
@@ -12,6 +13,7 @@ from typing import Any, NamedTuple
 from modelhall.core import strict_json
 from modelhall.core.errors import Rejected
 from modelhall.core.names import did_you_mean
+from modelhall.serving import raw_tensors
 from modelhall.tasks import Tensor
 
 LONGEST_SHAPE = 32
@@ -49,36 +51,77 @@ class InferRequest:
     rows: int
     outputs: tuple[str, ...]
     """Names asked for; empty for all."""
+    raw: frozenset[str] = frozenset()
+    """Those wanted as bytes."""
 
 
-def read_request(body: bytes, takes: Sequence[Tensor], gives: Sequence[Tensor]) -> InferRequest:
-    """Check a request against what the model takes and gives; raises Rejected."""
-    message = _dict(strict_json.loads(body), None)
+def read_request(
+    body: bytes, takes: Sequence[Tensor], gives: Sequence[Tensor], *, json_bytes: int | None = None
+) -> InferRequest:
+    """Check a request against what the model takes and gives; raises Rejected. `json_bytes` of the body are JSON, or
+    all of them, and what follows is data of its inputs."""
+    message = _dict(strict_json.loads(body[:json_bytes]), None)
+    following = raw_tensors.Following(b"" if json_bytes is None else body[json_bytes:])
     id = message.get("id")
     if id is not None and not isinstance(id, str):
         raise Rejected("an id is a string", field="id")
-    inputs = {tensor.name: tensor for tensor in map(_tensor, _list(message, "inputs"))}
-    _check_inputs(inputs, {tensor.name: tensor for tensor in takes})
+    wanted = {tensor.name: tensor for tensor in takes}
+    given = [_tensor(value, wanted, following) for value in _list(message, "inputs")]
+    following.end()
+    inputs = {tensor.name: tensor for tensor in given}
+    _check_inputs(inputs, wanted)
     rows = {tensor.shape[0] for tensor in inputs.values()}
     if len(rows) != 1 or 0 in rows:
         raise Rejected("all inputs must have the same number of rows, at least one", field="inputs")
-    outputs = _list(message, "outputs") if message.get("outputs") else []
-    wanted = tuple(str(_dict(output, "outputs").get("name"))[:LONGEST_NAME] for output in outputs)
-    given = [tensor.name for tensor in gives]
-    for name in wanted:
-        if name not in given:
-            raise Rejected(f"no output {name!r}; {did_you_mean(name, given)}", field="outputs")
-    return InferRequest(id=id, inputs=inputs, rows=rows.pop(), outputs=wanted)
+    outputs, raw = _outputs(message, [tensor.name for tensor in gives])
+    return InferRequest(id=id, inputs=inputs, rows=rows.pop(), outputs=outputs, raw=raw)
 
 
-def show(tensor: Tensor, *, data: bool = True) -> dict[str, Any]:
-    """A tensor as JSON; without its data as metadata has it."""
+def write_answer(
+    content: Mapping[str, Any], outputs: Sequence[Tensor], raw: frozenset[str]
+) -> tuple[bytes, int]:
+    """An answer with these outputs, and how many bytes of it are JSON: all, or all before the `raw` ones."""
+    data = [raw_tensors.written(tensor) if tensor.name in raw else None for tensor in outputs]
+    shown = [
+        show(tensor, raw_bytes=None if one is None else len(one))
+        for tensor, one in zip(outputs, data, strict=True)
+    ]
+    told = {**content, "outputs": shown}
+    head = json.dumps(told, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
+    return b"".join((head, *(one for one in data if one is not None))), len(head)
+
+
+def show(tensor: Tensor, *, data: bool = True, raw_bytes: int | None = None) -> dict[str, Any]:
+    """A tensor as JSON; without its data as metadata has it, or with `raw_bytes` of them that follow."""
     shown: dict[str, Any] = {"name": tensor.name, "datatype": tensor.datatype, "shape": list(tensor.shape)}
-    if tensor.parameters:
-        shown["parameters"] = dict(tensor.parameters)
-    if data:
+    parameters = dict(tensor.parameters)
+    if raw_bytes is not None:
+        parameters[raw_tensors.SIZE] = raw_bytes
+    if parameters:
+        shown["parameters"] = parameters
+    if data and raw_bytes is None:
         shown["data"] = list(tensor.data)
     return shown
+
+
+def _outputs(message: Mapping[str, Any], given: Sequence[str]) -> tuple[tuple[str, ...], frozenset[str]]:
+    """The names of the outputs asked for, none for all of them, and those that are wanted as bytes."""
+    listed = (
+        [_dict(output, "outputs") for output in _list(message, "outputs")] if message.get("outputs") else []
+    )
+    raw = {name: _parameters(message).get(raw_tensors.ALL_WANTED, False) for name in given}
+    wanted = []
+    for output in listed:
+        name = str(output.get("name"))[:LONGEST_NAME]
+        if name not in given:
+            raise Rejected(f"no output {name!r}; {did_you_mean(name, given)}", field="outputs")
+        raw[name] = _parameters(output).get(raw_tensors.WANTED, raw[name])
+        wanted.append(name)
+    return tuple(wanted), frozenset(name for name, asked in raw.items() if asked is True)
+
+
+def _parameters(value: Mapping[str, Any]) -> dict[str, Any]:
+    return _dict(value.get("parameters") or {}, "parameters")
 
 
 def _dict(value: Any, field: str | None) -> dict[str, Any]:
@@ -87,14 +130,14 @@ def _dict(value: Any, field: str | None) -> dict[str, Any]:
     return value
 
 
-def _list(message: dict[str, Any], field: str) -> list[Any]:
+def _list(message: Mapping[str, Any], field: str) -> list[Any]:
     value = message.get(field)
     if not isinstance(value, list) or not value:
         raise Rejected(f"{field!r} must be a list of at least one", field=field)
     return value
 
 
-def _tensor(value: Any) -> Tensor:
+def _tensor(value: Any, wanted: Mapping[str, Tensor], following: raw_tensors.Following) -> Tensor:
     """One input, its data flat and of its datatype."""
     given = _dict(value, "inputs")
     name, datatype, shape = given.get("name"), given.get("datatype"), given.get("shape")
@@ -108,7 +151,15 @@ def _tensor(value: Any) -> Tensor:
             f"{name}: a shape is a list of sizes, at most {LONGEST_SHAPE}, not {_shown(shape)}",
             field="inputs",
         )
-    data = _flat(given.get("data"), name)
+    size = _parameters(given).get(raw_tensors.SIZE)
+    if size is None:
+        data = _flat(given.get("data"), name)
+    elif "data" in given:
+        raise Rejected(f"{name}: data stand either in the JSON or behind it", field="inputs")
+    else:
+        data = following.take(name, datatype, size)
+        if datatype == "BYTES":
+            data = raw_tensors.as_in_json(name, data, wanted[name].parameters if name in wanted else {})
     if len(data) != math.prod(shape):
         raise Rejected(f"{name}: {len(data)} values do not fill the shape {shape}", field="inputs")
     _check_values(name, datatype, data)

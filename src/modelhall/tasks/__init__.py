@@ -138,6 +138,10 @@ class Tensor:
     parameters: Mapping[str, Any] = field(default_factory=dict)
 
 
+BASE64: Mapping[str, Any] = {"content_type": "base64"}
+"""The parameters of an input whose elements are bytes, which stand in JSON in base64."""
+
+
 class Task(Protocol):
     """A fitted task."""
 

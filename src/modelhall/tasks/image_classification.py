@@ -23,7 +23,7 @@ from modelhall.core import stored_json
 from modelhall.core.errors import Rejected
 from modelhall.core.kinds.base import Frozen
 from modelhall.core.shape import Shape
-from modelhall.tasks import Batch, Examples, Tensor, read_fitted, write_fitted
+from modelhall.tasks import BASE64, Batch, Examples, Tensor, read_fitted, write_fitted
 from modelhall.tasks._classes import MAX_LABELS, Classes, labels_of
 from modelhall.tasks._pictures import open_picture
 
@@ -118,7 +118,7 @@ class _Fitted(_Seen):
 class ImageClassification(Classes):
     """Fitted. An example's input is its pixels, uint8 (channels, height, width)."""
 
-    inputs = (Tensor(name="image", datatype="BYTES", shape=(-1,)),)
+    inputs = (Tensor(name="image", datatype="BYTES", shape=(-1,), parameters=BASE64),)
 
     def __init__(
         self,

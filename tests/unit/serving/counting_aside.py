@@ -32,7 +32,9 @@ class Counting:
             if last == DIES:
                 os._exit(3)
             self._texts[key] = (last + 1, end)
-            told.append(Token(key, last + 1, "length" if last + 1 == end else None, -0.5, ((last + 1, -0.5),)))
+            told.append(
+                Token(key, last + 1, "length" if last + 1 == end else None, -0.5, ((last + 1, -0.5),))
+            )
             if last + 1 == end:
                 del self._texts[key]
         return told
@@ -44,7 +46,7 @@ class Counting:
 def load(*, can: bool) -> Counting:
     if not can:
         raise Rejected("this cannot be counted", field="engine")
-    print("libraries print as they like")
+    print("libraries print as they like")  # noqa: T201
     return Counting()
 
 

@@ -105,7 +105,9 @@ class Aside:
     def _is_gone(self) -> NoReturn:
         code = self._process.wait()
         if not self._loaded:
-            raise Broken(f"the engine ended with code {code} while it was loaded; the log of the replica says why")
+            raise Broken(
+                f"the engine ended with code {code} while it was loaded; the log of the replica says why"
+            )
         log.critical("engine.gone exit_code=%s", code)
         self._die(_EXIT_CODE)
 
