@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import sys
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
@@ -119,6 +120,16 @@ def test_who_leaves_before_the_first_step_was_never_there(engine: Generator) -> 
     engine.cancel(20)
     engine.cancel(99)
     assert len(tell(engine, (PROMPTS[1], GREEDY))[0]) == 12
+
+
+@pytest.mark.parametrize("told", [1, 5, 11])
+def test_a_text_goes_on_behind_what_was_told_elsewhere(engine: Generator, told: int) -> None:
+    for sampling in (GREEDY, DRAWN) if engine.draws_by_place else (GREEDY,):
+        for prompt in PROMPTS[:2]:
+            whole = ids(tell(engine, (prompt, sampling))[0])
+            (rest,) = tell(engine, (prompt, replace(sampling, told=tuple(whole[:told]))))
+            assert ids(rest) == whole[told:]
+            assert rest[-1].end == "length"
 
 
 def test_all_engines_tell_the_same_likeliest_text(folder: Path) -> None:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+from pathlib import Path
 
 import pytest
 from real_hall import RealHall, until
@@ -10,6 +13,7 @@ from real_hall import RealHall, until
 openai = pytest.importorskip("openai", reason="the official client is not installed")
 pytestmark = pytest.mark.e2e
 
+LITELLM = Path(__file__).parents[2] / ".peers/litellm/bin/python"
 VERSE = "the sun will rise and the moon will set and the stars will shine all night. "
 STORY = """\
 kind: dataset
@@ -77,6 +81,39 @@ def test_the_client_knows_errors_and_models(client: openai.OpenAI, bard: RealHal
         client.completions.create(model="bard", prompt="the sun " * 1000)
     with pytest.raises(openai.AuthenticationError):
         client.with_options(api_key="mh_nobody").models.list()
+
+
+@pytest.mark.skipif(not LITELLM.exists(), reason="there is no .peers/litellm")
+def test_litellm_is_answered_as_the_official_client_is(client: openai.OpenAI, bard: RealHall) -> None:
+    asked = {"model": "bard", "temperature": 0, "max_tokens": 12}
+    said = subprocess.run(
+        [str(LITELLM), str(Path(__file__).parent / "litellm_asks.py"), bard.addresses["gateway"], bard.token, "bard"],
+        capture_output=True, text=True, timeout=240, check=False,
+        env={**os.environ, "LITELLM_LOCAL_MODEL_COST_MAP": "True"},
+    )  # fmt: skip
+    assert said.returncode == 0, said.stderr[-2000:]
+    told = json.loads(said.stdout.splitlines()[-1])
+    chat = client.chat.completions.create(messages=HI, **asked)
+    assert told["whole"] == told["streamed"] == chat.choices[0].message.content
+    assert told["told"] == chat.usage.completion_tokens
+    assert told["text"] == client.completions.create(prompt="the sun", **asked).choices[0].text
+    assert told["vector"] == 32
+
+
+def test_the_client_of_triton_is_answered_through_the_gateway(bard: RealHall, picture: bytes) -> None:
+    triton = pytest.importorskip("tritonclient.http", reason="the client of Triton is not installed")
+    np = pytest.importorskip("numpy")
+    headers = {"authorization": f"Bearer {bard.token}"}
+    asked = triton.InferInput("image", [1], "BYTES").set_data_from_numpy(
+        np.array([picture], dtype=np.object_)
+    )
+    with triton.InferenceServerClient(bard.addresses["gateway"].removeprefix("http://")) as there:
+        assert there.is_server_ready()
+        assert there.get_model_metadata("digits", headers=headers)["inputs"][0]["name"] == "image"
+        told = there.infer("digits", [asked], headers=headers).as_numpy("label").tolist()
+    with bard.client as hall:
+        (label,) = hall.predict("digits", [picture])
+    assert told == [str(label["label"]).encode()]
 
 
 def test_a_request_is_metered_by_its_tokens(client: openai.OpenAI, bard: RealHall) -> None:

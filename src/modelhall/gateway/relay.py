@@ -22,7 +22,7 @@ class Source(NamedTuple):
     endpoint: Endpoint
     reply: Reply
     resumes: bool = False
-    """Whether it could begin in the middle."""
+    """Whether it can be gone on with, and began in the middle if it was asked to (`resume.py`)."""
 
 
 GoOn = Callable[[bytes, Endpoint], Awaitable[Source | None]]
@@ -76,8 +76,10 @@ class Relay:
             raise failure
         if story.over:
             raise StopAsyncIteration
-        rest = story.go_on(resumes=self._source.resumes)
+        resumes = self._source.resumes
+        rest = story.go_on(resumes=resumes)
         found = await self._go_on(rest, self._source.endpoint) if rest is not None else None
         if found is None:
             raise failure
+        story.goes_on(anew=not (resumes and found.resumes))
         self._source = found

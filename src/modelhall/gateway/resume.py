@@ -4,10 +4,11 @@ An answer told as OpenAI's server-sent events is passed on in whole events and r
 another replica is asked, and its events are made to continue the story under the answer's first name. Which replica,
 and how often, is left to `relay.py`.
 
-A replica that says `x-hall-resumes` in its replies can begin where the other ended: it is asked for the same with
-`resume` beside it, the text that was told already. Any other begins anew, and as much is held back as was told
-before. Both fit where an answer comes out the same each time, greedy or by a seed; one that comes out differently is
-not passed off as the same, and the answer then ends where it broke.
+An answer with the header `x-hall-resumes` can be gone on with where it ended: the same is asked for with `resume`
+beside it, the text that was told already and its tokens, which comments `:+ID,ID` within the events name. If that
+answer has the header, too, it begins there. Any other begins anew, and as much is held back as was told before, which
+fits where an answer comes out the same each time, greedy or by a seed; one that comes out differently is not passed
+off as the same, and the answer then ends where it broke.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from modelhall.core import strict_json
 from modelhall.core.errors import NotNow, Rejected
 
 RESUMES = b"x-hall-resumes"
-"""The header of replicas that can begin in the middle."""
+"""The header of an answer that can be gone on with, and that began in the middle if it was asked to."""
 MOST_TOLD_BYTES = 4 * 1024 * 1024
 """As much of an answer is remembered; a longer one is passed on, and not gone on with."""
 ONE_TEXT = {
@@ -31,6 +32,8 @@ ONE_TEXT = {
 }
 """What has to be asked for so that an answer is one text and nothing besides."""
 DATA, DONE, END = b"data:", b"data: [DONE]", b"\n\n"
+TOKENS = b":+"
+"""Before the tokens of an event."""
 
 
 class Story:
@@ -47,6 +50,8 @@ class Story:
         """Whether the last event has been told."""
         self._name: dict[str, Any] | None = None
         """What names the answer, once another replica goes on."""
+        self._text, self._tokens = "", list[int]()
+        """What replicas told that broke off."""
         self._told_before = ""
         """Of the text that replica tells anew, what the caller has already."""
 
@@ -66,17 +71,28 @@ class Story:
         return events
 
     def go_on(self, *, resumes: bool) -> bytes | None:
-        """Another replica is to go on, which can begin in the middle if it `resumes`: the body of the request for
-        that; None when it cannot be asked for."""
+        """Another replica is to go on, behind what was told if the answer so far `resumes`: the body of the request
+        for that; None when it cannot be asked for."""
         asked = self._one_text_asked_for()
         if asked is None or self._told_bytes > MOST_TOLD_BYTES:
             return None
-        events = [event for lines in _whole(b"".join(self._told)) if (event := _event(lines)) is not None]
-        text = "".join(_text(event) for event in events)
+        told = _whole(b"".join(self._told))
+        events = [event for lines in told if (event := _event(lines)) is not None]
+        self._text = "".join(_text(event) for event in events)
         self._unfinished = b""
-        self._name = {key: events[0][key] for key in ("id", "created") if key in events[0]} if events else {}
-        self._told_before = "" if resumes else text
-        return json.dumps({**asked, "resume": {"text": text}}).encode() if resumes else self._body
+        if not self._name:
+            self._tokens = [token for lines in told for token in _tokens(lines)]
+            first = events[0] if events else {}
+            self._name = {key: first[key] for key in ("id", "created") if key in first}
+        if not resumes:
+            return self._body
+        return json.dumps({**asked, "resume": {"text": self._text, "tokens": self._tokens}}).encode()
+
+    def goes_on(self, *, anew: bool) -> None:
+        """Another replica has been found, which tells the text `anew` or what is to come of it."""
+        self._told_before = self._text if anew else ""
+        if anew:
+            self._tokens = []
 
     def _one_text_asked_for(self) -> dict[str, Any] | None:
         try:
@@ -94,6 +110,7 @@ class Story:
         kept = []
         for lines in _whole(events):
             event = _event(lines)
+            self._tokens += _tokens(lines)
             if event is None:
                 kept.append(lines)
             elif (new := self._new(event)) is not None:
@@ -129,6 +146,12 @@ def _event(lines: bytes) -> dict[str, Any] | None:
     """What an event says; None of one that says nothing of the text: a sign of life, or that it was the last."""
     said = next((line for line in lines.split(b"\n") if line.startswith(DATA)), None)
     return None if said is None or said.startswith(DONE) else json.loads(said.removeprefix(DATA))
+
+
+def _tokens(lines: bytes) -> list[int]:
+    """The tokens that an event names."""
+    named = next((line for line in lines.split(b"\n") if line.startswith(TOKENS)), TOKENS)
+    return [int(token) for token in named.removeprefix(TOKENS).split(b",") if token.isdigit()]
 
 
 def _choice(event: dict[str, Any]) -> dict[str, Any]:

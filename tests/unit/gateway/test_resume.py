@@ -32,7 +32,7 @@ def _stream(words: list[str], name: str, *, chat: bool = False) -> bytes:
 
 
 def _told(events: bytes) -> list[dict]:
-    lines = [event for event in events.split(b"\n\n") if event.startswith(b"data: {")]
+    lines = [line for line in events.split(b"\n") if line.startswith(b"data: {")]
     return [json.loads(line.removeprefix(b"data: ")) for line in lines]
 
 
@@ -59,6 +59,7 @@ def test_wherever_replicas_break_off_the_caller_has_the_whole_text_once(words, b
         if story.over:
             break
         rest = json.loads(story.go_on(resumes=resumes))
+        story.goes_on(anew=not resumes)
         # What a replica that can begin in the middle tells, in tokens of its own.
         told = list("".join(words).removeprefix(rest["resume"]["text"])) if resumes else words
     assert _text(sent) == "".join(words)
@@ -77,6 +78,7 @@ def test_what_stands_beside_an_event_stays_there():
     story = Story(BODY)
     story.pass_on(_event("Once"))
     assert story.go_on(resumes=True)
+    story.goes_on(anew=False)
     more = _event(" upon", "c-2")[:-1] + b"id: 3 2 0.1\n\n"
     assert story.pass_on(b": still there\n\n" + more).endswith(b"\nid: 3 2 0.1\n\n")
 
@@ -85,6 +87,7 @@ def test_another_answer_is_not_passed_off_as_the_same():
     story = Story(BODY)
     story.pass_on(_event("Once upon"))
     assert story.go_on(resumes=False) == BODY
+    story.goes_on(anew=True)
     with pytest.raises(Differs):
         story.pass_on(_event("Twice upon", "c-2"))
 
@@ -93,8 +96,33 @@ def test_an_answer_that_ends_sooner_the_second_time_is_another():
     story = Story(BODY)
     story.pass_on(_event("Once upon"))
     assert story.go_on(resumes=False)
+    story.goes_on(anew=True)
     with pytest.raises(Differs):
         story.pass_on(_event("Once", "c-2", end="stop"))
+
+
+def _named(text: str, *tokens: int) -> bytes:
+    """An event that names its tokens."""
+    return _event(text)[:-2] + b"\n:+" + b",".join(b"%d" % token for token in tokens) + b"\n\n"
+
+
+def test_the_tokens_of_what_was_told_are_handed_on():
+    story = Story(BODY)
+    story.pass_on(_named("Once", 7, 8) + b": 3 2 0.1\n\n" + _named(" upon", 9))
+    assert json.loads(story.go_on(resumes=True))["resume"] == {"text": "Once upon", "tokens": [7, 8, 9]}
+    story.goes_on(anew=False)
+    story.pass_on(_named(" a", 10))
+    assert json.loads(story.go_on(resumes=True))["resume"] == {"text": "Once upon a", "tokens": [7, 8, 9, 10]}
+
+
+def test_tokens_are_those_of_the_replica_that_told_the_text_anew():
+    story = Story(BODY)
+    story.pass_on(_named("Once", 7, 8))
+    assert story.go_on(resumes=True)
+    story.goes_on(anew=True)
+    assert story.pass_on(_named("Onc", 5)) == b""
+    assert _text(story.pass_on(_named("e upon", 6))) == " upon"
+    assert json.loads(story.go_on(resumes=True))["resume"] == {"text": "Once upon", "tokens": [5, 6]}
 
 
 def test_who_speaks_is_said_once():
@@ -106,6 +134,7 @@ def test_who_speaks_is_said_once():
     said = b"data: " + json.dumps(role).encode() + b"\n\n"
     story.pass_on(said + _event("Once", chat=True))
     assert story.go_on(resumes=False)
+    story.goes_on(anew=True)
     assert story.pass_on(said + _event("Once", chat=True)) == b""
 
 

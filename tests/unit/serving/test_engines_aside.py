@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -65,6 +67,16 @@ def test_a_step_that_breaks_ends_those_under_way_and_not_the_engine(counting: As
     with pytest.raises(Broken):
         counting.step()
     assert ids(tell(counting, ([1], Sampling(most=1)))[0]) == [2]
+
+
+def test_it_goes_on_while_its_replica_ends_what_is_under_way(counting: Aside) -> None:
+    counting.add(8, [5], Sampling(most=10**9))
+    told = counting.step()
+    os.kill(counting.pid, signal.SIGTERM)
+    for _ in range(3):
+        told += counting.step()
+    counting.cancel(8)
+    assert len(told) == 4
 
 
 def test_what_cannot_be_loaded_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:

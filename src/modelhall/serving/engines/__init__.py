@@ -31,7 +31,7 @@ class Sampling:
     """How one text goes on."""
 
     most: int
-    """Tokens at most."""
+    """Tokens at most, with those `told`."""
     ends: frozenset[int] = frozenset()
     """Tokens that end the text."""
     temperature: float = 0.0
@@ -47,6 +47,8 @@ class Sampling:
     """How many of the likeliest tokens are told at each place; None: no probabilities at all."""
     schema: str | None = None
     """A JSON Schema that the text is to keep."""
+    told: tuple[int, ...] = ()
+    """What another replica told of the text already: it goes on behind that, as if it had told it here."""
 
 
 End = Literal["stop", "length", "refused"]
@@ -81,6 +83,8 @@ class Generator(Protocol):
     """Whether texts can be embedded."""
     penalties: bool
     """Whether the penalties of `Sampling` mean here what they say."""
+    draws_by_place: bool
+    """Whether what is drawn behind `told` is what its seed would have drawn there."""
 
     @property
     def spent_s(self) -> float:

@@ -11,6 +11,7 @@ import json
 import logging
 import os
 import queue
+import signal
 import subprocess
 import sys
 import threading
@@ -26,7 +27,7 @@ from modelhall.serving.engines import Sampling, Token
 log = logging.getLogger(__name__)
 
 _EXIT_CODE = 70
-_TOLD_OF = ("alternatives", "schemas", "penalties")
+_TOLD_OF = ("alternatives", "schemas", "penalties", "draws_by_place")
 """What of the engine the replica has to know."""
 
 
@@ -41,6 +42,7 @@ class Aside:
         self._process = subprocess.Popen(
             [sys.executable, "-m", program], stdin=subprocess.PIPE, stdout=subprocess.PIPE
         )
+        self.pid = self._process.pid
         self._die = die
         self._loaded = False
         self._there: set[int] = set()
@@ -54,6 +56,7 @@ class Aside:
         self.alternatives: int = said["alternatives"]
         self.schemas: bool = said["schemas"]
         self.penalties: bool = said["penalties"]
+        self.draws_by_place: bool = said["draws_by_place"]
         self._loaded = True
 
     def add(self, key: int, prompt: Sequence[int], sampling: Sampling) -> None:
@@ -118,6 +121,7 @@ class Stepper(Protocol):
     alternatives: int
     schemas: bool
     penalties: bool
+    draws_by_place: bool
 
     def add(self, key: int, prompt: Sequence[int], sampling: Sampling) -> None: ...
 
@@ -128,6 +132,9 @@ class Stepper(Protocol):
 
 def serve(load: Callable[..., Stepper]) -> None:
     """In the engine's process: load it as the replica says, and step for as long as the replica is there."""
+    signal.signal(
+        signal.SIGTERM, signal.SIG_IGN
+    )  # meant for the replica, which has yet to end what is under way
     out = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # what a library prints is no word of ours
     commands = _Commands(sys.stdin.buffer)
@@ -175,7 +182,7 @@ def _do(engine: Stepper, command: Mapping[str, Any], there: set[int]) -> Token |
         return None
     key, asked = command["add"], command["sampling"]
     try:
-        engine.add(key, command["prompt"], Sampling(**{**asked, "ends": frozenset(asked["ends"])}))
+        engine.add(key, command["prompt"], _sampling(asked))
     except Rejected as error:
         return Token(key, 0, "refused", refusal=error.message)
     there.add(key)
@@ -194,6 +201,10 @@ def _step(engine: Stepper, there: set[int], told: list[Token]) -> dict[str, Any]
         return {"failed": True, "spent_s": time.process_time()}
     there -= {token.key for token in told if token.end is not None}
     return {"told": told, "spent_s": time.process_time()}
+
+
+def _sampling(asked: Mapping[str, Any]) -> Sampling:
+    return Sampling(**{**asked, "ends": frozenset(asked["ends"]), "told": tuple(asked["told"])})
 
 
 def _token(key: int, id: int, end: Any, logprob: float, top: Any, refusal: str) -> Token:

@@ -61,6 +61,7 @@ class OpenVinoGenerator:
     schemas = True
     penalties = False
     """The pipeline adds them to logits below zero, where the field takes them away."""
+    draws_by_place = False
 
     def __init__(self, pipeline: Any) -> None:
         self._pipeline = pipeline
@@ -68,7 +69,7 @@ class OpenVinoGenerator:
         """The pipeline's handle on each text."""
 
     def add(self, key: int, prompt: Sequence[int], sampling: Sampling) -> None:
-        ids = ov.Tensor(np.array([prompt], dtype=np.int64))
+        ids = ov.Tensor(np.array([[*prompt, *sampling.told]], dtype=np.int64))
         try:
             self._texts[key] = self._pipeline.add_request(key, ids, _configured(sampling))
         except (RuntimeError, ValueError) as error:
@@ -120,7 +121,7 @@ def _last_words(error: Exception) -> str:
 
 def _configured(sampling: Sampling) -> Any:
     config = genai.GenerationConfig()
-    config.max_new_tokens = sampling.most
+    config.max_new_tokens = sampling.most - len(sampling.told)
     ends = set(sampling.ends) or {0}  # the pipeline wants one, also where it is ignored
     config.stop_token_ids = ends
     config.set_eos_token_id(min(ends))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections import Counter
 
 import torch
@@ -12,9 +13,7 @@ _COLDEST = 1e-3
 """Below it, what is likelier by a little is likelier by more than a float32 holds."""
 
 
-def pick(
-    logits: torch.Tensor, sampling: Sampling, told: Counter[int], chance: torch.Generator, likeliest: int
-) -> int:
+def pick(logits: torch.Tensor, sampling: Sampling, told: Counter[int], likeliest: int) -> int:
     """The next token of one text, which has `told` these so often; `logits` are of (vocabulary,)."""
     if told and (sampling.frequency_penalty or sampling.presence_penalty):
         logits = logits.clone()
@@ -27,7 +26,17 @@ def pick(
     shares = (logits / sampling.temperature).softmax(-1)
     if sampling.top_p < 1:
         shares = _nucleus(shares, sampling.top_p)
-    return int(torch.multinomial(shares, 1, generator=chance))
+    # In float64, in which thousands of small shares still sum up to one.
+    borders = shares.double().cumsum(-1)
+    drawn = _chance(sampling.seed, told.total()) * borders[-1]
+    return int(torch.searchsorted(borders, drawn, right=True))
+
+
+def _chance(seed: int, place: int) -> float:
+    """A number from 0 up to 1 that depends on the seed and the token's place in its text alone, so that a text can be
+    gone on with anywhere."""
+    drawn = hashlib.blake2b(f"{seed} {place}".encode(), digest_size=8).digest()
+    return (int.from_bytes(drawn) >> 11) / 2**53
 
 
 def top_of(logits: torch.Tensor, chosen: int, most: int) -> tuple[float, tuple[tuple[int, float], ...]]:

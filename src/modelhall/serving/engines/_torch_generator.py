@@ -10,7 +10,7 @@ import logging
 import time
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Protocol
 
 import torch
@@ -64,8 +64,7 @@ class Memory(Protocol):
 class _Text:
     key: int
     sampling: Sampling
-    chance: torch.Generator
-    told: Counter[int] = field(default_factory=Counter)
+    told: Counter[int]
     last: int = 0
 
 
@@ -73,6 +72,7 @@ class TorchGenerator:
     alternatives = _ALTERNATIVES
     schemas = False
     penalties = True
+    draws_by_place = True
 
     def __init__(self, memory: Memory, embed: Embed | None = None) -> None:
         self._memory = memory
@@ -87,8 +87,8 @@ class TorchGenerator:
         return time.process_time()
 
     def add(self, key: int, prompt: Sequence[int], sampling: Sampling) -> None:
-        chance = torch.Generator().manual_seed(sampling.seed)
-        self._new.append((_Text(key=key, sampling=sampling, chance=chance), prompt))
+        text = _Text(key=key, sampling=sampling, told=Counter(sampling.told))
+        self._new.append((text, [*prompt, *sampling.told]))
 
     def step(self) -> list[Token]:
         with torch.inference_mode():
@@ -129,7 +129,7 @@ class TorchGenerator:
 
     def _tell_one(self, text: _Text, logits: torch.Tensor, likeliest: int) -> Token:
         sampling = text.sampling
-        chosen = pick(logits, sampling, text.told, text.chance, likeliest)
+        chosen = pick(logits, sampling, text.told, likeliest)
         text.last = chosen
         text.told[chosen] += 1
         end: End | None = None

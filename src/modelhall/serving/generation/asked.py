@@ -45,6 +45,15 @@ class ResponseFormat(_Part):
     json_schema: JsonSchema | None = None
 
 
+class Resume(_Part):
+    """What another replica told before it broke off, as the gateway says it (`resumed.py`)."""
+
+    text: str = Field(default="", description="What the caller has.")
+    tokens: list[int] = Field(
+        default=[], description="Of the tokens that were told, those with this text and no others."
+    )
+
+
 class Asked(_Part):
     """What both ways of asking have in common."""
 
@@ -62,11 +71,7 @@ class Asked(_Part):
     ignore_eos: bool = Field(
         default=False, description="Whether the text goes on where the model would end it."
     )
-    resume: dict[str, Any] | None = Field(
-        default=None,
-        description="What the caller has of the text already, as the gateway says it when another replica broke off. "
-        "It is told anew: what is likeliest, or drawn by a seed, comes out the same.",
-    )
+    resume: Resume | None = None
     user: str | None = None
     metadata: dict[str, str] | None = None
     store: bool | None = None

@@ -22,6 +22,7 @@ from modelhall.core.openai_error import shaped
 from modelhall.serving.generation.asked import Asked, Chat, Completion, Embeddings, read
 from modelhall.serving.generation.embedding import embeddings
 from modelhall.serving.generation.planned import Teller, plan
+from modelhall.serving.generation.resumed import RESUMES
 from modelhall.serving.generation.stream import Stream
 from modelhall.serving.generation.told import Telling
 from modelhall.serving.generation.worker import Worker
@@ -82,18 +83,21 @@ class Generation:
             created=int(self._now()), version=self._version,
         )  # fmt: skip
         stream = Stream(self.worker, planned.wanted)
-        return _Answer(asked, telling, stream, timeout_s)
+        return _Answer(asked, telling, stream, timeout_s, resumable=planned.resumable)
 
 
 class _Answer(Response):
     """The answer on its way. What goes wrong before its first byte is told as any other error."""
 
-    def __init__(self, asked: Asked, telling: Telling, stream: Stream, timeout_s: float) -> None:
+    def __init__(
+        self, asked: Asked, telling: Telling, stream: Stream, timeout_s: float, *, resumable: bool
+    ) -> None:
         self.background = None
         self._asked = asked
         self._telling = telling
         self._stream = stream
         self._timeout_s = timeout_s
+        self._stream_headers = [(RESUMES.encode(), b"1")] if resumable else []
         self._begun = False
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
@@ -134,7 +138,7 @@ class _Answer(Response):
             told = await stream.more(ALIVE_S)
             events = b"" if told else b": still here\n\n"
             if not self._begun:
-                await self._begin(send, b"text/event-stream; charset=utf-8")
+                await self._begin(send, b"text/event-stream; charset=utf-8", self._stream_headers)
             if told and not introduced:
                 introduced = True
                 if first := telling.begin():

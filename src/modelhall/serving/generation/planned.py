@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -12,8 +12,9 @@ from tokenizers import Tokenizer
 
 from modelhall.core.errors import Rejected
 from modelhall.serving.engines import Generator, Sampling
-from modelhall.serving.generation.asked import MOST_TEXTS, Chat, Completion, Message
+from modelhall.serving.generation.asked import MOST_TEXTS, Chat, Completion, Message, Resume
 from modelhall.serving.generation.chat import ChatTemplate
+from modelhall.serving.generation.resumed import can_be_resumed, told_before
 from modelhall.serving.generation.worker import Wanted
 
 _SEEDS = 2**31
@@ -43,6 +44,13 @@ class Planned:
     wanted: Sequence[Wanted]
     """`n` texts for each prompt, in order."""
     stops: Sequence[str]
+    resumable: bool
+    """Whether another replica could go on with it; if this one was to go on, whether it does."""
+
+    @property
+    def told(self) -> Sequence[int]:
+        """What another replica told of it before."""
+        return self.wanted[0].sampling.told
 
     @property
     def tokens_in(self) -> int:
@@ -65,7 +73,17 @@ def plan(asked: Chat | Completion, teller: Teller, draw: Callable[[int], int]) -
         for prompt in prompts
         for place in range(asked.n)
     ]
-    return Planned(prompts=prompts, wanted=wanted, stops=stops)
+    resumable = len(wanted) == 1 and can_be_resumed(asked, wanted[0].sampling, teller.engine)
+    if asked.resume is not None:
+        wanted = [_resumed(one, asked.resume, teller, stops) if resumable else one for one in wanted]
+        resumable = bool(wanted[0].sampling.told)
+    return Planned(prompts=prompts, wanted=wanted, stops=stops, resumable=resumable)
+
+
+def _resumed(wanted: Wanted, resume: Resume, teller: Teller, stops: Sequence[str]) -> Wanted:
+    """The text behind what another replica told of it, or from its beginning."""
+    told = told_before(resume, wanted.sampling, teller.tokenizer, stops)
+    return wanted._replace(sampling=replace(wanted.sampling, told=told))
 
 
 def read_texts(given: Any, teller: Teller, field: str) -> list[list[int]]:

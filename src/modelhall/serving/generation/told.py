@@ -1,7 +1,8 @@
 """What is told, in the words of the OpenAI API: as events while it comes, or as one answer.
 
 After every event stands a comment: how many tokens were read and told up to it, and the processor seconds they took.
-Clients pass over comments; the gateway meters by the last one it saw, wherever a stream ends.
+Clients pass over comments; the gateway meters by the last one it saw, wherever a stream ends. Within an event, a
+comment names its tokens, where another replica could go on behind them (`resumed.py`).
 """
 
 from __future__ import annotations
@@ -29,6 +30,8 @@ class _Choice:
     pieces: list[str] = field(default_factory=list)
     tokens: list[Token] = field(default_factory=list)
     """Those with probabilities, where they were asked for."""
+    ids: list[int] = field(default_factory=list)
+    """What was told since the last event."""
     finish: str | None = None
 
 
@@ -46,7 +49,8 @@ class Telling:
         version: str,
     ) -> None:
         self.tokens_in = planned.tokens_in
-        self.tokens_out = 0
+        self.tokens_out = len(planned.told)
+        self._names_tokens = planned.resumable
         self._asked = asked
         self._tokenizer = tokenizer
         self._is_chat = isinstance(asked, Chat)
@@ -58,6 +62,8 @@ class Telling:
         if isinstance(asked, Completion) and asked.echo:
             for place, choice in enumerate(self._choices):
                 choice.pieces.append(tokenizer.decode(list(planned.prompts[place // asked.n])))
+        if planned.told:
+            self._go_on_behind(planned.told)
 
     @property
     def is_over(self) -> bool:
@@ -69,6 +75,7 @@ class Telling:
         if choice.finish is not None:
             return False  # told after it was stopped, before the engine heard of that
         self.tokens_out += 1
+        choice.ids.append(token.id)
         if self._asked.alternatives is not None and token.end != "stop":
             choice.tokens.append(token)
         piece = "" if token.end == "stop" else choice.text.feed(token.id)
@@ -79,9 +86,16 @@ class Telling:
         choice.finish = "stop" if choice.text.stopped else token.end
         return choice.text.stopped and token.end is None
 
+    def _go_on_behind(self, told: Sequence[int]) -> None:
+        """Have what another replica told before, and tell of it only what the caller does not have."""
+        assert self._asked.resume is not None
+        (choice,) = self._choices
+        text = "".join(choice.text.feed(id) for id in told)
+        choice.pieces.append(text[len(self._asked.resume.text) :])
+
     def begin(self) -> list[dict[str, Any]]:
-        """The first events: in a chat, who speaks; else nothing but what is echoed."""
-        if self._is_chat:
+        """The first events: in a chat that begins, who speaks; else nothing but what is echoed."""
+        if self._is_chat and self._asked.resume is None:
             nothing = {"logprobs": None, "finish_reason": None}
             return [
                 {"index": place, "delta": {"role": "assistant", "content": ""}, **nothing}
@@ -96,7 +110,7 @@ class Telling:
     def event(self, choices: Sequence[dict[str, Any]], compute_s: float) -> bytes:
         """A server-sent event, and what was taken up to it."""
         more = {"usage": None} if self._asked.tells_usage else {}
-        return self._accounted({"choices": choices, **more}, compute_s)
+        return self._accounted({"choices": choices, **more}, compute_s, self._tokens_since())
 
     def last_events(self, compute_s: float) -> bytes:
         """What ends a stream: the usage, if it was asked for, and the protocol's last word."""
@@ -118,10 +132,19 @@ class Telling:
             "total_tokens": self.tokens_in + self.tokens_out,
         }
 
-    def _accounted(self, said: Mapping[str, Any], compute_s: float) -> bytes:
+    def _tokens_since(self) -> str:
+        """The comment that names the tokens of an event."""
+        if not self._names_tokens:
+            return ""
+        (choice,) = self._choices
+        ids = ",".join(map(str, choice.ids))
+        choice.ids.clear()
+        return f"\n:+{ids}"
+
+    def _accounted(self, said: Mapping[str, Any], compute_s: float, tokens: str = "") -> bytes:
         kind = "chat.completion.chunk" if self._is_chat else "text_completion"
         account = f": {self.tokens_in} {self.tokens_out} {compute_s:.6f}\n\n"
-        return _framed(_text({**self._about, "object": kind, **said})) + account.encode()
+        return _framed(_text({**self._about, "object": kind, **said}) + tokens) + account.encode()
 
     def _news(self, place: int) -> dict[str, Any] | None:
         choice = self._choices[place]
