@@ -1,16 +1,17 @@
 """Tokens a second of text generation: through the gateway, of the replica asked directly, and of the bare engine.
 
-    python bench/serving.py [--quick] [--engine NAME] [--ctranslate2 PYTHON]
+    python bench/serving.py [--quick] [--engine NAME] [--shares]
 
 One small Llama with random weights. The three ways take turns, round by round, and their shares are medians over the
 rounds, so that what else the machine does falls on all of them. Then engine against engine on the same model: those
-of the hall and, by a Python that has it beside the hall's own packages, ctranslate2. Everything runs on loopback,
-each engine on one thread. Prints a table and, last, one JSON object:
+of the hall, and ctranslate2 by a Python in `.peers/ctranslate2` that has the hall's own packages as well. Everything
+runs on loopback, each engine on one thread. Prints a table and, last, one JSON object:
 
 - `through_gateway_share`: tokens/s through the gateway over those of the replica asked directly, by requests at once;
 - `of_engine_share`: the same over those of the bare engine in a process of its own;
-- `engines`: of each engine tokens/s by requests at once, `first_token_ms` of one alone, and `cold_start_s`;
+- `cpu_us_a_token`: processor time of the bare engine, of the replica with its engine, and of the gateway;
 - `first_token_ms`: through the gateway, the median by requests at once;
+- `engines`: of each engine tokens/s by requests at once, `first_token_ms` of one alone, and `cold_start_s`;
 - `missing`: engines that are not installed here.
 """
 
@@ -20,14 +21,14 @@ import argparse
 import asyncio
 import importlib.util
 import json
-import random
+import os
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -35,27 +36,28 @@ import polars as pl
 import torch
 import uvloop
 
+sys.path.insert(0, str(Path(__file__).parent / "support"))
+
+from load import cpu_s
+from one_gateway import SERVICE, VERSION
+from programs import SUPPORT, line_of, start
+from streams import Told, ask
+
 from modelhall import networks, tasks
 from modelhall.adapters.blobs import open_blobs
-from modelhall.adapters.store.memory import MemoryStore
-from modelhall.core import plugins
 from modelhall.core.kinds.model import Network
-from modelhall.core.kinds.service import Batching, Replica, Service, ServiceResource, ServiceStatus
+from modelhall.core.kinds.service import Batching
 from modelhall.core.orders import ServeOrder
-from modelhall.core.ports.store import Put
 from modelhall.core.program import Order
-from modelhall.gateway.gateway import Gateway, serve
-from modelhall.gateway.journal import Journal
-from modelhall.serving.engines import Sampling
-from modelhall.trust.directory import Directory
 from modelhall.trust.tokens import first_token
 
 AT_ONCE = (1, 8, 32)
-PROMPT, LENGTH = 32, 512
+LENGTH = 512
 SILENCE_S = 300.0
 """On a machine that is busy with something else, a replica may be held up for long."""
 ENGINES = {"torch": "torch", "openvino-genai": "openvino_genai"}
 """Those of the hall, and what each needs."""
+CTRANSLATE2 = Path(__file__).parents[1] / ".peers/ctranslate2/bin/python"
 TEXT = "All the world is a stage, and all the men and women merely players. " * 200
 
 
@@ -68,56 +70,44 @@ class Size:
     rounds: int
 
 
-FULL = Size(hidden=512, layers=8, tokens=96, rounds=7)
+FULL = Size(hidden=512, layers=8, tokens=96, rounds=9)
 QUICK = Size(hidden=256, layers=4, tokens=32, rounds=5)
-
-
-@dataclass
-class Told:
-    """What came of one round."""
-
-    tokens_s: float
-    first_ms: float
 
 
 def main() -> None:
     arguments = argparse.ArgumentParser(description=__doc__)
     arguments.add_argument("--quick", action="store_true", help="a smaller network and fewer tokens")
-    arguments.add_argument(
-        "--engine", choices=ENGINES, help="of the replica; the fastest there is by default"
-    )
-    arguments.add_argument("--ctranslate2", help="a Python that has ctranslate2 and all that this one has")
-    arguments.add_argument("--role", choices=["gateway", "engine", "ctranslate2"], help=argparse.SUPPRESS)
-    arguments.add_argument("rest", nargs="*", help=argparse.SUPPRESS)
+    arguments.add_argument("--engine", choices=ENGINES, help="of the replica; the fastest by default")
+    arguments.add_argument("--shares", action="store_true", help="the replica's engine alone, and no others")
     given = arguments.parse_args()
-    if given.role == "gateway":
-        uvloop.run(be_gateway(Path(given.rest[0]), given.rest[1]))
-    elif given.role is not None:
-        be_engine(given.role, *given.rest)
-    else:
-        measure(QUICK if given.quick else FULL, given.engine, given.ctranslate2)
-
-
-def measure(size: Size, engine: str | None, ctranslate2: str | None) -> None:
     there = [name for name, needs in ENGINES.items() if importlib.util.find_spec(needs)]
-    missing = [
-        *(name for name in ENGINES if name not in there),
-        *([] if ctranslate2 else ["ctranslate2"]),
-        "vllm",
-    ]
+    missing = [name for name in ENGINES if name not in there]
+    if CTRANSLATE2.exists():
+        there.append("ctranslate2")
+    else:
+        missing.append("ctranslate2")
+    chosen = given.engine or [name for name in there if name in ENGINES][-1]
     with tempfile.TemporaryDirectory(prefix="hall-bench-") as place:
-        home = Path(place)
-        model = make(home / "model", size)
-        engines = {name: Bare(sys.executable, "engine", name, str(model)) for name in there}
-        if ctranslate2:
-            engines["ctranslate2"] = Bare(ctranslate2, "ctranslate2", str(model))
-        try:
-            found = {name: shown(bare, size) for name, bare in engines.items()}
-            chosen = engine or there[-1]
-            shares = uvloop.run(compare(home, model, chosen, engines[chosen], size))
-        finally:
-            for bare in engines.values():
-                bare.close()
+        measure(
+            Path(place), QUICK if given.quick else FULL, chosen, [chosen] if given.shares else there, missing
+        )
+
+
+def measure(home: Path, size: Size, chosen: str, there: list[str], missing: list[str]) -> None:
+    model = make(home / "model", size)
+    found, bare = {}, None
+    for name in there:
+        engine = Bare(name, model)
+        found[name] = shown(engine, size)
+        if name == chosen:
+            bare = engine
+        else:
+            engine.close()
+    assert bare is not None
+    try:
+        shares = uvloop.run(compare(home, model, chosen, bare, size))
+    finally:
+        bare.close()
     report(chosen, shares, found, missing)
 
 
@@ -136,17 +126,21 @@ def shown(bare: Bare, size: Size) -> dict[str, Any]:
     """One engine's figures, by itself: the best of three, since what else runs only ever slows it down."""
     best = {str(many): max(bare.tell(many, size.tokens).tokens_s for _ in range(3)) for many in AT_ONCE}
     first_ms = min(bare.tell(1, 1).first_ms for _ in range(5))
-    return {"tokens_s": best, "first_token_ms": round(first_ms, 1), "cold_start_s": bare.cold_s}
+    rounded = {many: round(rate, 1) for many, rate in best.items()}
+    return {"tokens_s": rounded, "first_token_ms": round(first_ms, 1), "cold_start_s": bare.cold_s}
 
 
 class Bare:
     """An engine in a process of its own, which tells when it is told to."""
 
-    def __init__(self, python: str, *words: str) -> None:
+    def __init__(self, name: str, model: Path) -> None:
+        python = str(CTRANSLATE2) if name == "ctranslate2" else sys.executable
         begun = time.monotonic()
         self._process = subprocess.Popen(
-            [python, __file__, "--role", *words], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-        )
+            [python, str(SUPPORT / "bare_engine.py"), name, str(model)],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+        )  # fmt: skip
+        self.pid = self._process.pid
         self._read()
         self.cold_s = round(time.monotonic() - begun, 2)
 
@@ -161,178 +155,66 @@ class Bare:
         self._process.wait()
 
     def _read(self) -> str:
+        """Its next word; whatever else libraries print is passed over."""
         assert self._process.stdout is not None
-        line = self._process.stdout.readline()
-        while line and not line.startswith("> "):
-            line = self._process.stdout.readline()
-        if not line:
-            raise SystemExit(f"{self._process.args} has ended")
-        return line[2:]
-
-
-def be_engine(role: str, *words: str) -> None:
-    """In the engine's process: load it, and tell whatever is asked for on standard input."""
-    torch.set_num_threads(1)
-    tell = (
-        with_ctranslate2(Path(words[0])) if role == "ctranslate2" else with_engine(words[0], Path(words[1]))
-    )
-    tell(prompts(1), 1)
-    print("> ready", flush=True)
-    for line in sys.stdin:
-        many, tokens = map(int, line.split())
-        told = tell(prompts(many), tokens)
-        print(f"> {told.tokens_s} {told.first_ms}", flush=True)
-
-
-def with_engine(name: str, folder: Path) -> Any:
-    task = tasks.load("text-generation", folder)
-    engine = plugins.load("engine", name).generator(folder, task, threads=1, slots=max(AT_ONCE))
-
-    def tell(asked: Sequence[Sequence[int]], tokens: int) -> Told:
-        begun, first_s, left = time.perf_counter(), 0.0, len(asked)
-        for key, prompt in enumerate(asked):
-            engine.add(key, prompt, Sampling(most=tokens))
-        while left:
-            told = engine.step()
-            first_s = first_s or (time.perf_counter() - begun if told else 0.0)
-            left -= sum(token.end is not None for token in told)
-        return Told(len(asked) * tokens / (time.perf_counter() - begun), first_s * 1000)
-
-    return tell
-
-
-def with_ctranslate2(folder: Path) -> Any:
-    """Its own way to batch: all texts begin and end together."""
-    from ctranslate2 import Generator, converters  # only the Python it was given to has it
-
-    converted = folder.parent / "ctranslate2"
-    converters.TransformersConverter(str(folder)).convert(str(converted), force=True)
-    settings = json.loads((converted / "config.json").read_text())
-    named = {name: value or "<|endoftext|>" for name, value in settings.items() if name.endswith("_token")}
-    (converted / "config.json").write_text(json.dumps({**settings, **named}))
-    generator = Generator(str(converted), intra_threads=1)
-    words = tasks.load("text-generation", folder).tokenizer
-
-    def tell(asked: Sequence[Sequence[int]], tokens: int) -> Told:
-        begun = time.perf_counter()
-        generator.generate_batch(
-            [[words.id_to_token(id) for id in prompt] for prompt in asked], max_length=tokens, min_length=tokens,
-            include_prompt_in_result=False, sampling_topk=1,
-        )  # fmt: skip
-        took_s = time.perf_counter() - begun
-        return Told(len(asked) * tokens / took_s, took_s * 1000)
-
-    return tell
-
-
-def prompts(many: int) -> list[list[int]]:
-    """Other ones each time: nothing is to be found in a cache of prefixes."""
-    chance = random.Random(time.time_ns())
-    return [[chance.randrange(1, 250) for _ in range(PROMPT)] for _ in range(many)]
+        while line := self._process.stdout.readline():
+            if line.startswith("> "):
+                return line[2:]
+        raise SystemExit(f"{self._process.args} has ended")
 
 
 async def compare(home: Path, model: Path, engine: str, bare: Bare, size: Size) -> dict[str, Any]:
-    token = first_token(home)
+    """The three ways in turns, by requests at once."""
+    headers = f"authorization: Bearer {first_token(home)}\r\n"
     replica = start_replica(home, model, engine)
-    gateway = subprocess.Popen(
-        [sys.executable, __file__, "--role", "gateway", str(home), replica.address],
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    assert gateway.stdout is not None
+    os.environ["SERVICE"] = json.dumps({"try_timeout_s": SILENCE_S, "stall_timeout_s": SILENCE_S})
+    gateway = start("one_gateway.py", str(home), replica.address)
     try:
-        through = gateway.stdout.readline().strip()
-        for address in (replica.address, through):
-            await ask(address, token, 1, 4)
-        return {
-            str(many): await rounds(bare, replica.address, through, token, many, size) for many in AT_ONCE
-        }
+        through = line_of(gateway)
+        asking = {"direct": replica.address, "through": through}
+        ways: dict[str, Way] = {"bare": lambda many, tokens: asyncio.to_thread(bare.tell, many, tokens)}
+        for name, address in asking.items():
+            ways[name] = lambda many, tokens, address=address: ask(address, headers, SERVICE, many, tokens)
+            await ways[name](1, 4)
+        pids = {"engine": bare.pid, "replica": replica.process.pid, "gateway": gateway.pid}
+        return {str(many): await in_turns(ways, pids, many, size) for many in AT_ONCE}
     finally:
         for process in (gateway, replica.process):
             process.terminate()
             process.wait()
 
 
-async def rounds(bare: Bare, direct: str, through: str, token: str, many: int, size: Size) -> dict[str, Any]:
-    shares: dict[str, list[float]] = {"gateway": [], "engine": []}
-    told: dict[str, list[Told]] = {"bare": [], "direct": [], "through": []}
+Way = Callable[[int, int], Awaitable[Told]]
+"""Has some texts told at once, of so many tokens each."""
+
+
+async def in_turns(ways: dict[str, Way], pids: dict[str, int], many: int, size: Size) -> dict[str, Any]:
+    told: dict[str, list[Told]] = {way: [] for way in ways}
+    before = {name: cpu_s(pid) for name, pid in pids.items()}
+    order = list(ways)
     for number in range(size.rounds):
-        ways = {
-            "bare": lambda: asyncio.to_thread(bare.tell, many, size.tokens),
-            "direct": lambda: ask(direct, token, many, size.tokens),
-            "through": lambda: ask(through, token, many, size.tokens),
-        }
-        order = list(ways)
-        for way in order[number % 3 :] + order[: number % 3]:
-            told[way].append(await ways[way]())
-        shares["gateway"].append(told["through"][-1].tokens_s / told["direct"][-1].tokens_s)
-        shares["engine"].append(told["through"][-1].tokens_s / told["bare"][-1].tokens_s)
+        turn = number % len(order)
+        for way in order[turn:] + order[:turn]:
+            told[way].append(await ways[way](many, size.tokens))
+    spent_s = {name: cpu_s(pid) - before[name] for name, pid in pids.items()}
+    tokens = {"engine": 1, "replica": 2, "gateway": 1}  # the replica is asked by two ways
     return {
-        "through_gateway_share": round(statistics.median(shares["gateway"]), 3),
-        "of_engine_share": round(statistics.median(shares["engine"]), 3),
+        "through_gateway_share": _share(told["through"], told["direct"]),
+        "of_engine_share": _share(told["through"], told["bare"]),
         "tokens_s": {
             way: round(statistics.median(one.tokens_s for one in of), 1) for way, of in told.items()
+        },
+        "cpu_us_a_token": {
+            name: round(spent_s[name] * 1e6 / (times * size.rounds * many * size.tokens), 1)
+            for name, times in tokens.items()
         },
         "first_token_ms": round(statistics.median(one.first_ms for one in told["through"]), 1),
     }
 
 
-async def ask(address: str, token: str, many: int, tokens: int) -> Told:
-    """`many` streams that begin together."""
-    host, port = address.split(":")
-    loop = asyncio.get_running_loop()
-    callers = [Caller(address, token, prompt, tokens) for prompt in prompts(many)]
-    for caller in callers:
-        await loop.create_connection(lambda caller=caller: caller, host, int(port))
-    begun = time.perf_counter()
-    for caller in callers:
-        caller.ask()
-    await asyncio.gather(*(caller.done for caller in callers))
-    took_s = time.perf_counter() - begun
-    first_s = statistics.median(caller.first_at - begun for caller in callers)
-    for caller in callers:
-        caller.close()
-    return Told(many * tokens / took_s, first_s * 1000)
-
-
-@dataclass
-class Caller(asyncio.Protocol):
-    """One stream. It reads no more than its end, so that reading costs the machine next to nothing."""
-
-    address: str
-    token: str
-    prompt: list[int]
-    tokens: int
-    first_at: float = 0.0
-    tail: bytes = b""
-    done: asyncio.Future[None] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport: Any = transport
-
-    def ask(self) -> None:
-        body = json.dumps({"model": "bard", "prompt": self.prompt, "max_tokens": self.tokens, "temperature": 0,
-                           "ignore_eos": True, "stream": True})  # fmt: skip
-        head = (
-            f"POST /v1/completions HTTP/1.1\r\nhost: {self.address}\r\nauthorization: Bearer {self.token}\r\n"
-        )
-        kind = "content-type: application/json\r\n"
-        self._transport.write(f"{head}{kind}content-length: {len(body)}\r\n\r\n{body}".encode())
-
-    def data_received(self, data: bytes) -> None:
-        if not self.tail and b" 200 " not in data[:20]:
-            self.done.set_exception(RuntimeError(data.decode(errors="replace")))
-            return
-        if not self.first_at and b"data: {" in data:
-            self.first_at = time.perf_counter()
-        self.tail = (self.tail + data)[-200:]
-        if b"[DONE]" in self.tail and not self.done.done():
-            told = int(self.tail.rsplit(b"\n: ", 1)[1].split()[1])
-            assert told == self.tokens, f"{told} tokens of {self.tokens}"
-            self.done.set_result(None)
-
-    def close(self) -> None:
-        self._transport.close()
+def _share(one: list[Told], other: list[Told]) -> float:
+    """What share of the other way's rate the one has, in the median round."""
+    return round(statistics.median(a.tokens_s / b.tokens_s for a, b in zip(one, other, strict=True)), 3)
 
 
 @dataclass(frozen=True)
@@ -344,7 +226,7 @@ class Started:
 def start_replica(home: Path, model: Path, engine: str) -> Started:
     """A replica as the hall starts it."""
     what = ServeOrder(
-        service="bard", version="3f2a9c00", artifact=open_blobs(f"folder://{home}/blobs").put_folder(model),
+        service=SERVICE, version=VERSION, artifact=open_blobs(f"folder://{home}/blobs").put_folder(model),
         task="text-generation", engine=engine, batching=Batching(max_size=max(AT_ONCE)),
     )  # fmt: skip
     places = {name: home / name for name in ("work", "state", "cache")}
@@ -366,61 +248,25 @@ def start_replica(home: Path, model: Path, engine: str) -> Started:
     raise SystemExit("the replica did not get ready within 5 minutes")
 
 
-async def be_gateway(home: Path, address: str) -> None:
-    """In the gateway's process: everything a request costs, over a store in memory."""
-    clock = _Clock()
-    store = MemoryStore()
-    replica = Replica(run="r", uid="r", version="3f2a9c00", state="ready", address=address)
-    service = ServiceResource(
-        document=Service(name="bard", model="bard", try_timeout_s=SILENCE_S), uid="s", created_at=0.0, updated_at=0.0,
-        status=ServiceStatus(version="3f2a9c00", replicas=(replica,)),
-    )  # fmt: skip
-    await store.commit([Put(resource=service)])
-    (home / "usage").mkdir()
-    journal = Journal(home / "usage", clock)
-    directory = Directory.of(home, clock.now)
-    gateway = Gateway(
-        store=store,
-        authenticate=directory.authenticate,
-        spend=journal.write,
-        clock=clock,
-        listeners=[directory],
-    )
-    numbers = iter(range(10**9))
-    await serve(
-        gateway, "127.0.0.1", 0, new_id=lambda: f"id-{next(numbers)}",
-        listening=lambda host, port: print(f"{host}:{port}", flush=True), grace_s=0,
-    )  # fmt: skip
-
-
-class _Clock:
-    now = staticmethod(time.time)
-    monotonic = staticmethod(time.monotonic)
-
-
 def report(chosen: str, shares: dict[str, Any], engines: dict[str, Any], missing: list[str]) -> None:
-    print(
-        f"\n{'engine':16}"
-        + "".join(f"{f'{many} at once':>14}" for many in AT_ONCE)
-        + "  first token  cold start"
-    )
+    heads = "".join(f"{f'{many} at once':>15}" for many in AT_ONCE)
+    print(f"\n{'engine':16}{heads}  first token  cold start")
     for name, one in engines.items():
-        rates = "".join(f"{one['tokens_s'][str(many)]:11.0f} t/s" for many in AT_ONCE)
+        rates = "".join(f"{rate:11.0f} t/s" for rate in one["tokens_s"].values())
         print(f"{name:16}{rates}{one['first_token_ms']:10.1f} ms{one['cold_start_s']:10.1f} s")
-    print(f"\n{chosen:16}{'bare':>12}{'direct':>12}{'gateway':>12}  of direct  of engine  first token")
+    print(
+        f"\n{chosen:16}{'bare':>12}{'direct':>12}{'gateway':>12}  of direct  of engine  first token  µs/token"
+    )
     for many, one in shares.items():
         rates = "".join(f"{rate:8.0f} t/s" for rate in one["tokens_s"].values())
         through, of_engine = one["through_gateway_share"], one["of_engine_share"]
+        spent = " ".join(f"{value:.0f}" for value in one["cpu_us_a_token"].values())
         print(
-            f"{many + ' at once':16}{rates}{through:11.1%}{of_engine:11.1%}{one['first_token_ms']:10.1f} ms"
+            f"{many + ' at once':16}{rates}{through:11.1%}{of_engine:11.1%}{one['first_token_ms']:10.1f} ms  {spent}"
         )
-    told = {name: {many: one[name] for many, one in shares.items()} for name in
-            ("through_gateway_share", "of_engine_share", "first_token_ms")}  # fmt: skip
-    rounded = {
-        name: {**one, "tokens_s": {many: round(rate, 1) for many, rate in one["tokens_s"].items()}}
-        for name, one in engines.items()
-    }
-    print(json.dumps({**told, "engine": chosen, "engines": rounded, "missing": missing}))
+    names = ("through_gateway_share", "of_engine_share", "cpu_us_a_token", "first_token_ms")
+    told = {name: {many: one[name] for many, one in shares.items()} for name in names}
+    print(json.dumps({**told, "engine": chosen, "engines": engines, "missing": missing}))
 
 
 if __name__ == "__main__":
