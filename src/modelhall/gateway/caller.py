@@ -255,7 +255,7 @@ class CallerConnection(asyncio.Protocol):
             self._answer_refusal(error)
 
     def _answer_refusal(self, error: HallError) -> None:
-        response = refusal(error)
+        response = refusal(error, self._reader.target)
         assert isinstance(response.body, bytes)
         framing = b"content-length: %d\r\n" % len(response.body)
         start = head(response, request_id=self._new_id(), framing=framing, close=True)

@@ -44,7 +44,8 @@ class RequestReader:
         self._outlet = outlet
         self._take = take
         self._parser = httptools.HttpRequestParser(self)
-        self._target = b""
+        self.target = b""
+        """Of the request whose head was read last, as far as it is known."""
         self._headers: dict[bytes, bytes] = {}
         self._lines = 0
         self._unfinished_bytes = 0
@@ -109,13 +110,13 @@ class RequestReader:
     def on_message_begin(self) -> None:
         self.in_head = True
         self.begun += 1
-        self._target = b""
+        self.target = b""
         self._headers = {}
         self._lines = 0
         self._unfinished_bytes = 0
 
     def on_url(self, part: bytes) -> None:
-        self._target += part
+        self.target += part
 
     def on_header(self, name: bytes, value: bytes) -> None:
         headers = self._headers
@@ -157,7 +158,7 @@ class RequestReader:
         check_framing(version, host, headers.get(b"transfer-encoding"))
         if parser.should_upgrade():
             raise Rejected("HTTP/1.1 is all there is here: send the request without `Upgrade`")
-        path, _ = split_target(self._target, host)
+        path, _ = split_target(self.target, host)
         self._check_length(int(headers.pop(b"content-length", 0)))
         return Head(
             method=parser.get_method(),
@@ -171,7 +172,7 @@ class RequestReader:
         headers, sizes = self._headers, self._sizes
         if len(headers) > sizes.headers:
             raise Rejected(f"the request has more than {sizes.headers} headers", status=431)
-        if len(self._target) + sum(map(len, headers)) + sum(map(len, headers.values())) > sizes.head_bytes:
+        if len(self.target) + sum(map(len, headers)) + sum(map(len, headers.values())) > sizes.head_bytes:
             raise Rejected(f"the head is larger than {sizes.head_bytes} bytes", status=431)
 
     def _check_length(self, size_bytes: int) -> None:

@@ -231,7 +231,9 @@ async def test_a_body_beyond_all_measure_is_refused(hall):
     (replica,) = await hall.serving(well)
     caller = await hall.caller()
     caller.send(request(CHAT, b"").replace(b"content-length: 0", b"content-length: 104857600"))
-    assert (await caller.answer()).status == 413
+    answer = await caller.answer()
+    assert answer.status == 413
+    error_in(answer)
     assert not replica.seen
 
 
