@@ -31,7 +31,7 @@ _AT_ONCE = 512
 
 
 def load(
-    *, folder: str, threads: int, slots: int, shape: dict[str, Any], tokenizer: str
+    *, folder: str, threads: int, slots: int, reads: int, shape: dict[str, Any], tokenizer: str
 ) -> OpenVinoGenerator:
     """The network in `folder`, with room for `slots` texts of its full length. Raises Rejected for a family that
     cannot be converted."""
@@ -42,7 +42,7 @@ def load(
             field="engine",
         )
     plan = genai.SchedulerConfig()
-    plan.num_kv_blocks = (slots + 1) * math.ceil((sizes.sizes["length"] + 1) / _BLOCK)
+    plan.num_kv_blocks = (slots + 1) * math.ceil((reads + 1) / _BLOCK)
     plan.max_num_seqs = slots
     plan.max_num_batched_tokens = _AT_ONCE
     plan.enable_prefix_caching = True
