@@ -14,7 +14,7 @@ REFUSED, BREAKS, DIES = 13, 66, 99
 
 
 class Counting:
-    alternatives, schemas, penalties, draws_by_place = 3, True, False, True
+    alternatives, schemas, penalties, counts_told = 3, True, False, True
 
     def __init__(self) -> None:
         self._texts: dict[int, tuple[int, int]] = {}

@@ -47,7 +47,7 @@ class Slow:
     """An engine that tells one more token of each text whenever it is let."""
 
     alternatives, schemas, penalties, vectors = 0, False, True, False
-    draws_by_place, spent_s = True, 0.0
+    counts_told, spent_s = True, 0.0
 
     def __init__(self) -> None:
         self.there: dict[int, Sampling] = {}

@@ -83,8 +83,8 @@ class Generator(Protocol):
     """Whether texts can be embedded."""
     penalties: bool
     """Whether the penalties of `Sampling` mean here what they say."""
-    draws_by_place: bool
-    """Whether what is drawn behind `told` is what its seed would have drawn there."""
+    counts_told: bool
+    """Whether seeds and penalties take account of what was `told` before."""
 
     @property
     def spent_s(self) -> float:

@@ -27,7 +27,7 @@ from modelhall.serving.engines import Sampling, Token
 log = logging.getLogger(__name__)
 
 _EXIT_CODE = 70
-_TOLD_OF = ("alternatives", "schemas", "penalties", "draws_by_place")
+_TOLD_OF = ("alternatives", "schemas", "penalties", "counts_told")
 """What of the engine the replica has to know."""
 
 
@@ -56,7 +56,7 @@ class Aside:
         self.alternatives: int = said["alternatives"]
         self.schemas: bool = said["schemas"]
         self.penalties: bool = said["penalties"]
-        self.draws_by_place: bool = said["draws_by_place"]
+        self.counts_told: bool = said["counts_told"]
         self._loaded = True
 
     def add(self, key: int, prompt: Sequence[int], sampling: Sampling) -> None:
@@ -121,7 +121,7 @@ class Stepper(Protocol):
     alternatives: int
     schemas: bool
     penalties: bool
-    draws_by_place: bool
+    counts_told: bool
 
     def add(self, key: int, prompt: Sequence[int], sampling: Sampling) -> None: ...
 

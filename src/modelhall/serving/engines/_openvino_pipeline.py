@@ -1,7 +1,13 @@
 """The process of the engine `openvino-genai`: its pipeline, and the network converted for it when it is loaded, in
 float32, so that it tells what torch would tell."""
 
+# ruff: noqa: E402 - telemetry is kept out before anything of OpenVINO is there
 from __future__ import annotations
+
+import sys
+
+sys.modules["openvino_telemetry"] = None  # type: ignore[assignment]
+"""It would tell OpenVINO's makers of every step of a conversion, by a process each, which may never end."""
 
 import math
 import tempfile
@@ -61,7 +67,7 @@ class OpenVinoGenerator:
     schemas = True
     penalties = False
     """The pipeline adds them to logits below zero, where the field takes them away."""
-    draws_by_place = False
+    counts_told = False
 
     def __init__(self, pipeline: Any) -> None:
         self._pipeline = pipeline

@@ -72,7 +72,7 @@ class TorchGenerator:
     alternatives = _ALTERNATIVES
     schemas = False
     penalties = True
-    draws_by_place = True
+    counts_told = True
 
     def __init__(self, memory: Memory, embed: Embed | None = None) -> None:
         self._memory = memory

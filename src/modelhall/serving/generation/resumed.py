@@ -20,11 +20,12 @@ RESUMES = "x-hall-resumes"
 
 
 def can_be_resumed(asked: Chat | Completion, sampling: Sampling, engine: Generator) -> bool:
-    """Whether another replica can go on with this text so that it reads as if one had told it: the likeliest tokens,
-    or drawn ones where nobody named a seed, or the engine draws by the token's place."""
+    """Whether another replica can go on with this text so that it reads as if one had told it."""
     plain = asked.n == 1 and asked.alternatives is None and not (isinstance(asked, Completion) and asked.echo)
-    repeats = sampling.temperature == 0 or asked.seed is None or engine.draws_by_place
-    return plain and repeats and sampling.schema is None
+    penalised = bool(sampling.frequency_penalty or sampling.presence_penalty)
+    # Drawn without a seed, one continuation is as good as another.
+    by_the_rest = not penalised and (sampling.temperature == 0 or asked.seed is None)
+    return plain and sampling.schema is None and (engine.counts_told or by_the_rest)
 
 
 def told_before(
