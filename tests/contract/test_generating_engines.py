@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import importlib
+import os
+import shutil
 import sys
+from collections.abc import Callable, Iterator
 from dataclasses import replace
-from functools import cache
 from pathlib import Path
 
+import psutil
 import pytest
 
 from modelhall import tasks
@@ -18,7 +21,8 @@ sys.path.append(str(Path(__file__).parents[1] / "unit" / "serving"))
 from tellers import ids, made, tell
 
 NEEDS = {"openvino-genai": "openvino_genai"}
-ENGINES = ["torch", "openvino-genai"]
+ENGINES = ["torch", "openvino-genai", "vllm"]
+VLLM = Path(__file__).parents[2] / ".peers/vllm/bin"
 PROMPTS = [[5, 9, 40], [7, 7, 30, 31, 32, 60, 3], [100], [20, 21, 22, 23]]
 GREEDY = Sampling(most=12)
 DRAWN = Sampling(most=12, temperature=1.0, top_p=0.9, seed=7)
@@ -29,17 +33,35 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return made(tmp_path_factory.mktemp("made") / "llama")
 
 
-@cache
-def engine_of(name: str, folder: Path) -> Generator:
+@pytest.fixture(scope="module")
+def engines(folder: Path) -> Iterator[Callable[[str], Generator]]:
+    """Each engine, loaded once; all of them end when they are told to."""
+    loaded: dict[str, Generator] = {}
+
+    def engine_of(name: str) -> Generator:
+        if name not in loaded:
+            loaded[name] = load(name, folder)
+        return loaded[name]
+
+    yield engine_of
+    for one in loaded.values():
+        one.close()
+
+
+def load(name: str, folder: Path) -> Generator:
     if name in NEEDS and importlib.util.find_spec(NEEDS[name]) is None:
         pytest.skip(f"{NEEDS[name]} is not installed")
+    if name == "vllm" and shutil.which("vllm", path=f"{VLLM}:{os.environ['PATH']}") is None:
+        pytest.skip("vllm is neither on the PATH nor in .peers/vllm")
     task = tasks.load("text-generation", folder)
-    return plugins.load("engine", name).generator(folder, task, threads=1, slots=4)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PATH", str(VLLM), prepend=os.pathsep)
+        return plugins.load("engine", name).generator(folder, task, threads=1, slots=4)
 
 
 @pytest.fixture(scope="module", params=ENGINES)
-def engine(request: pytest.FixtureRequest, folder: Path) -> Generator:
-    return engine_of(request.param, folder)
+def engine(request: pytest.FixtureRequest, engines: Callable[[str], Generator]) -> Generator:
+    return engines(request.param)
 
 
 def test_every_engine_that_tells_texts_is_tested_here() -> None:
@@ -124,7 +146,7 @@ def test_who_leaves_before_the_first_step_was_never_there(engine: Generator) -> 
 
 @pytest.mark.parametrize("told", [1, 5, 11])
 def test_a_text_goes_on_behind_what_was_told_elsewhere(engine: Generator, told: int) -> None:
-    for sampling in (GREEDY, DRAWN) if engine.draws_by_place else (GREEDY,):
+    for sampling in (GREEDY, DRAWN) if engine.counts_told else (GREEDY,):
         for prompt in PROMPTS[:2]:
             whole = ids(tell(engine, (prompt, sampling))[0])
             (rest,) = tell(engine, (prompt, replace(sampling, told=tuple(whole[:told]))))
@@ -132,7 +154,13 @@ def test_a_text_goes_on_behind_what_was_told_elsewhere(engine: Generator, told: 
             assert rest[-1].end == "length"
 
 
-def test_all_engines_tell_the_same_likeliest_text(folder: Path) -> None:
-    told = {name: tell(engine_of(name, folder), *((one, GREEDY) for one in PROMPTS)) for name in ENGINES}
-    first, *others = ([ids(one) for one in texts] for texts in told.values())
-    assert all(other == first for other in others)
+def test_an_engine_aside_starts_nothing_that_would_outlive_it(engines: Callable[[str], Generator]) -> None:
+    engine = engines("openvino-genai")
+    tell(engine, (PROMPTS[0], GREEDY))
+    assert psutil.Process(engine.pid).children() == []  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("name", ENGINES[1:])
+def test_all_engines_tell_the_same_likeliest_text(engines: Callable[[str], Generator], name: str) -> None:
+    asked = [(one, GREEDY) for one in PROMPTS]
+    assert list(map(ids, tell(engines(name), *asked))) == list(map(ids, tell(engines("torch"), *asked)))
