@@ -99,7 +99,8 @@ def test_no_canary_is_in_what_the_hall_logs(sealed: Lived) -> None:
 
 
 def test_nothing_is_unpacked_any_more(sealed: Lived) -> None:
-    assert [path for path in (sealed.home / "cache").rglob("*") if path.is_file()] == []
+    left = {path.name for path in (sealed.home / "cache").rglob("*") if path.is_file()}
+    assert left <= {"matmul-on-1.json"}, "which tells of the processor alone"
 
 
 def test_the_same_search_finds_them_all_in_a_hall_that_does_not_seal(unsealed: Lived) -> None:
