@@ -43,7 +43,7 @@ def loaded(name: str, folder: Path) -> Any:
         from modelhall.serving.engines import _openvino_pipeline  # others do without OpenVINO
 
         return _openvino_pipeline.load(
-            folder=str(folder), threads=1, slots=SLOTS, shape=task.shape.model_dump(mode="json"),
+            folder=str(folder), threads=1, slots=SLOTS, length=task.reads, shape=task.shape.model_dump(mode="json"),
             tokenizer=task.tokenizer.to_str(),
         )  # fmt: skip
     return plugins.load("engine", name).generator(folder, task, threads=1, slots=SLOTS)

@@ -100,22 +100,6 @@ def test_litellm_is_answered_as_the_official_client_is(client: openai.OpenAI, ba
     assert told["vector"] == 32
 
 
-def test_the_client_of_triton_is_answered_through_the_gateway(bard: RealHall, picture: bytes) -> None:
-    triton = pytest.importorskip("tritonclient.http", reason="the client of Triton is not installed")
-    np = pytest.importorskip("numpy")
-    headers = {"authorization": f"Bearer {bard.token}"}
-    asked = triton.InferInput("image", [1], "BYTES").set_data_from_numpy(
-        np.array([picture], dtype=np.object_)
-    )
-    with triton.InferenceServerClient(bard.addresses["gateway"].removeprefix("http://")) as there:
-        assert there.is_server_ready()
-        assert there.get_model_metadata("digits", headers=headers)["inputs"][0]["name"] == "image"
-        told = there.infer("digits", [asked], headers=headers).as_numpy("label").tolist()
-    with bard.client as hall:
-        (label,) = hall.predict("digits", [picture])
-    assert told == [str(label["label"]).encode()]
-
-
 def test_a_request_is_metered_by_its_tokens(client: openai.OpenAI, bard: RealHall) -> None:
     answer = client.completions.with_raw_response.create(
         model="bard", prompt="the sun", max_tokens=5, stream=True

@@ -239,6 +239,11 @@ def _of_the_rest() -> Iterator[Ask]:
                url="/api/v1/runs/{v}/cancel?project={p}")  # fmt: skip
     yield _ask("POST /api/v1/runs/{name}/resume", "project", "change", victim="run", status=(409,),
                url="/api/v1/runs/{v}/resume?project={p}")  # fmt: skip
+    yield _ask("GET /api/v1/services/{name}/rollout", "project", "see",
+               url="/api/v1/services/{w}-service/rollout?project={p}")  # fmt: skip
+    # Nothing is on its way there.
+    yield _ask("POST /api/v1/services/{name}/rollout/{act}", "project", "change", status=(409,),
+               url="/api/v1/services/{w}-service/rollout/pause?project={p}")  # fmt: skip
     secrets = "/api/v1/secrets/{project}"
     yield _ask(f"GET {secrets}", "project", "change", url="/api/v1/secrets/{p}")
     yield _ask(f"GET {secrets}/{{name}}", "project", "change", url="/api/v1/secrets/{p}/{w}-secret")

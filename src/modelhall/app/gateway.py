@@ -19,9 +19,11 @@ import uvloop
 from modelhall import settings
 from modelhall.adapters.cache import open_cache
 from modelhall.adapters.store import open_store
+from modelhall.adapters.traffic.folder import FolderTraffic
 from modelhall.adapters.treasury.sqlite import open_treasury
 from modelhall.app.clock import SystemClock
 from modelhall.app.doorkeeper import SIGNALS, Doorkeeper, Reporter
+from modelhall.app.home import TRAFFIC
 from modelhall.app.listening import gate_of, listening_of
 from modelhall.app.sealed_cache import SealedCache
 from modelhall.app.shelf import FolderShelf
@@ -95,6 +97,8 @@ async def _serve(home: Path, port: int) -> None:
             cache=SealedCache(cache, key_for("answers", key)), key=key_for("names of answers", key)
         ),
         traces=traces,
+        traffic=FolderTraffic(home / TRAFFIC, clock.now()),
+        name=journal.name,
     )
     beside = [
         asyncio.create_task(part)

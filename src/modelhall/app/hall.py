@@ -13,6 +13,7 @@ from typing import Any
 
 from modelhall.adapters.launcher.process import ProcessLauncher
 from modelhall.adapters.store import open_store
+from modelhall.adapters.traffic.folder import FolderTraffic
 from modelhall.adapters.treasury.sqlite import open_treasury
 from modelhall.app.accounts import Accounts
 from modelhall.app.allowances import Allowances
@@ -22,11 +23,12 @@ from modelhall.app.clock import SystemClock
 from modelhall.app.defence import Guarding
 from modelhall.app.erasing import Erasing
 from modelhall.app.feed import Feed
-from modelhall.app.home import lay_out
+from modelhall.app.home import TRAFFIC, lay_out
 from modelhall.app.keys import Keys, Rotated
 from modelhall.app.looking import Looking
 from modelhall.app.people import People
 from modelhall.app.reader import Reader
+from modelhall.app.rollouts import Rollouts
 from modelhall.app.signing_in import open_signing_in
 from modelhall.app.sources import fingerprint_by
 from modelhall.control import declare, runs
@@ -114,6 +116,8 @@ class Hall:
         self.allowances = Allowances(self.store, open_treasury(home), self.clock.now)
         self.cards = Cards(self.store, reader, self.accounts)
         self._policy = plugins.load("schedule", settings.schedule, field="schedule").place
+        self.traffic = FolderTraffic(home / TRAFFIC, self.clock.now())
+        self.rollouts = Rollouts(self.store, self.traffic, self.clock)
         self.plane = Plane(
             store=self.store,
             launcher=self.launcher,
@@ -231,6 +235,7 @@ class Hall:
             policy=self._policy,
             epoch=epoch,
             keys=self._signing if self.settings.sign else None,
+            traffic=self.traffic,
         )
 
 

@@ -14,6 +14,8 @@ HALL_FILE = "hall.json"
 """Written by the control plane that leads: its process and where it listens."""
 STANDBY_FILES = "standby-*.json"
 """Of the control planes that stand by, a file each."""
+TRAFFIC = "traffic"
+"""Folder in which gateways tell what they see of requests."""
 
 
 def lay_out(home: Path) -> None:

@@ -39,6 +39,8 @@ async def check(
             await _check_model(document, fingerprint)
         case Service():
             plugins.check("balance", document.balance, field="balance")
+            if document.scaling is not None:
+                plugins.check("scale", document.scaling.by, field="replicas.by")
             if document.engine is not None:
                 plugins.check("engine", document.engine, field="engine")
         case Run():

@@ -28,7 +28,17 @@ class Outcome(Frozen):
     kind: str
     project: str
     name: str
-    change: Literal["created", "changed", "unchanged", "removing", "cancelling", "resuming"]
+    change: Literal[
+        "created",
+        "changed",
+        "unchanged",
+        "removing",
+        "cancelling",
+        "resuming",
+        "promoting",
+        "aborting",
+        "pausing",
+    ]
 
 
 OUTCOMES = TypeAdapter(list[Outcome])

@@ -12,7 +12,7 @@ import logging
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
-from modelhall.control import datasets, models, nodes, queue, removal, runs, services
+from modelhall.control import datasets, models, nodes, queue, removal, runs, service_facts, services
 from modelhall.control.actions import (
     Action,
     Create,
@@ -24,6 +24,7 @@ from modelhall.control.actions import (
     Update,
     Wake,
 )
+from modelhall.control.traffic import Requests
 from modelhall.control.view import View
 from modelhall.control.wakeups import Wakeups
 from modelhall.core.errors import Conflict, Stale
@@ -33,6 +34,7 @@ from modelhall.core.ports.clock import Clock
 from modelhall.core.ports.launcher import AttemptId, Launcher, Observation
 from modelhall.core.ports.signature import SigningKeys
 from modelhall.core.ports.store import Change, Delete, Event, Lead, Put, Store, Write
+from modelhall.core.ports.traffic import Traffic
 
 log = logging.getLogger(__name__)
 
@@ -62,8 +64,10 @@ class Loop:
         policy: queue.Policy,
         epoch: int,
         keys: SigningKeys | None = None,
+        traffic: Traffic | None = None,
     ) -> None:
-        """`keys` are those that versions are signed with; None in a hall that does not sign."""
+        """`keys` are those that versions are signed with; None in a hall that does not sign. `traffic` is where
+        gateways tell what they see; without it there is none."""
         self.view = View(store)
         self.epoch = epoch
         self.read_to: int | None = None
@@ -75,6 +79,7 @@ class Loop:
         self._fingerprint = fingerprint
         self._policy = policy
         self._keys = keys
+        self._requests = Requests(traffic)
         self._wakeups = Wakeups()
         self._seen: dict[AttemptId, Observation] = {}
         self._heard_at: dict[str, float] = {}
@@ -90,6 +95,7 @@ class Loop:
         await self.catch_up()
         await self._look_at_nodes()
         await self._look_at_attempts()
+        await self._look_at_traffic()
         self._wakeups.ring(self._clock.monotonic())
         for _ in range(SLICE):
             if self._wakeups:
@@ -130,10 +136,10 @@ class Loop:
         if self._queue_changed:
             return 0.0
         now = self._clock.monotonic()
-        look_at = self._nodes_at if self.view.is_idle else min(self._nodes_at, self._observe_at)
+        looks = [self._nodes_at, self._requests.at, *([] if self.view.is_idle else [self._observe_at])]
         alarm_s = self._wakeups.wait_s(now)
         # Alarms that are close together are worth one step.
-        return max(0.0, min(look_at - now, max(GRAIN_S, alarm_s) if alarm_s else 0.0))
+        return max(0.0, min(min(looks) - now, max(GRAIN_S, alarm_s) if alarm_s else 0.0))
 
     def _take_in(self, change: Change) -> None:
         before, after = self.view.get(change.key), change.resource
@@ -174,6 +180,12 @@ class Loop:
         self._wakeups.wake(*(key for id, key in active.items() if seen[id] != self._seen.get(id)))
         self._seen = seen
 
+    async def _look_at_traffic(self) -> None:
+        """Hear what gateways tell; a service by whose requests something is decided has to be looked at."""
+        if self._requests.at <= self._clock.monotonic():
+            changed = await self._requests.look(self._clock.monotonic())
+            self._wakeups.wake(*(key for key in changed if self.view.get(key)))
+
     async def _reconcile(self, key: Key) -> None:
         """Take the next step for one resource. Whatever goes wrong with it does not hold up the others."""
         resource = self.view.get(key)
@@ -205,9 +217,9 @@ class Loop:
                 known = await models.observe(resource, self.view, self._fingerprint, self._keys)
                 return models.reconcile(resource, known, now)
             case "service":
-                return services.reconcile(
-                    resource, await services.observe(resource, self.view, self._keys), now
-                )
+                requests = self._requests.of(resource.key, now)
+                facts = await service_facts.observe(resource, self.view, self._keys, requests)
+                return services.reconcile(resource, facts, now)
         return []
 
     async def _do(self, actions: Sequence[Action]) -> None:

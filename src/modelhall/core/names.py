@@ -13,11 +13,13 @@ from modelhall.core.errors import Rejected
 
 PATTERN = r"[a-z][a-z0-9-]{0,62}"
 """What a name looks like."""
+VERSION = r"[1-9][0-9]{0,2}|[0-9a-f]{4,64}"
+"""What names a version of something: its number, or how its id begins."""
 LONGEST_GUESSED = 100
 """A longer word is no misspelt one; to compare it with all that there is would be work without end."""
 
 _NAME = re.compile(PATTERN)
-_REFERENCE = re.compile(r"(?P<name>[a-z][a-z0-9-]{0,62})(@(?P<version>[1-9][0-9]{0,2}|[0-9a-f]{4,64}))?")
+_REFERENCE = re.compile(rf"(?P<name>{PATTERN})(@(?P<version>{VERSION}))?")
 
 
 def is_name(value: str) -> bool:

@@ -31,6 +31,7 @@ PLACES = {
     "compression": "modelhall.stages.compress.methods",
     "engine": "modelhall.serving.engines",
     "balance": "modelhall.policy.balance",
+    "scale": "modelhall.policy.scale",
     "schedule": "modelhall.policy.schedule",
     "source": "modelhall.adapters.source",
     "blobs": "modelhall.adapters.blobs",

@@ -15,7 +15,12 @@ MODEL_SCHEME = "model://"
 def references(document: Document) -> dict[str, Key]:
     """Field → the resource it names, for every field of `document` that names one."""
     if isinstance(document, Service):
-        return {"model": Key("model", document.project, split_reference(document.model)[0])}
+        shadow = document.rollout.shadow
+        models = {"model": document.model} | ({"rollout.shadow.model": shadow.model} if shadow else {})
+        return {
+            field: Key("model", document.project, split_reference(model)[0])
+            for field, model in models.items()
+        }
     if isinstance(document, Model):
         return {
             "data": Key("dataset", document.project, split_reference(document.data)[0]),

@@ -36,6 +36,13 @@ def named(versions: Sequence[V], word: str, of: str) -> tuple[V | None, str]:
     return None, f"{of} has no version {word}; it has {_there(versions)}"
 
 
+def is_meant(word: str, id: str, number: int | None) -> bool:
+    """Whether `word` names the version with this id, which is the one of this number if that is known."""
+    if len(word) <= LONGEST_NUMBER and word.isdecimal():
+        return number == int(word)
+    return id.startswith(word)
+
+
 def number_of(versions: Sequence[V], version: V) -> int:
     """Which of them it is, from 1."""
     return [one.id for one in versions].index(version.id) + 1

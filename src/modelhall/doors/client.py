@@ -24,6 +24,7 @@ from modelhall.core.hallfile import Declared
 from modelhall.core.kinds import AnyResource, Key
 from modelhall.core.kinds.base import DEFAULT_PROJECT
 from modelhall.core.ports.store import Change
+from modelhall.core.rollout_picture import Picture
 from modelhall.doors import following
 from modelhall.doors.datasets import Datasets
 from modelhall.doors.following import Listing, resource_of
@@ -225,6 +226,14 @@ class Hall:
     def resume(self, run: str) -> None:
         """Have a run that was cancelled go on from what its attempts kept; raises Conflict unless it is over."""
         self._change("POST", f"/api/v1/runs/{run}/resume")
+
+    def rollout(self, service: str) -> Picture:
+        """How far a new release of a service is on its way, and what came of the requests of both."""
+        return Picture.model_validate(self._get(f"/api/v1/services/{service}/rollout", project=self.project))
+
+    def steer_rollout(self, service: str, act: str) -> None:
+        """Have it `promote`, `abort`, `pause` or `resume`; raises Conflict when nothing is on its way."""
+        self._change("POST", f"/api/v1/services/{service}/rollout/{act}")
 
     def put_secret(self, name: str, value: bytes) -> None:
         """Keep a secret of the project, in place of the one before. Nobody is told its value again."""

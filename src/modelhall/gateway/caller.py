@@ -15,7 +15,6 @@ from contextlib import aclosing
 from typing import Any
 
 from modelhall.core.errors import Broken, HallError, NotNow, Rejected
-from modelhall.gateway.errand import Errand, Wait
 from modelhall.gateway.limits import Limits, Room
 from modelhall.gateway.messages import Chunks, Handler, Request, Response, head, refusal
 from modelhall.gateway.reader import RequestReader
@@ -45,8 +44,7 @@ class CallerConnection(asyncio.Protocol):
         self._transport: Any = None
         self.address = ""
         self._queue: deque[Request] = deque()
-        self._errand: Errand | None = None
-        """What has requests handled, while there are any."""
+        self._task: asyncio.Task[None] | None = None
         self._answering: Request | None = None
         """The newest request whose answer has begun."""
         self._refused: HallError | None = None
@@ -55,7 +53,7 @@ class CallerConnection(asyncio.Protocol):
         self._paused = False
         """Whether the caller is not listened to, since enough of its requests wait."""
         self._draining = False
-        self._drained: Wait | None = None
+        self._drained: asyncio.Future[None] | None = None
         """Set while the caller reads slower than is written; done when it has caught up."""
         self._hung_up = False
         self._changes = 0
@@ -90,7 +88,7 @@ class CallerConnection(asyncio.Protocol):
     def drain(self) -> None:
         """Finish what has been asked, then close."""
         self._draining = True
-        if self._errand is None and not self._reader.in_head:
+        if self._task is None and not self._reader.in_head:
             self._transport.close()
 
     def abort(self) -> None:
@@ -110,23 +108,14 @@ class CallerConnection(asyncio.Protocol):
         self._changes += 1
         if self._deaf:
             return
-        error = self._read(data)
-        if self._queue and self._errand is None:
-            self._errand = Errand(self._work(), self._loop)
-            self._errand.go_on()
-        if error is not None:
-            self._refuse(error)
-        elif len(self._queue) > 1 and not self._paused:
-            self._paused = True
-            self._transport.pause_reading()
-
-    def _read(self, data: bytes) -> HallError | None:
-        """Read on; the error if no sense can be made of it."""
         try:
             self._reader.feed(data)
         except HallError as error:
-            return error
-        return None
+            self._refuse(error)
+            return
+        if len(self._queue) > 1 and not self._paused:
+            self._paused = True
+            self._transport.pause_reading()
 
     def eof_received(self) -> bool:
         return False  # a caller who closes its side has gone; the transport then closes ours
@@ -136,17 +125,17 @@ class CallerConnection(asyncio.Protocol):
         self._deaf = True
         self._deadline = math.inf
         self._let_go(self._held_bytes)
-        if self._errand is not None:
-            self._errand.cancel()
+        if self._task is not None:
+            self._task.cancel()
 
     def pause_writing(self) -> None:
         self._changes += 1
-        self._drained = Wait()
+        self._drained = self._loop.create_future()
 
     def resume_writing(self) -> None:
-        drained, self._drained = self._drained, None
-        if drained is not None:
-            drained.over()
+        if self._drained is not None and not self._drained.done():
+            self._drained.set_result(None)
+        self._drained = None
 
     # From the requests.
 
@@ -208,6 +197,8 @@ class CallerConnection(asyncio.Protocol):
     def _take(self, request: Request) -> None:
         """A request's head is here: have it handled, after those before it."""
         self._queue.append(request)
+        if self._task is None:
+            self._task = self._loop.create_task(self._work())
 
     async def _work(self) -> None:
         """Have everything that waits handled, in order."""
@@ -220,7 +211,7 @@ class CallerConnection(asyncio.Protocol):
             if self._closes_after(request):
                 self._hang_up(linger=not request.whole)
                 return
-        self._errand = None
+        self._task = None
         if self._refused is not None:
             self._answer_refusal(self._refused)
 
@@ -234,7 +225,7 @@ class CallerConnection(asyncio.Protocol):
                 self._transport.close()
             else:
                 self.abort()
-        except Exception:  # a bug in one request's handling must not end the connection's errand silently
+        except Exception:  # a bug in one request's handling must not take the connection's task silently
             log.exception("request.broken request=%s", request.id)
             if self._answering is request:
                 self.abort()
@@ -249,7 +240,7 @@ class CallerConnection(asyncio.Protocol):
         self._deaf = True
         if self._reader.open is not None:
             self._reader.open.end(error)  # whoever handles it answers
-        elif self._errand is not None:
+        elif self._task is not None:
             self._refused = error
         else:
             self._answer_refusal(error)
@@ -288,7 +279,7 @@ class CallerConnection(asyncio.Protocol):
             return "answer"
         if self._reader.open is not None:
             return "body"
-        if self._errand is not None:
+        if self._task is not None:
             return "answer"
         return "head" if self._reader.in_head else "request"
 

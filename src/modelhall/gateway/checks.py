@@ -37,11 +37,11 @@ async def check(endpoint: Endpoint, now: Callable[[], float]) -> None:
         reply = await endpoint.send(_LINE, b"\r\n", b"", Patience(CHECK_TIMEOUT_S, CHECK_TIMEOUT_S))
         reply.close()
     except Failure as failure:
-        endpoint.failed(failure.evidence, failure.message, now())
+        endpoint.check_failed(failure.evidence, failure.message, now())
     except NotNow:
         return  # no socket left to ask with, which says nothing about the replica
     else:
         if reply.head is not None and reply.head.status == HTTPStatus.OK:
             endpoint.checked(now())
         else:
-            endpoint.failed(Evidence.GONE, f"replica {endpoint.name} says that it is not ready", now())
+            endpoint.check_failed(Evidence.GONE, f"replica {endpoint.name} says that it is not ready", now())

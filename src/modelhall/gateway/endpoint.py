@@ -11,6 +11,7 @@ from collections.abc import Callable
 from modelhall.core.errors import NotNow
 from modelhall.core.kinds import service
 from modelhall.core.replica_key import HEADER
+from modelhall.gateway.counting import Counting
 from modelhall.gateway.health import Evidence, Health, after_answer, after_check, after_failure
 from modelhall.gateway.reply import Failure, Reply
 from modelhall.gateway.upstream import Connection, Patience
@@ -33,6 +34,7 @@ class Endpoint:
     def __init__(
         self,
         replica: service.Replica,
+        told_version: bytes,
         key: str,
         changed: Callable[[], None],
         is_last: Callable[[Endpoint], bool],
@@ -44,6 +46,11 @@ class Endpoint:
         self.replica = replica
         self.name = replica.run
         self.version = replica.version
+        self.release = replica.release
+        self.told_version = told_version
+        """What its answers say they are of."""
+        self.counting: Counting | None = None
+        """Counts what comes of its requests, while somebody wants to know."""
         self.health = Health()
         self.healthy = True
         self.in_flight = 0
@@ -108,7 +115,13 @@ class Endpoint:
             self.health = after_answer(self.health)
 
     def failed(self, evidence: Evidence, reason: str, now: float) -> None:
-        """A request or a check failed."""
+        """A request failed."""
+        if self.counting is not None:
+            self.counting.failures += 1
+        self.check_failed(evidence, reason, now)
+
+    def check_failed(self, evidence: Evidence, reason: str, now: float) -> None:
+        """It did badly, whoever asked."""
         self._judge(after_failure(self.health, evidence, reason, now, last=self._is_last(self)))
 
     def checked(self, now: float) -> None:

@@ -11,6 +11,7 @@ from functools import partial
 from http import HTTPStatus
 from typing import NamedTuple
 
+from modelhall.gateway.counting import UNWILLING
 from modelhall.gateway.endpoint import Endpoint
 from modelhall.gateway.messages import Headers, Request, Response, in_shape
 from modelhall.gateway.record import Record
@@ -18,12 +19,12 @@ from modelhall.gateway.relay import Relay, Source
 from modelhall.gateway.reply import ReplyHead
 from modelhall.gateway.resume import RESUMES, Story
 from modelhall.gateway.routes import Route, Sought
+from modelhall.gateway.shadow import Copy
 from modelhall.gateway.tries import Tries, Unwilling
+from modelhall.gateway.wishes import VERSION_HEADER
 from modelhall.policy.prefixes import blocks_of
 
 FIRST_ERROR = 400
-UNWILLING = (502, 503, 504)
-"""With these a replica says that another may do better."""
 PASSED_ON = (
     b"accept",
     b"content-encoding",
@@ -46,7 +47,7 @@ class Call(NamedTuple):
     line: bytes
     """The request line as the replica reads it."""
     version: str | None = None
-    """The beginning of the version asked for; None takes the service's."""
+    """The version asked for, by its number or the beginning of its id; None takes the service's."""
     idempotent: bool = True
     """Whether it may be sent again when a replica may have seen it already."""
     source: str = ""
@@ -58,14 +59,18 @@ class Call(NamedTuple):
 async def forward(call: Call, request: Request, record: Record, now: Callable[[], float]) -> Response:
     """Have the call answered by one replica or another; raises Failure or NotNow when none does."""
     body = await request.read()
-    blocks = blocks_of(body) if call.route.by_prompt else None
-    sought = Sought(version=call.version, source=call.source, blocks=blocks)
-    tries: Tries[Answered] = Tries(call.route, sought, record, now, idempotent=call.idempotent)
+    route = call.route
+    blocks = blocks_of(body) if route.by_prompt else None
+    release = route.releases.meant_for(call.source, request.id) if call.version is None else None
+    sought = Sought(version=call.version, source=call.source, blocks=blocks, release=release)
+    tries: Tries[Answered] = Tries(route, sought, record, now, idempotent=call.idempotent)
     try:
         answer = await tries.answer(partial(_ask, call, request, body))
     except Unwilling as unwilling:
         return unwilling.response
     _note(record, answer)
+    if route.releases.shadow and call.version is None:
+        _copy(call, request, body, answer.response, now())
     if not isinstance(answer.response.body, bytes):
         answer.response.body = _relay(call, request, body, tries, answer)
     return answer.response
@@ -91,10 +96,11 @@ class Answered(NamedTuple):
 async def _ask(call: Call, request: Request, body: bytes, endpoint: Endpoint) -> Answered:
     """Have one replica answer: to the end, unless that comes as events or is too large to be held. Raises Failure."""
     headers = _passed_on(request, body)
-    reply = await endpoint.send(call.line, headers, body, call.route.patience, repeatable=call.idempotent)
+    sending = endpoint.send(call.line, headers, body, call.route.patience, repeatable=call.idempotent)
+    reply = await (sending if endpoint.counting is None else endpoint.counting.of(sending))
     head = reply.head
     assert head is not None
-    shown = _shown(head)
+    shown = ((VERSION_HEADER, endpoint.told_version), *_shown(head))
     if reply.in_pieces:
         response = Response(status=head.status, headers=shown, body=reply, length=reply.length)
         resumes = any(name == RESUMES for name, _ in head.headers)
@@ -105,6 +111,17 @@ async def _ask(call: Call, request: Request, body: bytes, endpoint: Endpoint) ->
         if head.status in UNWILLING:
             raise Unwilling(endpoint.name, response)
     return Answered(Source(endpoint, reply), response, reply.weight_s)
+
+
+def _copy(call: Call, request: Request, body: bytes, response: Response, now: float) -> None:
+    """Have a version that nobody is answered by do the same, if it is this request's turn."""
+    route = call.route
+    asked = route.document.rollout.shadow
+    if asked is None or response.status >= FIRST_ERROR or not route.shadow.is_due(asked.share):
+        return
+    answer = response.body if isinstance(response.body, bytes) else None
+    copy = Copy(line=call.line, headers=_passed_on(request, body), body=body, answer=answer, now=now)
+    route.shadow.send(copy, route.releases.shadow, route.patience, busy=route.waiting > 0)
 
 
 def _relay(call: Call, request: Request, body: bytes, tries: Tries[Answered], first: Answered) -> Relay:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gc
 import logging
 import ssl
@@ -19,6 +20,7 @@ from modelhall.core.ports.cache import Cache
 from modelhall.core.ports.clock import Clock
 from modelhall.core.ports.store import Store
 from modelhall.core.ports.traces import Traces
+from modelhall.core.ports.traffic import Traffic
 from modelhall.core.ports.treasury import Treasury
 from modelhall.gateway import tracing
 from modelhall.gateway.admission import Admission
@@ -34,6 +36,7 @@ from modelhall.gateway.metrics import CONTENT_TYPE, Metrics
 from modelhall.gateway.open_inference import OpenInference
 from modelhall.gateway.openai import OpenAI
 from modelhall.gateway.openai_files import Files
+from modelhall.gateway.pulse import Pulse
 from modelhall.gateway.purses import Purses
 from modelhall.gateway.record import Record
 from modelhall.gateway.routes import Routes
@@ -45,6 +48,8 @@ log = logging.getLogger(__name__)
 
 GC_THRESHOLDS = (20_000, 20, 50)
 """A request leaves behind nothing that refers to itself, so there is little for the collector to find."""
+FIRST_LOOK_S = 2.0
+"""The wait for the store before a gateway says that it is there."""
 
 
 async def serve(
@@ -70,7 +75,10 @@ async def serve(
     gc.set_threshold(*GC_THRESHOLDS)
     async with asyncio.TaskGroup() as group:
         running = group.create_task(gateway.run())
-        listening(*address)  # not before it looks for its services: who asks at once is to find them
+        # Who asks at once is to find its service. A store that is gone is waited for by those who ask.
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(gateway.routes.known.wait(), FIRST_LOOK_S)
+        listening(*address)
         await until_told_to_stop()
         await server.close(grace_s)
         running.cancel()
@@ -124,11 +132,14 @@ class Gateway:
         drawing: Drawing | None = None,
         keeping: Keeping | None = None,
         traces: Traces | None = None,
+        traffic: Traffic | None = None,
+        name: str = "gateway",
     ) -> None:
         """`spend` takes down what was used, at once; an OSError of it does not fail the request. `listeners` are kept
         up with the store too, such as what `authenticate` goes by; `replica_key` is what replicas are asked with.
         Files and batches are kept on the `shelf`, if there is one; `new_id` names requests of batches. Without
-        `drawing` nothing is limited, without `keeping` no answer is kept. Spans go to `traces`, if there are any."""
+        `drawing` nothing is limited, without `keeping` no answer is kept. Spans go to `traces`, if there are any, and
+        what this gateway sees of requests to `traffic`, under its `name`."""
         self._authenticate = authenticate
         self._spend = spend
         self._traces = traces
@@ -147,6 +158,11 @@ class Gateway:
             answers=self._answers,
         )
         self.follower = Follower(store, self.routes, terms, *listeners)
+        self._pulse = (
+            Pulse(name, self.routes, traffic, clock, lambda: self.follower.revision)
+            if traffic is not None
+            else None
+        )
         self.protocols: dict[bytes, Protocol] = {
             b"v1": OpenAI(self.routes, desk, self._files(shelf)),
             b"v2": OpenInference(self.routes, desk, clock.monotonic),
@@ -158,6 +174,8 @@ class Gateway:
         async with asyncio.TaskGroup() as group:
             group.create_task(self.follower.follow())
             group.create_task(check_all(self.routes, self._clock.monotonic))
+            if self._pulse is not None:
+                group.create_task(self._pulse.run())
             if self._batches is not None:
                 group.create_task(self._batches.run())
             if self._purses is not None:
@@ -213,7 +231,8 @@ class Gateway:
         if path == b"/v2/health/live":
             return as_json({"live": True})
         if path == b"/v2/health/ready":
-            return as_json({"ready": self.routes.loaded}, 200 if self.routes.loaded else 503)
+            ready = self.routes.known.is_set()
+            return as_json({"ready": ready}, 200 if ready else 503)
         identity = self._identify(request)
         if path == b"/metrics":
             return self._measured(identity)

@@ -6,6 +6,7 @@ Nothing here knows sockets or services; `caller.py` fills requests and writes re
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import json
 from collections.abc import Awaitable
@@ -16,7 +17,6 @@ from typing import Protocol
 
 from modelhall.core import openai_error, strict_json
 from modelhall.core.errors import HallError, NotNow, OverLimit, Rejected
-from modelhall.gateway.errand import Wait
 
 Headers = tuple[tuple[bytes, bytes], ...]
 
@@ -91,13 +91,13 @@ class Head:
 
 
 class Request:
-    """One request from its head on. The errand that handles it is cancelled when the caller goes away."""
+    """One request from its head on. The task that handles it is cancelled when the caller goes away."""
 
     __slots__ = (
         "_chunks",
         "_outlet",
         "_problem",
-        "_wait",
+        "_waiter",
         "address",
         "head",
         "headers",
@@ -130,14 +130,14 @@ class Request:
         self._outlet = outlet
         self._chunks: list[bytes] = []
         self._problem: HallError | None = None
-        self._wait: Wait | None = None
+        self._waiter: asyncio.Future[None] | None = None
 
     async def read(self) -> bytes:
         """The body; raises Rejected when it is too large, malformed or too slow."""
         if not self.whole and self._problem is None:
             self._outlet.invite_body()
-            self._wait = Wait()
-            await self._wait
+            self._waiter = asyncio.get_running_loop().create_future()
+            await self._waiter
         if self._problem is not None:
             raise self._problem
         chunks = self._chunks
@@ -157,8 +157,8 @@ class Request:
         """The body is whole, or will never be because of `problem`."""
         self.whole = problem is None
         self._problem = problem
-        if self._wait is not None:
-            self._wait.over()
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
 
 
 class Handler(Protocol):

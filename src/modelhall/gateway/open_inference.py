@@ -12,17 +12,19 @@ from typing import Any, NamedTuple
 
 from modelhall.core.access import Identity
 from modelhall.core.errors import NotFound, Rejected
+from modelhall.core.names import PATTERN, VERSION
 from modelhall.gateway.desk import Desk
 from modelhall.gateway.finding import Wanted, name_for, usable, usable_by
 from modelhall.gateway.forward import Call, forward
 from modelhall.gateway.messages import Request, Response, as_json
 from modelhall.gateway.record import Record
 from modelhall.gateway.routes import Route, Routes
+from modelhall.gateway.wishes import pinned, source_of
 from modelhall.version import __version__
 
 _MODEL = re.compile(
-    r"/v2/models/(?:(?P<project>[a-z][a-z0-9-]{0,62})\.)?(?P<name>[a-z][a-z0-9-]{0,62})"
-    r"(?:/versions/(?P<version>[0-9a-f]{4,64}))?(?:/(?P<verb>infer|ready))?"
+    rf"/v2/models/(?:(?P<project>{PATTERN})\.)?(?P<name>{PATTERN})"
+    rf"(?:/versions/(?P<version>{VERSION}))?(?:/(?P<verb>infer|ready))?"
 )
 
 
@@ -47,15 +49,14 @@ class OpenInference:
             return as_json([_listed(route, who) for route in usable_by(self._routes, who)])
         asked = _read_path(request.path)
         _only(request, b"POST" if asked.verb == "infer" else b"GET")
-        wanted = Wanted(project=asked.project, name=asked.name, version=asked.version)
+        wanted = pinned(request, Wanted(project=asked.project, name=asked.name, version=asked.version))
         route = usable(self._routes, wanted, who, hint="POST /v2/repository/index lists them")
         record.service = route.key
         if asked.verb == "ready":
-            ready = route.healthy > 0
+            ready = route.healthy > 0 or route.rests
             return as_json({"name": route.key.name, "ready": ready}, 200 if ready else 503)
         line = _line(asked.verb, route.key.name)
-        source = f"{request.address} {who.name}"
-        call = Call(route=route, line=line, version=asked.version, source=source)
+        call = Call(route=route, line=line, version=wanted.version, source=source_of(request, who))
         if asked.verb == "infer":
             return await self._desk.answer(call, request, who, record)
         return await forward(call, request, record, self._now)
@@ -89,7 +90,7 @@ def _only(request: Request, method: bytes) -> None:
 
 
 def _listed(route: Route, who: Identity) -> dict[str, Any]:
-    ready = route.healthy > 0
+    ready = route.healthy > 0 or route.rests
     return {
         "name": name_for(route, who),
         "version": route.version or "",

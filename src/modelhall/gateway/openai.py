@@ -14,7 +14,7 @@ from pydantic_core import from_json
 
 from modelhall.core.access import Identity
 from modelhall.core.errors import NotFound, Rejected
-from modelhall.core.names import PATTERN
+from modelhall.core.names import PATTERN, VERSION
 from modelhall.gateway.desk import Desk
 from modelhall.gateway.finding import Wanted, name_for, usable, usable_by
 from modelhall.gateway.forward import Call
@@ -22,11 +22,12 @@ from modelhall.gateway.messages import Request, Response, as_json
 from modelhall.gateway.openai_files import Files
 from modelhall.gateway.record import Record
 from modelhall.gateway.routes import Route, Routes
+from modelhall.gateway.wishes import pinned, source_of
 
 FORWARDED = (b"/v1/chat/completions", b"/v1/completions", b"/v1/embeddings")
 """What replicas answer."""
 _MODELS = b"/v1/models"
-_NAME = re.compile(rf"(?:(?P<project>{PATTERN})\.)?(?P<name>{PATTERN})(?:@(?P<version>[0-9a-f]{{4,64}}))?")
+_NAME = re.compile(rf"(?:(?P<project>{PATTERN})\.)?(?P<name>{PATTERN})(?:@(?P<version>{VERSION}))?")
 _HINT = "GET /v1/models lists them"
 
 
@@ -52,22 +53,21 @@ class OpenAI:
         if path.startswith(_MODELS + b"/"):
             _only(request, b"GET")
             name = path[len(_MODELS) + 1 :].decode("latin-1")
-            return as_json(_shown(self._route(name, who)[0], who))
+            return as_json(_shown(self._route(_read_name(name), who), who))
         if self._files is not None and path.startswith((b"/v1/files", b"/v1/batches")):
             return await self._files.answer(request, who)
         raise NotFound("there is nothing at this path; try POST /v1/chat/completions or GET /v1/models")
 
     async def _forward(self, request: Request, who: Identity, record: Record) -> Response:
-        route, version = self._route(_model_in(await request.read()), who)
+        wanted = pinned(request, _read_name(_model_in(await request.read())))
+        route = self._route(wanted, who)
         line = b"POST %b HTTP/1.1\r\n" % request.path
-        source = f"{request.address} {who.name}"
-        call = Call(route=route, line=line, version=version, source=source, resumable=True)
+        source = source_of(request, who)
+        call = Call(route=route, line=line, version=wanted.version, source=source, resumable=True)
         return await self._desk.answer(call, request, who, record)
 
-    def _route(self, name: str, who: Identity) -> tuple[Route, str | None]:
-        """The service called `name`, and the version, if one is asked for."""
-        wanted = _read_name(name)
-        return usable(self._routes, wanted, who, hint=_HINT, field="model"), wanted.version
+    def _route(self, wanted: Wanted, who: Identity) -> Route:
+        return usable(self._routes, wanted, who, hint=_HINT, field="model")
 
 
 @lru_cache(maxsize=1024)

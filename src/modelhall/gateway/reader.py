@@ -146,9 +146,9 @@ class RequestReader:
 
     def on_message_complete(self) -> None:
         self._unfinished_bytes = 0
-        request, self.open = self.open, None
-        if request is not None:
-            request.end()
+        if self.open is not None:
+            self.open.end()
+            self.open = None
 
     def _read_head(self) -> Head:
         parser, headers = self._parser, self._headers

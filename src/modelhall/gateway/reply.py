@@ -8,7 +8,6 @@ from collections.abc import Callable
 from typing import Protocol
 
 from modelhall.core.errors import NotNow
-from modelhall.gateway.errand import Wait
 from modelhall.gateway.health import Evidence
 from modelhall.gateway.messages import Headers
 
@@ -63,7 +62,7 @@ class Reply:
     """One answer; its reader waits for it with `arrive` and takes it whole, or piece by piece."""
 
     __slots__ = (
-        "_chunks", "_ended", "_failure", "_held_bytes", "_on_end", "_source", "_wait",
+        "_chunks", "_ended", "_failure", "_held_bytes", "_on_end", "_source", "_waiter",
         "began_at", "head", "length", "weight_s",
     )  # fmt: skip
 
@@ -80,7 +79,7 @@ class Reply:
         self._held_bytes = 0
         self._ended = False
         self._failure: Failure | None = None
-        self._wait: Wait | None = None
+        self._waiter: asyncio.Future[None] | None = None
 
     async def arrive(self) -> ReplyHead:
         """Wait for all of it, or for its beginning if it comes in pieces. Raises Failure."""
@@ -132,9 +131,9 @@ class Reply:
         if not self._ended:
             self._source.drop(Failure("the answer is not wanted any more", Evidence.BAD))
 
-    def _news(self) -> Wait:
-        self._wait = wait = Wait()
-        return wait
+    def _news(self) -> asyncio.Future[None]:
+        self._waiter = asyncio.get_running_loop().create_future()
+        return self._waiter
 
     # From the connection.
 
@@ -157,10 +156,9 @@ class Reply:
         self._on_end()
 
     def wake(self) -> None:
-        """Let the reader look at what has arrived. He may be done with it before this returns."""
-        wait, self._wait = self._wait, None
-        if wait is not None:
-            wait.over()
+        """Let the reader look at what has arrived."""
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
 
 
 def seconds(value: bytes) -> float:

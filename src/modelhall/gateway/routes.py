@@ -9,8 +9,11 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from modelhall.core import plugins
 from modelhall.core.errors import HallError
 from modelhall.core.kinds import Key
-from modelhall.core.kinds.service import Service, ServiceResource
+from modelhall.core.kinds.service import Replica, Service, ServiceResource, asked_for
+from modelhall.core.versions import is_meant
 from modelhall.gateway.endpoint import Endpoint
+from modelhall.gateway.releases import Releases
+from modelhall.gateway.shadow import Shadow
 from modelhall.gateway.upstream import Patience
 from modelhall.policy import balance, standby
 from modelhall.policy.retry_budget import RetryBudget
@@ -21,13 +24,20 @@ log = logging.getLogger(__name__)
 class Sought:
     """What is known of a request when a replica is looked for; the same for all its tries."""
 
-    __slots__ = ("blocks", "source", "version")
+    __slots__ = ("blocks", "release", "source", "version")
 
     def __init__(
-        self, *, version: str | None = None, source: str = "", blocks: list[int] | None = None
+        self,
+        *,
+        version: str | None = None,
+        source: str = "",
+        blocks: list[int] | None = None,
+        release: str | None = None,
     ) -> None:
         self.version = version
-        """The beginning of the version asked for; None takes the service's."""
+        """The version asked for, by its number or the beginning of its id; None takes the service's."""
+        self.release = release
+        """The release it is for, while several are in use; only if none of its replicas can be asked, another's."""
         self.source = source
         """Who asks, from where."""
         self.blocks = blocks or []
@@ -44,9 +54,18 @@ class Route:
         self.endpoints: tuple[Endpoint, ...] = ()
         self.budget = RetryBudget(0.0)
         """Of tries beyond the first."""
+        self.releases = Releases()
+        """Which of them are of what release, and whose requests that gets."""
+        self.shadow = Shadow()
+        """Sends copies, where there is a release that gets some."""
+        self.waiting = 0
+        """Requests that wait for a replica that can be asked."""
+        self.picked = 0
+        """How often a replica was picked."""
+        self._leaving: list[Endpoint] = []
+        """Those to which nobody is sent any more, and that still answer somebody."""
         self._asked: Sequence[Endpoint] = ()
-        """Those of them that are asked: all, unless some stand by."""
-        self._picked = 0
+        """Those that are asked: all of the release that is served, unless some stand by."""
         self._changed = asyncio.Event()
         self.update(resource)
 
@@ -62,19 +81,20 @@ class Route:
         self.patience = Patience(self.document.try_timeout_s, self.document.stall_timeout_s)
         if self.budget.share != self.document.retry_budget:
             self.budget = RetryBudget(self.document.retry_budget)
+        self._count = asked_for(resource)
         known = {endpoint.replica: endpoint for endpoint in self.endpoints}
-        ready = resource.status.ready
         self.endpoints = tuple(
-            known.pop(replica)
-            if replica in known
-            else Endpoint(replica, self._replica_key, self._wake, self._is_last)
-            for replica in ready
+            known.pop(replica) if replica in known else self._endpoint(replica)
+            for replica in self.releases.answering(resource.status)
         )
+        self.releases.update(resource.status, self.endpoints)
         for gone in known.values():
             gone.close()
+        self._leaving = [*self.leaving, *known.values()]
         self._wake()
 
     def close(self) -> None:
+        self.shadow.close()
         for endpoint in self.endpoints:
             endpoint.close()
         self.endpoints = ()
@@ -85,43 +105,64 @@ class Route:
         """How many replicas may be asked."""
         return sum(not endpoint.health.out for endpoint in self.endpoints)
 
+    @property
+    def leaving(self) -> Sequence[Endpoint]:
+        """Replicas to which nobody is sent any more, and that still answer somebody."""
+        self._leaving = [endpoint for endpoint in self._leaving if endpoint.in_flight]
+        return self._leaving
+
+    @property
+    def rests(self) -> bool:
+        """Whether it has no replicas because nobody asks, and will have some for whoever does."""
+        return self.document.scaling is not None and not self.endpoints
+
+    @property
+    def wait_s(self) -> float:
+        """How long a request may wait for a replica that can be asked."""
+        scaling = self.document.scaling
+        return scaling.hold_s if scaling is not None and self.rests else self.document.queue_timeout_s
+
     def has_version(self, version: str) -> bool:
-        return any(endpoint.version.startswith(version) for endpoint in self.endpoints)
+        return any(_is_of(endpoint, version) for endpoint in self.endpoints)
 
     def pick(self, sought: Sought, tried: Collection[Endpoint] = ()) -> Endpoint | None:
         """The replica for the next try, which is not among `tried`; None when there is none to be asked."""
-        candidates = self._candidates(sought.version, tried)
-        request = balance.Request(self._picked, sought.source)
-        self._picked += 1
+        candidates = self._candidates(sought, tried)
+        request = balance.Request(self.picked, sought.source)
+        self.picked += 1
         if self.by_prompt:
             shared = {endpoint.name: endpoint.shares(sought.blocks) for endpoint in candidates}
             request = request._replace(blocks=len(sought.blocks), shared=shared)
         choice: Endpoint | None = self._pick(request, candidates)
         if choice is None:
-            choice = self._last_resort(sought.version, tried)
+            choice = self._last_resort(sought, tried)
         if choice is not None and self.by_prompt:
             choice.reads(sought.blocks)
         return choice
 
-    def _last_resort(self, version: str | None, tried: Collection[Endpoint]) -> Endpoint | None:
+    def _last_resort(self, sought: Sought, tried: Collection[Endpoint]) -> Endpoint | None:
         """When all are out: the one with the least to do of those that at least answer their checks."""
-        left = [e for e in self._all(version, tried) if e.health.answers]
+        left = [e for e in self._all(sought, tried) if e.health.answers]
         return min(left, key=lambda endpoint: endpoint.in_flight, default=None)
 
-    def _candidates(self, version: str | None, tried: Collection[Endpoint]) -> Sequence[Endpoint]:
-        if version is None and not tried:
-            return self._asked
-        return self._without_standby(self._all(version, tried))
+    def _candidates(self, sought: Sought, tried: Collection[Endpoint]) -> Sequence[Endpoint]:
+        if sought.release is None:
+            if sought.version is None and not tried:
+                return self._asked
+            return self._without_standby(self._all(sought, tried))
+        own = [e for e in self._all(sought, tried) if e.release == sought.release]
+        if any(endpoint.healthy for endpoint in own):
+            return self._without_standby(own)
+        return self._all(sought, tried)
 
-    def _all(self, version: str | None, tried: Collection[Endpoint]) -> list[Endpoint]:
-        return [
-            endpoint
-            for endpoint in self.endpoints
-            if endpoint not in tried and (version is None or endpoint.version.startswith(version))
-        ]
+    def _all(self, sought: Sought, tried: Collection[Endpoint]) -> list[Endpoint]:
+        """All that may answer a request and have not tried to."""
+        if sought.version is None:
+            return [endpoint for endpoint in self.releases.asked if endpoint not in tried]
+        return [e for e in self.endpoints if e not in tried and _is_of(e, sought.version)]
 
     def _without_standby(self, endpoints: Sequence[Endpoint]) -> Sequence[Endpoint]:
-        return standby.asked(endpoints, self.document.replicas) if self.document.standby else endpoints
+        return standby.asked(endpoints, self._count) if self.document.standby else endpoints
 
     async def change(self, timeout_s: float) -> bool:
         """Wait until replicas come, go, or change their health; return whether that happened in time."""
@@ -132,13 +173,21 @@ class Route:
             return False
         return True
 
+    def _endpoint(self, replica: Replica) -> Endpoint:
+        told = f"{self.key.name}@{replica.number or replica.version[:12]}".encode()
+        return Endpoint(replica, told, self._replica_key, self._wake, self._is_last)
+
     def _is_last(self, endpoint: Endpoint) -> bool:
         return all(other.health.out for other in self.endpoints if other is not endpoint)
 
     def _wake(self) -> None:
-        self._asked = self._without_standby(self.endpoints)
+        self._asked = self._without_standby(self.releases.served)
         self._changed.set()
         self._changed = asyncio.Event()
+
+
+def _is_of(endpoint: Endpoint, version: str) -> bool:
+    return is_meant(version, endpoint.version, endpoint.replica.number)
 
 
 class Routes:
@@ -151,8 +200,8 @@ class Routes:
         """`replica_key` is what replicas are asked with (see `core.replica_key`)."""
         self._replica_key = replica_key
         self._by_key: dict[tuple[str, str], Route] = {}
-        self.loaded = False
-        """Whether the store has been read once; before, an unknown name may just not be known yet."""
+        self.known = asyncio.Event()
+        """Set once the store has been read; before, an unknown name may just not be known yet."""
 
     def __iter__(self) -> Iterator[Route]:
         return iter(list(self._by_key.values()))
@@ -167,7 +216,7 @@ class Routes:
             self._put(resource)
         for place in self._by_key.keys() - {(found.key.project, found.key.name) for found in there}:
             self._by_key.pop(place).close()
-        self.loaded = True
+        self.known.set()
 
     def take_in(self, key: Key, resource: ServiceResource | None) -> None:
         """A service has changed, or is gone."""

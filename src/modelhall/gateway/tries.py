@@ -18,6 +18,9 @@ from modelhall.gateway.record import Record
 from modelhall.gateway.reply import Failure
 from modelhall.gateway.routes import Route, Sought
 
+MOST_WAITING = 1000
+"""Requests to one service that may wait for a replica; who comes then is told to come back."""
+
 A = TypeVar("A", bound=Answer)
 Ask = Callable[[Endpoint], Awaitable[A]]
 """Has one replica answer; raises Failure."""
@@ -54,6 +57,7 @@ class Tries(Generic[A]):
             self._route.budget.pay_in()
         else:
             self._tried = {broken}
+            self._sought.release = broken.release  # another one would tell another story
         route, document = self._route, self._route.document
         hedge_s = document.hedge_s if self._idempotent else None
         failed: Failure | None = None
@@ -62,7 +66,7 @@ class Tries(Generic[A]):
             if endpoint is None:
                 if isinstance(failed, Unwilling):
                     raise failed
-                endpoint = await self._wait(document.queue_timeout_s, failed)
+                endpoint = await self._wait(failed)
                 self._tried.clear()
             if further and not route.budget.take():
                 break
@@ -96,11 +100,17 @@ class Tries(Generic[A]):
         endpoint = self._route.pick(self._sought, self._tried)
         return self._try(ask, endpoint) if endpoint is not None and self._route.budget.take() else None
 
-    async def _wait(self, patience_s: float, failed: Failure | None) -> Endpoint:
+    async def _wait(self, failed: Failure | None) -> Endpoint:
         """Wait for a replica that can be asked; raises what went wrong before, or NotNow, when there is none."""
         route = self._route
-        deadline = self.now() + patience_s
-        while await route.change(deadline - self.now()):
-            if endpoint := route.pick(self._sought):
-                return endpoint
+        if route.waiting >= MOST_WAITING:
+            raise failed or NotNow(f"{route.waiting} requests wait for a replica of {route.key}", delay_s=1.0)
+        deadline = self.now() + route.wait_s
+        route.waiting += 1
+        try:
+            while await route.change(deadline - self.now()):
+                if endpoint := route.pick(self._sought):
+                    return endpoint
+        finally:
+            route.waiting -= 1
         raise failed or NotNow(f"no replica of {route.key} is ready", delay_s=1.0)

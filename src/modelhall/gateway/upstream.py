@@ -21,9 +21,6 @@ READ_FIRST_S = 0.002
 """Before a replica is held to be silent, what has arrived is read: long enough for one round of the loop."""
 COPIED_BYTES = 64 * 1024
 """Up to this a body is copied behind its head, which is cheaper than a second write."""
-GATHER_S = 0.005
-"""Pieces that come quicker than this are gathered for so long before the next is read: each costs three system calls
-until it is with the caller. What comes more slowly, and the first two pieces, are passed on as they come."""
 
 
 class Patience(NamedTuple):
@@ -45,14 +42,10 @@ class Connection(asyncio.Protocol):
         self._reading = ReplyReader()
         self._transport: Any = None
         self._reply: Reply | None = None
-        self._heard_at = 0.0
-        """When anything came of the reply last; 0 before."""
-        self._listens_since = -math.inf
-        """When it was last begun to wait for a piece."""
+        self._heard = False
+        """Whether anything has come of the reply."""
         self._paused = False
         """Whether nothing is read, since the reader has not taken what was."""
-        self._gathers = False
-        """Whether nothing is read for a moment, so that more comes at once."""
         self._timeout_s = 0.0
         """How long it may be silent now."""
         self._next_s = 0.0
@@ -62,8 +55,7 @@ class Connection(asyncio.Protocol):
     def send(self, head: bytes, body: bytes, patience: Patience, on_end: Callable[[], None]) -> Reply:
         """Send a request. A silence of the replica longer than it may be fails the reply."""
         self._reply = reply = Reply(self, on_end)
-        self._heard_at = 0.0
-        self._listens_since = -math.inf
+        self._heard = False
         self._timeout_s, self._next_s = patience
         self._watch()
         if len(body) < COPIED_BYTES:
@@ -85,13 +77,6 @@ class Connection(asyncio.Protocol):
             self._paused = False
             self._transport.resume_reading()
             self._watch()
-        elif not self._gathers:
-            quick = self._heard_at - self._listens_since < GATHER_S
-            self._listens_since = self._loop.time()
-            if quick:
-                self._gathers = True
-                self._transport.pause_reading()
-                self._loop.call_later(GATHER_S, self._listen)
 
     def close(self) -> None:
         self._transport.close()
@@ -110,7 +95,8 @@ class Connection(asyncio.Protocol):
         if reply is None:
             self._transport.abort()  # it speaks unasked: nothing on this connection can be trusted
             return
-        self._heard_at = now = self._loop.time()
+        self._heard = True
+        now = self._loop.time()
         self._deadline = now + self._timeout_s
         try:
             ended = self._reading.feed(data, reply, now)
@@ -135,7 +121,7 @@ class Connection(asyncio.Protocol):
             reply.end()
         else:
             message = f"replica {self._replica} broke the connection"
-            reply.end(Failure(message, Evidence.GONE, stale=not self._heard_at))
+            reply.end(Failure(message, Evidence.GONE, stale=not self._heard))
         reply.wake()
 
     def _end(self, reply: Reply) -> None:
@@ -155,12 +141,6 @@ class Connection(asyncio.Protocol):
             self._paused = True
             self._deadline = math.inf
             self._transport.pause_reading()
-
-    def _listen(self) -> None:
-        self._gathers = False
-        if not self._paused and self.is_open:
-            self._listens_since = self._loop.time()
-            self._transport.resume_reading()
 
     # Time. One timer serves many exchanges: when it rings it looks whether there is anything to wait for.
 

@@ -6,7 +6,8 @@ from collections.abc import Callable, Sequence
 
 from modelhall.adapters.launcher.virtual import Script, VirtualLauncher
 from modelhall.adapters.store.memory import MemoryStore
-from modelhall.control import declare, queue
+from modelhall.adapters.traffic.memory import MemoryTraffic
+from modelhall.control import declare, queue, steering
 from modelhall.control.loop import Loop
 from modelhall.core import plugins
 from modelhall.core.errors import Rejected
@@ -39,6 +40,7 @@ class Plant:
         self.clock = VirtualClock()
         self.store = MemoryStore()
         self.launcher = VirtualLauncher(OwnClock(self.clock), nodes, script)
+        self.traffic = MemoryTraffic()
         self.sources = sources or {}
         self._policy: queue.Policy = plugins.load("schedule", schedule).place
         self._keys = keys
@@ -65,6 +67,10 @@ class Plant:
 
     def cancel(self, name: str) -> None:
         finish(declare.cancel(self.store, Key("run", "default", name), now=self.clock.now()))
+
+    def steer(self, service: str, act: steering.Act) -> None:
+        """Promote, abort, pause or resume what is on its way, as `hall rollout` does."""
+        finish(steering.steer(self.store, Key("service", "default", service), act, now=self.clock.now()))
 
     def advance(self, seconds: float) -> None:
         """Let time pass, the loop doing whatever falls due in it."""
@@ -104,6 +110,7 @@ class Plant:
             policy=self._policy,
             epoch=epoch,
             keys=self._keys,
+            traffic=self.traffic,
         )
 
     def _new_uid(self) -> str:

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 from facts import NOW, created, notes, removed, resource, run, stage, status_of, view_of
 
-from modelhall.control import services
+from modelhall.control import service_facts, services
 from modelhall.control.actions import Action, Create
-from modelhall.control.services import Facts
+from modelhall.control.service_facts import Facts
 from modelhall.core.kinds import Model, Problem, Service
 from modelhall.core.kinds.model import ModelVersion, Network
 from modelhall.core.kinds.run import RunResource
@@ -161,7 +161,7 @@ def test_a_replica_that_was_replaced_is_cleared_away_also_when_it_is_over() -> N
     serving = service(NEW)
     over = [run.with_status(state="succeeded", address=None) for run in replicas_of(serving, OLD)]
     view = view_of(serving, *over, *replicas_of(serving, NEW))
-    facts = asyncio.run(services.observe(serving, view))
+    facts = asyncio.run(service_facts.observe(serving, view))
     actions = decide(serving, NEW, facts.runs)
     assert removed(actions) == [run.key.name for run in over]
 
@@ -171,7 +171,7 @@ def seen(reference: str, *versions: ModelVersion, declares: str | None = None) -
         Model(name="m", task="t", data="d", network=Network(family="cnn")), versions=versions, version=declares,
         state="training", reason="run x is running",
     )  # fmt: skip
-    return asyncio.run(services.observe(service(model=reference), view_of(model)))
+    return asyncio.run(service_facts.observe(service(model=reference), view_of(model)))
 
 
 def test_a_plain_name_follows_the_declared_version_if_accepted_and_else_the_newest_that_was() -> None:

@@ -13,6 +13,7 @@ from stand_ins import Answer, Caller, Clock, StandIn, authenticate, request, ser
 
 from modelhall.adapters.cache.memory import MemoryCache
 from modelhall.adapters.store.memory import MemoryStore
+from modelhall.adapters.traffic.memory import MemoryTraffic
 from modelhall.adapters.treasury.memory import MemoryTreasury
 from modelhall.core import follower
 from modelhall.core.kinds import AnyResource, Key
@@ -55,6 +56,7 @@ class Hall:
         traces: Traces | None = None,
     ) -> None:
         self.traces = traces
+        self.traffic = MemoryTraffic()
         self.treasury = treasury or MemoryTreasury()
         drawing = Drawing(treasury=self.treasury, holder=holder, least=least or Price())
         keeping = Keeping(cache=cache or MemoryCache(2**20, Clock.monotonic), key=b"k")
@@ -64,7 +66,7 @@ class Hall:
         new_id = lambda: f"id-{next(counter)}"  # noqa: E731
         self.gateway = Gateway(
             store=self.store, authenticate=authenticate, spend=self.usage.append, clock=Clock(), shelf=shelf,
-            new_id=new_id, drawing=drawing, keeping=keeping, traces=traces,
+            new_id=new_id, drawing=drawing, keeping=keeping, traces=traces, traffic=self.traffic,
         )  # fmt: skip
         self.server = Server(self.gateway, new_id, LIMITS)
         self._callers: list[Caller] = []

@@ -7,7 +7,7 @@ import json
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from modelhall.core.access import VERBS_OF, Identity
 from modelhall.core.errors import Denied
@@ -88,6 +88,8 @@ class StandIn:
     behave: Behaviour = well
     ready: bool = True
     version: str = VERSION
+    release: str = ""
+    number: int | None = None
     seen: list[Seen] = field(default_factory=list)
     gone: int = 0
     """Requests whose connection ended while they were being answered."""
@@ -113,7 +115,13 @@ class StandIn:
     @property
     def replica(self) -> Replica:
         return Replica(
-            run=self.name, uid=self.name, version=self.version, state="ready", address=self.address
+            run=self.name,
+            uid=self.name,
+            version=self.version,
+            release=self.release,
+            number=self.number,
+            state="ready",
+            address=self.address,
         )
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -212,15 +220,17 @@ def request(
 
 
 def service(
-    *replicas: StandIn, name: str = "digits", project: str = "default", **document
+    *replicas: StandIn, name: str = "digits", project: str = "default", status: Any = None, **document
 ) -> ServiceResource:
-    """A service with these replicas, which are ready."""
+    """A service with these replicas, which are ready; `status` is what else there is to its status."""
     return ServiceResource(
         document=Service(
             **{"name": name, "project": project, "model": "digits", "try_timeout_s": 1.0, "queue_timeout_s": 1.0}
             | document
         ),
-        status=ServiceStatus(version=VERSION, replicas=tuple(one.replica for one in replicas)),
+        status=ServiceStatus(
+            **{"version": VERSION, "replicas": tuple(one.replica for one in replicas)} | (status or {})
+        ),
         uid=name,
         created_at=0.0,
         updated_at=0.0,

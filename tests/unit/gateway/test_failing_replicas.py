@@ -200,6 +200,7 @@ async def test_what_may_be_done_once_only_is_not_sent_again(hall):
 async def _once(hall, route) -> int:
     class Asked:
         id = "id"
+        traceparent = None
         head = Head(method=b"POST", path=b"/x", version="1.1", headers={}, keep_alive=True)
 
         async def read(self) -> bytes:

@@ -39,7 +39,7 @@ class Pieces:
 
 async def account(pieces: list[bytes]) -> tuple[int | None, float]:
     record = Record(at=0.0, started=0.0)
-    response = metered(Response(status=200, headers=[], body=Pieces(iter(pieces))), record, lambda: 1.0)
+    response = metered(Response(status=200, headers=(), body=Pieces(iter(pieces))), record, lambda: 1.0)
     assert not isinstance(response.body, bytes)
     passed = [piece async for piece in response.body]
     assert passed == pieces

@@ -8,6 +8,8 @@ from pydantic import Field, model_validator
 
 from modelhall.core.kinds.base import Document, Frozen, Resource, Resources, Status
 from modelhall.core.kinds.limits import Caching, Price, ServiceLimits
+from modelhall.core.kinds.rollout import Progress, Release, Rollout
+from modelhall.core.kinds.scaling import Replicas, Scale, Scaling
 from modelhall.core.names import Reference
 
 
@@ -21,7 +23,9 @@ class Batching(Frozen):
 class Service(Document):
     kind: Literal["service"] = "service"
     model: Reference = Field(description="name follows the newest accepted version, name@version pins one.")
-    replicas: int = Field(default=1, ge=0, le=1000)
+    replicas: Replicas = Field(
+        default=1, description="How many, or {min, max, by, target} to have it follow what is asked."
+    )
     standby: int = Field(default=0, ge=0, le=100, description="Ready besides, and asked when others fail.")
     balance: str = Field(default="least-connections", description="A file in modelhall/policy/balance.")
     engine: str | None = Field(
@@ -59,7 +63,16 @@ class Service(Document):
         description="Tokens a reply is reckoned with, where a request sets no bound.",
     )
     cache: Caching | None = Field(default=None, description="Whether answers are kept; off by default.")
+    drain_s: float = Field(
+        default=60.0, ge=0, le=3600, description="Wait for answers of a replica that is to go."
+    )
+    rollout: Rollout = Field(default_factory=Rollout, description="How new versions come into use.")
     resources: Resources = Field(default_factory=lambda: Resources(cpus=0))
+
+    @property
+    def scaling(self) -> Scaling | None:
+        """How many replicas there are, where that is not fixed."""
+        return self.replicas if isinstance(self.replicas, Scaling) else None
 
     @model_validator(mode="after")
     def _has_no_workers(self) -> Self:
@@ -74,23 +87,54 @@ class Replica(Frozen):
     run: str
     uid: str
     version: str
+    release: str = ""
+    number: int | None = None
+    """Which version of its model, from 1; None when that is not known."""
     state: str
+    """starting, ready, draining (it is to go, and ends what it is at), stopping."""
+    since: float | None = None
+    """When it began to drain."""
     address: str | None = None
 
 
 class ServiceStatus(Status):
-    """States: new, waiting, starting, ready, degraded, failed."""
+    """States: new, waiting, starting, ready, rolling, degraded, failed."""
 
     version: str | None = None
     """The model version requests are sent to."""
+    release: Release | None = None
+    """The same with all that its replicas are made by; None before there is one."""
+    rollout: Progress | None = None
+    """The release that is to replace it, or that was sent back."""
+    shadow: str | None = None
+    """The release that gets copies of requests."""
+    scale: Scale | None = None
+    """How many replicas there are to be, where that is not fixed."""
     replicas: tuple[Replica, ...] = ()
 
     @property
     def ready(self) -> tuple[Replica, ...]:
-        """The replicas requests may be sent to."""
-        return tuple(
-            r for r in self.replicas if r.state == "ready" and r.address and r.version == self.version
-        )
+        """The replicas requests may be sent to that are for no release in particular."""
+        return tuple(replica for replica in self.answering if self.is_served(replica))
+
+    @property
+    def answering(self) -> tuple[Replica, ...]:
+        """All that answer, whatever they serve."""
+        return tuple(replica for replica in self.replicas if replica.state == "ready" and replica.address)
+
+    def is_served(self, replica: Replica) -> bool:
+        """Whether a replica is of the release requests are sent to."""
+        if self.release is None or not replica.release:  # as written by an earlier hall
+            return replica.version == self.version
+        return replica.release == self.release.id
 
 
 ServiceResource = Resource[Service, ServiceStatus]
+
+
+def asked_for(service: ServiceResource) -> int:
+    """How many replicas are to answer now, those that stand by left out."""
+    document, scale = service.document, service.status.scale
+    if isinstance(document.replicas, Scaling):
+        return document.replicas.within(scale.count if scale is not None else max(1, document.replicas.min))
+    return document.replicas

@@ -101,6 +101,8 @@ RULES: dict[tuple[str, str], Check] = {
     ("POST", "/api/v1/runs/{name}/resume"): in_query("change"),
     ("GET", "/api/v1/runs/{name}/log"): in_query("see"),
     ("GET", "/api/v1/runs/{name}/record"): in_query("see"),
+    ("GET", "/api/v1/services/{name}/rollout"): in_query("see"),
+    ("POST", "/api/v1/services/{name}/rollout/{act}"): in_query("change"),
     ("GET", "/api/v1/models/{name}/card"): in_query("see"),
     ("GET", "/api/v1/models/{name}/compare"): in_query("see"),
     ("GET", "/api/v1/datasets/{name}/rows"): in_query("see"),

@@ -72,6 +72,7 @@ if sys.argv[1:2] != ["up"]:
         look,
         model,
         people,
+        rollout,
         secret,
         tls,
         user,
@@ -79,7 +80,7 @@ if sys.argv[1:2] != ["up"]:
     )
 
     for group in (
-        declare, look, data, model, compare, work, secret, ask, chat, load, cost, keep, people, user, keys, audit,
-        tls, demo,
+        declare, look, data, model, compare, work, rollout, secret, ask, chat, load, cost, keep, people, user, keys,
+        audit, tls, demo,
     ):  # fmt: skip
         group.add_to(cli)

@@ -15,6 +15,7 @@ from rich.text import Text
 
 from modelhall.core.kinds import AnyResource
 from modelhall.core.kinds.run import ACTIVE, Progress
+from modelhall.core.kinds.service import asked_for
 from modelhall.core.units import show_bytes, show_seconds
 from modelhall.doors.cli.terminal import age, coloured
 
@@ -166,7 +167,7 @@ def _model(r: AnyResource) -> tuple[str, ...]:
 
 def _service(r: AnyResource) -> tuple[str, ...]:
     version = r.status.version
-    replicas = f"{len(r.status.ready)}/{r.document.replicas}"
+    replicas = f"{len(r.status.ready)}/{asked_for(r)}"
     reason = "" if r.status.state == "ready" else r.status.reason
     return (
         r.key.name,

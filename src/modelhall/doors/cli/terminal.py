@@ -50,7 +50,7 @@ Labels = Annotated[
 STATE_COLOUR = {
     "ready": "green", "succeeded": "green", "running": "cyan", "starting": "cyan", "preparing": "cyan",
     "training": "cyan", "searching": "cyan", "evaluating": "cyan", "failed": "red", "refused": "red", "lost": "red",
-    "degraded": "yellow", "cancelled": "yellow", "removed": "yellow",
+    "degraded": "yellow", "rolling": "cyan", "cancelled": "yellow", "removed": "yellow",
 }  # fmt: skip
 
 

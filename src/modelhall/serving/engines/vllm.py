@@ -51,10 +51,12 @@ def generator(folder: Path, task: Task, *, threads: int, slots: int) -> VllmGene
     place = Path(tempfile.mkdtemp(prefix="vllm-"))
     command = [
         program, "serve", str(folder), "--served-model-name", "it", "--uds", str(place / "socket"),
-        "--max-model-len", str(task.shape.sizes["length"]), "--max-num-seqs", str(slots), "--dtype", "float32",
-        "--kv-cache-memory-bytes", str(_kept_bytes(folder, task.shape.sizes["length"] * (slots + 1))),
+        "--max-model-len", str(task.reads), "--max-num-seqs", str(slots), "--dtype", "float32",
+        "--kv-cache-memory-bytes", str(_kept_bytes(folder, task.reads * (slots + 1))),
         "--generation-config", "vllm", "--max-logprobs", str(_ALTERNATIVES), "--disable-uvicorn-access-log",
     ]  # fmt: skip
+    if shutil.which("nvidia-smi") is None:
+        command.append("--enforce-eager")  # compiling takes minutes of a processor at every start
     told = {**os.environ, **_QUIET, "OMP_NUM_THREADS": str(threads)}
     process = psutil.Popen(
         command, env=told, stdin=subprocess.DEVNULL, stdout=2

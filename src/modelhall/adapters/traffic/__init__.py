@@ -1,0 +1,1 @@
+"""Places where gateways leave what they see of requests."""

@@ -1,0 +1,80 @@
+"""What is known of a service when the next step for it is decided."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from modelhall.control import meant, releases
+from modelhall.control.traffic import NOTHING, Traffic
+from modelhall.control.view import View
+from modelhall.core.kinds import Key
+from modelhall.core.kinds.model import ModelVersion
+from modelhall.core.kinds.rollout import Release
+from modelhall.core.kinds.run import RunResource
+from modelhall.core.kinds.service import ServiceResource
+from modelhall.core.names import split_reference
+from modelhall.core.ports.signature import SigningKeys
+
+
+@dataclass(frozen=True, kw_only=True)
+class Facts:
+    version: ModelVersion | None
+    """The version to serve."""
+    waits: str
+    """Why there is none yet; empty when there is."""
+    runs: list[RunResource]
+    """Its replicas, also those that are over: one that was replaced is cleared away."""
+    public_key: str | None = None
+    """Whose signature the version has; None in a hall that does not sign."""
+    numbers: dict[str, int] = field(default_factory=dict)
+    """Of the versions of its models, by their ids."""
+    served: ModelVersion | None = None
+    """The version that requests are sent to."""
+    shadow: Release | None = None
+    """What is to get copies of requests."""
+    traffic: Traffic = NOTHING
+
+
+async def observe(
+    resource: ServiceResource, view: View, keys: SigningKeys | None = None, traffic: Traffic = NOTHING
+) -> Facts:
+    """Find the version to serve, a signed one if this hall signs, and the replicas there are."""
+    trusted = keys.trusted() if keys is not None else None
+    named = _Named(resource.document.model, resource.key.project, view, trusted)
+    shadow = resource.document.rollout.shadow
+    return Facts(
+        version=named.version,
+        waits=named.waits,
+        runs=await view.all_runs_of(resource.key),
+        public_key=named.public_key,
+        numbers=named.numbers,
+        served=next((one for one in named.versions if one.id == resource.status.version), None),
+        shadow=_Named(shadow.model, resource.key.project, view, trusted).release(resource)
+        if shadow
+        else None,
+        traffic=traffic,
+    )
+
+
+class _Named:
+    """What a reference to a model means now."""
+
+    def __init__(self, reference: str, project: str, view: View, trusted: Mapping[str, str] | None) -> None:
+        name, pinned = split_reference(reference)
+        model = view.get(Key("model", project, name))
+        self.versions: tuple[ModelVersion, ...] = model.status.versions if model is not None else ()
+        self.version, self.waits = meant.model_version(model, name, pinned, trusted)
+        signature = self.version.signature if self.version is not None else None
+        self.public_key = trusted[signature.key] if trusted is not None and signature is not None else None
+
+    @property
+    def numbers(self) -> dict[str, int]:
+        return {one.id: place for place, one in enumerate(self.versions, start=1)}
+
+    def release(self, resource: ServiceResource) -> Release | None:
+        """The version as this service serves it; None while there is none."""
+        if self.version is None:
+            return None
+        number = self.numbers[self.version.id]
+        return releases.release_of(resource.document, self.version, number, self.public_key)
