@@ -17,14 +17,18 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
 import tempfile
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from modelhall.core import hallfile, requirement
+sys.path.insert(0, str(Path(__file__).with_name("support")))
+
+import examples
+from examples import Stages
+
+from modelhall.core import requirement
 from modelhall.core.kinds import Dataset, Model
-from modelhall.core.kinds.base import Frozen
 from modelhall.core.kinds.compression import Way
 from modelhall.core.kinds.model import Network
 from modelhall.core.orders import (
@@ -36,10 +40,8 @@ from modelhall.core.orders import (
     Search,
     TrainOrder,
 )
-from modelhall.core.program import Order, Reporter
 from modelhall.stages import compress, evaluate, prepare, train
 
-REPOSITORY = Path(__file__).parents[1]
 QUICK = ("digits", "digits-resnet", "adult")
 EXAMPLES = (*QUICK, "california-housing", "sst2", "sst2-gru")
 OTHER_NETWORKS = {
@@ -47,14 +49,13 @@ OTHER_NETWORKS = {
     "sst2-gru": ("sst2", Network(family="rnn", cell="gru", bidirectional=True)),
 }
 """Examples with another network than their own."""
-Run = Callable[[Any, Frozen], dict[str, Any]]
 
 
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--quick", action="store_true", help="only what takes seconds")
     parser.add_argument("--keep", type=float, default=0.99, help="share of every required metric")
-    parser.add_argument("--data", type=Path, default=REPOSITORY.parent / "shared" / "data", metavar="FOLDER")
+    parser.add_argument("--data", type=Path, default=examples.DATA, metavar="FOLDER")
     parser.add_argument("examples", nargs="*", metavar="EXAMPLE")
     asked = parser.parse_args()
     models: dict[str, Any] = {}
@@ -64,7 +65,7 @@ def main() -> None:
             print(f"{example}: its data is not here")
             continue
         with tempfile.TemporaryDirectory(prefix="bench-compression-") as folder:
-            models[example] = _compressed(example, *found, keep=asked.keep, run=_stages(Path(folder)))
+            models[example] = _compressed(example, *found, keep=asked.keep, stages=Stages(Path(folder)))
     kept = [figures for figures in models.values() if not figures["refusal"]]
     best = max(kept, key=lambda figures: figures["smaller"] * figures["faster"], default=None)
     print(
@@ -79,46 +80,20 @@ def main() -> None:
 
 
 def _documents(example: str, data: Path) -> tuple[Dataset, Model] | None:
-    """The example's data set and model; None where its data is not."""
+    """The example's data set and first model; None where its data is not."""
     folder, network = OTHER_NETWORKS.get(example, (example, None))
-    file = REPOSITORY / "examples" / folder / "hall.yaml"
-    declared = [one.document for one in hallfile.parse(file.read_text(), str(file))]
-    model = next(one for one in declared if isinstance(one, Model))
-    dataset = next(one for one in declared if isinstance(one, Dataset) and one.name == model.data)
-    here = {split: _here(url, data) for split, url in dataset.sources.items()}
-    if None in here.values():
-        return None
-    dataset = dataset.model_copy(update={"source": here.get("all", here)})
-    return dataset, model.model_copy(update={"network": network}) if network else model
+    found = next(iter(examples.models(folder, data).values()), None)
+    if found is None or network is None:
+        return found
+    dataset, model = found
+    return dataset, model.model_copy(update={"network": network})
 
 
-def _here(url: str, data: Path) -> str | None:
-    if "://" in url:
-        return url
-    return next((str(path) for path in data.glob(f"*/{Path(url).name}")), None)
-
-
-def _stages(folder: Path) -> Run:
-    """Carries out a stage's order, each with a work folder of its own below `folder`."""
-    number = iter(range(1000))
-
-    def run(stage: Any, what: Frozen) -> dict[str, Any]:
-        place = folder / str(next(number))
-        places = {"work": place / "work", "state": place / "state", "cache": folder / "cache"}
-        for one in places.values():
-            one.mkdir(parents=True, exist_ok=True)
-        order = Order(
-            run="bench", attempt=1, what=what.model_dump(mode="json"), blobs=f"folder://{folder}/blobs",
-            threads=1, **places,
-        )  # fmt: skip
-        return dict(stage.carry_out(order, Reporter(order.work)))
-
-    return run
-
-
-def _compressed(example: str, dataset: Dataset, model: Model, *, keep: float, run: Run) -> dict[str, Any]:
-    data = run(prepare, PrepareOrder.of(dataset))["artifact"]
-    trained = run(
+def _compressed(
+    example: str, dataset: Dataset, model: Model, *, keep: float, stages: Stages
+) -> dict[str, Any]:
+    data = stages.run(prepare, PrepareOrder.of(dataset))["artifact"]
+    trained = stages.run(
         train,
         TrainOrder(
             task=model.task, columns=model.columns, network=model.network, train=model.train, data=data
@@ -126,7 +101,7 @@ def _compressed(example: str, dataset: Dataset, model: Model, *, keep: float, ru
     )
     whole = {name: text for name, text in model.require.items() if requirement.slice_of(name) is None}
     made = CompressOutput.model_validate(
-        run(
+        stages.run(
             compress,
             CompressOrder(
                 task=model.task, model=trained["artifact"], data=data, methods=(), train=model.train,
@@ -135,7 +110,7 @@ def _compressed(example: str, dataset: Dataset, model: Model, *, keep: float, ru
         )
     )  # fmt: skip
     before, after = (
-        run(
+        stages.run(
             evaluate,
             EvaluateOrder(
                 task=model.task, model=artifact, data=data, metrics=tuple(sorted(whole)), engine=engine

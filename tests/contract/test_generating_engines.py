@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import math
 import os
 import shutil
 import sys
@@ -79,6 +80,18 @@ def test_a_text_is_the_same_among_others(engine: Generator) -> None:
     together = tell(engine, *((prompt, GREEDY) for prompt in PROMPTS))
     alone = [tell(engine, (prompt, GREEDY))[0] for prompt in PROMPTS]
     assert list(map(ids, together)) == list(map(ids, alone))
+
+
+def test_a_text_is_as_likely_when_it_is_read_as_it_was_when_it_was_told(engine: Generator) -> None:
+    if not engine.scores:
+        pytest.skip("it tells no probabilities of what is given")
+    (told,) = tell(engine, (PROMPTS[1], Sampling(most=5, logprobs=2)))
+    first, *behind = engine.score([*PROMPTS[1], *ids(told)], 2)
+    assert math.isnan(first.logprob)
+    again = behind[len(PROMPTS[1]) - 1 :]
+    assert ids(again) == ids(told)
+    assert [token.logprob for token in again] == pytest.approx([token.logprob for token in told], abs=1e-4)
+    assert [token.top[0][0] for token in again] == [token.top[0][0] for token in told]
 
 
 def test_whoever_comes_later_joins_those_under_way(engine: Generator) -> None:

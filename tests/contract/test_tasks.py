@@ -63,6 +63,17 @@ def prose() -> Splits:
     return {"train": some(24), "validation": some(6), "test": some(7)}
 
 
+def pairs() -> Splits:
+    """Texts and what belongs to them."""
+    words = ["cat", "dog", "house", "tree", "river", "bell", "rope", "tide"]
+
+    def some(rows: int) -> pl.DataFrame:
+        said = [f"the {words[row % 8]} {words[row // 8]}" for row in range(rows)]
+        return pl.DataFrame({"anchor": said, "positive": [f"{text} 是 {len(text)}" for text in said]})
+
+    return {"train": some(24), "validation": some(6), "test": some(7)}
+
+
 def rows(target: str, values: list[object]) -> Splits:
     def some(rows: int) -> pl.DataFrame:
         return pl.DataFrame(
@@ -78,6 +89,7 @@ def rows(target: str, values: list[object]) -> Splits:
 
 
 DATA: dict[str, tuple[Callable[[], Splits], Network]] = {
+    "embedding": (pairs, Network(family="bert", hidden=16, layers=1, heads=2)),
     "fill-mask": (texts, Network(family="bert", hidden=16, layers=1, heads=2)),
     "image-classification": (pictures, Network(family="cnn", channels=[4], hidden=8)),
     "tabular-classification": (lambda: rows("label", ["cheap", "dear"]), Network(family="mlp", hidden=[8])),

@@ -306,6 +306,7 @@ def _replica() -> Any:
 
 class _Says:
     alternatives, schemas, penalties, vectors = 20, True, True, True
+    scores, counts_told = False, True
 
     def __init__(self) -> None:
         self._keys: list[int] = []

@@ -237,10 +237,10 @@ def _check_compression(document: Model) -> None:
         field = f"compress.{method.name}"
         plugins.check("compression", method.name, field=field)
         plugins.check_options("compression", method.name, "apply", method.options, field=field)
-        _check_installed(plugins.constant("compression", method.name, "NEEDS"), field)
+        _check_installed(plugins.constant("compression", method.name, "NEEDS"), field, extra="compress")
         if "network" in method.options:
             _check_network(_network(method.options["network"], field), f"{field}.network")
-    _check_installed(plugins.constant("compression", "export", "NEEDS"), "compress")
+    _check_installed(plugins.constant("compression", "export", "NEEDS"), "compress", extra="compress")
 
 
 def _network(told: dict[str, Any], field: str) -> Network:
@@ -252,11 +252,11 @@ def _network(told: dict[str, Any], field: str) -> Network:
         raise Rejected(f"{mistake['msg']}; such as {{family: mlp, hidden: [32]}}", field=place) from None
 
 
-def _check_installed(libraries: tuple[str, ...], field: str) -> None:
+def _check_installed(libraries: tuple[str, ...], field: str, *, extra: str) -> None:
     missing = [name for name in libraries if importlib.util.find_spec(name) is None]
     if missing:
         raise Rejected(
-            f"{', '.join(missing)} is not installed here; `pip install modelhall[compress]` does", field=field
+            f"{', '.join(missing)} is not installed here; `pip install modelhall[{extra}]` does", field=field
         )
 
 
@@ -268,7 +268,7 @@ def _check_network(network: Network, field: str) -> None:
 def _check_metrics(document: Model) -> None:
     """That there are such metrics, and that they are for what the task predicts."""
     predicts = plugins.constant("task", document.task, "PREDICTS")
-    suited = [name for name in plugins.names("metric") if plugins.constant("metric", name, "OF") == predicts]
+    suited = [name for name in plugins.names("metric") if plugins.constant("metric", name, "OF") in predicts]
     for required in document.require:
         metric, column = metric_of(required), slice_of(required)
         plugins.check("metric", metric, field=f"require.{required}")
@@ -279,9 +279,12 @@ def _check_metrics(document: Model) -> None:
             )
         if metric not in suited:
             raise Rejected(
-                f"{metric} is no metric of {document.task}, which predicts {predicts}; there is: {', '.join(suited)}",
+                f"{metric} is no metric of {document.task}, which predicts {' and '.join(predicts)}; there is: "
+                + ", ".join(suited),
                 field=f"require.{required}",
             )
+        if plugins.constant("metric", metric, "OF") == "texts":
+            _check_installed(plugins.constant("metric", metric, "NEEDS"), f"require.{required}", extra="text")
 
 
 def _check_run(document: Run, stored: Mapping[Key, AnyResource]) -> None:

@@ -23,6 +23,7 @@ from modelhall.core.errors import Rejected
 from modelhall.core.names import did_you_mean
 from modelhall.core.shape import Shape
 from modelhall.networks import _transformers
+from modelhall.networks._bodies import is_body
 from modelhall.networks._trying import try_out
 
 Shapes = Mapping[str, tuple[int, ...]]
@@ -182,7 +183,8 @@ def _judge(told: Mapping[str, Any], found: Shapes, head: Any) -> None:
 
 def _is_of_body(name: str, head: Any) -> bool:
     """Whether a network's own tensor is no part of its head."""
-    return name.startswith(f"{head.base_model_prefix}.") and not any(odd in name for odd in _ODD)
+    inside = is_body(head) or name.startswith(f"{head.base_model_prefix}.")
+    return inside and not any(odd in name for odd in _ODD)
 
 
 def _body_of(found: Shapes, head: Any) -> set[str]:

@@ -13,6 +13,8 @@ from modelhall.core.names import did_you_mean
 from modelhall.core.shape import Shape
 
 TABULAR = ("tabular-classification", "tabular-regression")
+OF_TEXTS = ("sequence-classification", "text-embedding")
+"""What is told of a text as a whole."""
 
 _ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
     "relu": nn.ReLU, "gelu": nn.GELU, "silu": nn.SiLU, "tanh": nn.Tanh, "sigmoid": nn.Sigmoid, "elu": nn.ELU,
@@ -52,6 +54,17 @@ def activation(name: str) -> nn.Module:
 def outputs(shape: Shape) -> int:
     """How many figures come out: one for each label, or one."""
     return len(shape.labels) or 1
+
+
+def told_of(shape: Shape, hidden: int) -> nn.Module:
+    """The layer behind the states of a text: classes are told apart, a vector stays as it is."""
+    return nn.Linear(hidden, outputs(shape)) if shape.head == "sequence-classification" else nn.Identity()
+
+
+def mean(states: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+    """(rows, length, hidden) → (rows, hidden), over each row's own tokens."""
+    there = mask.unsqueeze(-1).to(states.dtype)
+    return (states * there).sum(1) / there.sum(1)
 
 
 def width(shape: Shape) -> int:

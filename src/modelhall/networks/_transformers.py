@@ -18,6 +18,7 @@ from modelhall.core import stored_json, weights
 from modelhall.core.errors import Rejected
 from modelhall.core.names import did_you_mean
 from modelhall.core.shape import Shape
+from modelhall.networks._bodies import told_as_vectors
 from modelhall.networks._trying import try_out
 
 _HEADS = {
@@ -25,6 +26,7 @@ _HEADS = {
     "image-classification": "AutoModelForImageClassification",
     "masked-lm": "AutoModelForMaskedLM",
     "sequence-classification": "AutoModelForSequenceClassification",
+    "text-embedding": "AutoModel",
 }
 """What each head is called in transformers; a task with a new head adds a line."""
 
@@ -103,7 +105,7 @@ def build(
         **_checked(kind, config or {}),
     }
     try:
-        module: nn.Module = _head(model_type, kind, shape.head).from_config(kind(**fields))
+        module: nn.Module = head_class(model_type, kind, shape.head)._from_config(kind(**fields))
         try_out(module, shape)
     except (ValueError, TypeError, IndexError, RuntimeError, StrictDataclassError) as error:
         raise Rejected(f"{model_type} cannot be built of these options: {error}", field="network") from None
@@ -176,17 +178,14 @@ def _configuration(model_type: str) -> Any:
     )
 
 
-def _head(model_type: str, kind: Any, head: str) -> Any:
-    """The auto class for a head, if the model type has one."""
+def head_class(model_type: str, kind: Any, head: str) -> Any:
+    """The class of a network of this configuration that ends in `head`. Raises Rejected where the model type has none
+    such."""
     known = getattr(transformers, _HEADS[head]) if head in _HEADS else None
     if known is None or kind not in known._model_mapping:
         raise Rejected(f"{model_type} has no head for {head}", field="network.family")
-    return known
-
-
-def head_class(model_type: str, kind: Any, head: str) -> Any:
-    """The class of a network of this configuration that ends in `head`."""
-    return _head(model_type, kind, head)._model_mapping[kind]
+    found = known._model_mapping[kind]
+    return told_as_vectors(found) if head == "text-embedding" else found
 
 
 def known_fields(kind: Any) -> set[str]:

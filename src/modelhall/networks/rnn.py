@@ -10,9 +10,9 @@ from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from modelhall.core.errors import Rejected
 from modelhall.core.shape import Shape
-from modelhall.networks._parts import Logits, check_dropout, check_head, outputs
+from modelhall.networks._parts import OF_TEXTS, Logits, check_dropout, check_head, mean, told_of
 
-HEADS = ("sequence-classification", "causal-lm")
+HEADS = (*OF_TEXTS, "causal-lm")
 _CELLS: dict[str, type[nn.RNN | nn.LSTM | nn.GRU]] = {"rnn": nn.RNN, "lstm": nn.LSTM, "gru": nn.GRU}
 
 
@@ -25,7 +25,7 @@ def build(
     dropout: float = 0.0,
     bidirectional: bool = False,
 ) -> nn.Module:
-    """`bidirectional` reads a text from both ends, which only a classifier can."""
+    """`bidirectional` reads a text from both ends, which only those can that tell of a whole text."""
     check_head("rnn", shape, HEADS)
     check_dropout(dropout)
     if hidden < 1 or layers < 1:
@@ -46,15 +46,15 @@ def build(
 
 
 class Rnn(nn.Module):
-    """input_ids and attention_mask (rows, length) → logits (rows, classes), or (rows, length, vocabulary)."""
+    """input_ids and attention_mask (rows, length) → logits (rows, classes or width) or (rows, length, vocabulary)."""
 
     def __init__(self, shape: Shape, cells: nn.RNNBase, hidden: int) -> None:
         super().__init__()
-        self.of_texts = shape.head == "sequence-classification"
+        self.of_texts = shape.head in OF_TEXTS
         self.words = nn.Embedding(shape.sizes["vocabulary"], hidden, padding_idx=shape.sizes["pad"])
         self.cells = cells
         both = hidden * (2 if cells.bidirectional else 1)
-        self.head = nn.Linear(both, outputs(shape) if self.of_texts else shape.sizes["vocabulary"])
+        self.head = told_of(shape, both) if self.of_texts else nn.Linear(both, shape.sizes["vocabulary"])
 
     def forward(self, input_ids: torch.Tensor, attention_mask: torch.Tensor) -> Logits:
         # Padding is not read, so that a row's answer does not depend on whom it shares a batch with.
@@ -64,10 +64,4 @@ class Rnn(nn.Module):
         read, _ = pad_packed_sequence(
             self.cells(packed)[0], batch_first=True, total_length=input_ids.shape[1]
         )
-        return Logits(self.head(_mean(read, attention_mask) if self.of_texts else read))
-
-
-def _mean(read: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
-    """Over each row's own tokens."""
-    there = mask.unsqueeze(-1).to(read.dtype)
-    return (read * there).sum(1) / there.sum(1)
+        return Logits(self.head(mean(read, attention_mask) if self.of_texts else read))

@@ -1,7 +1,7 @@
 """The Transformer of "Attention is all you need" (Vaswani et al. 2017), to be read beside the paper.
 
-Section numbers are the paper's. As an encoder it classifies texts or fills in masked words, as a decoder it continues
-them.
+Section numbers are the paper's. As an encoder it classifies texts, fills in masked words or makes vectors, as a
+decoder it continues texts.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ from torch.nn import functional
 
 from modelhall.core.errors import Rejected
 from modelhall.core.shape import Shape
-from modelhall.networks._parts import Logits, check_dropout, check_head, outputs
+from modelhall.networks._parts import OF_TEXTS, Logits, check_dropout, check_head, mean, told_of
 
-HEADS = ("sequence-classification", "masked-lm", "causal-lm")
+HEADS = (*OF_TEXTS, "masked-lm", "causal-lm")
 
 
 def build(
@@ -40,17 +40,17 @@ def build(
 
 
 class Transformer(nn.Module):
-    """input_ids and attention_mask (rows, length) → logits (rows, classes), or (rows, length, vocabulary)."""
+    """input_ids, attention_mask (rows, length) → logits (rows, classes or hidden) or (rows, length, vocabulary)."""
 
     def __init__(
         self, shape: Shape, hidden: int, layers: int, heads: int, feed_forward: int, dropout: float
     ) -> None:
         super().__init__()
-        self.of_texts = shape.head == "sequence-classification"
+        self.of_texts = shape.head in OF_TEXTS
         self.looks_back_only = shape.head == "causal-lm"
         self.embed = Embedding(shape, hidden, dropout)
         self.layers = nn.ModuleList(Layer(hidden, heads, feed_forward, dropout) for _ in range(layers))
-        self.head = nn.Linear(hidden, outputs(shape)) if self.of_texts else None
+        self.head = told_of(shape, hidden)
 
     def forward(self, input_ids: torch.Tensor, attention_mask: torch.Tensor) -> Logits:
         seen = attention_mask[:, None, None, :].bool()
@@ -60,11 +60,10 @@ class Transformer(nn.Module):
         states = self.embed(input_ids)
         for layer in self.layers:
             states = layer(states, seen)
-        if self.head is None:
-            # Section 3.4: the same matrix reads words and tells them.
-            return Logits(functional.linear(states, self.embed.words.weight))
-        there = attention_mask.unsqueeze(-1).to(states.dtype)
-        return Logits(self.head((states * there).sum(1) / there.sum(1)))
+        if self.of_texts:
+            return Logits(self.head(mean(states, attention_mask)))
+        # Section 3.4: the same matrix reads words and tells them.
+        return Logits(functional.linear(states, self.embed.words.weight))
 
 
 class Embedding(nn.Module):

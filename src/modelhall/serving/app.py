@@ -20,7 +20,7 @@ from modelhall.core.errors import HallError, NotNow, Rejected
 from modelhall.core.openai_error import body as openai_body
 from modelhall.core.openai_error import is_below, shaped
 from modelhall.core.replica_key import is_shown
-from modelhall.serving import raw_tensors
+from modelhall.serving import embedding, raw_tensors
 from modelhall.serving.batcher import Batcher
 from modelhall.serving.generation.http import Generation, refusing
 from modelhall.serving.generation.worker import Worker
@@ -43,9 +43,13 @@ def app_for(
     generation: Generation | None = None,
 ) -> Starlette:
     """The application for one model, called `name`; it answers those who show `key`, or everybody without one. Where
-    there is no `generation`, what asks for it is told which `task` there is."""
+    there is no `generation`, what asks for it is told which `task` there is, but for vectors, if that is the task."""
     replica = _Replica(name, version, model, batcher)
-    app = replica.app(generation.routes(_checked_body) if generation else refusing(name, task))
+    app = replica.app(
+        generation.routes(_checked_body)
+        if generation
+        else [*embedding.routes(model, batcher, _checked_body), *refusing(name, task)]
+    )
     if generation is not None:
         replica.metrics.watch(generation.worker)
     if key is not None:

@@ -2,8 +2,8 @@
 
 A task's file has `COLUMNS` (the parts of a row and the columns they are in unless a model says otherwise; and
 `OTHER_COLUMNS`, if there are other sorts of rows), `LOSSES` (those it can be trained by, its own first), `PREDICTS`
-(`classes`, `numbers` or `tokens`: which metrics there are), `COMPRESSES` (whether an engine answers by what
-compressing makes of its networks), `TAKES_BASE` (whether it can go by what a base brings),
+(of `classes`, `numbers`, `tokens`, `texts` and `vectors`: which metrics there are), `COMPRESSES` (whether an engine
+answers by what compressing makes of its networks), `TAKES_BASE` (whether it can go by what a base brings),
 `fit(splits, columns, *, length, base)`, which learns labels, vocabulary or scales from the training split alone and
 returns a `Task`, and `load(folder)`, which reads back what its `save` wrote. Networks are built elsewhere to the
 task's `shape`; optimizers, metrics and HTTP are left to the stages and to serving.
@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import ModuleType
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar, cast, runtime_checkable
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar, cast, runtime_checkable
 
 import numpy as np
 import torch
@@ -73,6 +73,13 @@ class Examples:
         return cls(inputs=[row for part in parts for row in part.inputs], lengths=lengths or None)
 
 
+class Answered(NamedTuple):
+    """What was told where an answer is wanted, to its end, and the one that was wanted."""
+
+    told: str
+    wanted: str
+
+
 @dataclass(frozen=True, kw_only=True)
 class Predictions:
     """What a network made of some rows, and the truth where it is known; metrics read this."""
@@ -87,6 +94,8 @@ class Predictions:
     """(rows,) int64: how much is told of each row, such as tokens; one if not said."""
     rewards: np.ndarray | None = None
     """(rows,) float32: how much more than the reference the chosen one of two is preferred to the other."""
+    answered: Sequence[Answered] | None = None
+    """Where answers were told to their end, token by token, which takes much longer than all else."""
 
     @property
     def loss(self) -> float | None:
@@ -106,6 +115,7 @@ class Predictions:
             losses=None if self.losses is None else self.losses[rows],
             told=None if self.told is None else self.told[rows],
             rewards=None if self.rewards is None else self.rewards[rows],
+            answered=None if self.answered is None else [self.answered[row] for row in rows],
         )
 
     @classmethod
@@ -200,6 +210,25 @@ class Tells(Protocol):
 
 
 @runtime_checkable
+class Replies(Protocol):
+    """A task in whose rows something is answered, so that what it tells can be held beside that."""
+
+    def questions(self, split: str, frame: pl.DataFrame) -> tuple[Examples, list[str]]:
+        """Each row as a request, up to where its last answer begins, and that answer. Raises Rejected for one that
+        leaves no room for an answer."""
+        ...
+
+
+@runtime_checkable
+class Ranks(Protocol):
+    """A task whose rows are measured against each other, and not each by itself."""
+
+    def together(self, predictions: Predictions) -> Predictions:
+        """What the network made of all rows of a split, measured."""
+        ...
+
+
+@runtime_checkable
 class Packs(Protocol):
     """A task over texts that can stand side by side: what one may learn from with `packing`."""
 
@@ -265,7 +294,8 @@ def predict(
                 each(done)
     back = np.argsort(order, kind="stable")
     truth = None if examples.truth is None else [examples.truth[row] for row in order]
-    return Predictions.join(parts, truth).take(back)
+    joined = Predictions.join(parts, truth).take(back)
+    return task.together(joined) if isinstance(task, Ranks) and truth is not None else joined
 
 
 def compares(task: Task) -> bool:

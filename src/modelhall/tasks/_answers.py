@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -51,22 +51,38 @@ class Answers(Generation):
 
     def read(self, inputs: Mapping[str, Tensor]) -> Examples:
         """Each text is what a user says. Raises Rejected for one that leaves no room for an answer."""
-        room = self.reads - self.most_new
+        talks = ([{"role": "user", "content": text}] for text in _tokenizers.asked(inputs["text"]))
+        return self._requests(talks, "text {}", room=self.reads - self.most_new, field="inputs.text")
+
+    def questions(self, split: str, frame: pl.DataFrame) -> tuple[Examples, list[str]]:
+        """Each conversation up to its last answer, and that answer. Some have less room for it than others."""
+        talks = [_to_last_answer(talk) for talk in self._talks(split, frame)]
+        questions = (talk[:-1] for talk in talks)
+        read = self._requests(
+            questions, f"row {{}} of {split}", room=self.reads - 1, field="network.positions"
+        )
+        return read, [talk[-1]["content"] for talk in talks]
+
+    def _requests(self, talks: Iterable[Sequence[Message]], where: str, *, room: int, field: str) -> Examples:
+        """Each up to where its answer begins. Raises Rejected for one that is longer than the `room` there is."""
         read = []
-        for place, text in enumerate(_tokenizers.asked(inputs["text"])):
-            told = _chat.asked(self._fitted.template, self._special, [{"role": "user", "content": text}])
+        for place, talk in enumerate(talks):
+            told = _chat.asked(self._fitted.template, self._special, talk)
             tokens = self.tokenizer.encode(told, add_special_tokens=False).ids or [self._end]
             if len(tokens) > room:
                 raise Rejected(
-                    f"text {place} has {len(tokens)} tokens with all that stands around it, and the model reads "
-                    f"{room} and answers in {self.most_new}; ask with less",
-                    field="inputs.text",
+                    f"{where.format(place)} has {len(tokens)} tokens with all that stands around it, and the model "
+                    f"reads {room} before it answers; ask with less",
+                    field=field,
                 )
             read.append(tokens)
         return Examples(inputs=read, lengths=[len(tokens) for tokens in read])
 
+    def _talks(self, split: str, frame: pl.DataFrame) -> Iterator[list[dict[str, str]]]:
+        return conversations(split, frame, self.columns)
+
     def _rows(self, split: str, frame: pl.DataFrame) -> Iterator[Row]:
-        return map(self._row, conversations(split, frame, self.columns))
+        return map(self._row, self._talks(split, frame))
 
     def _row(self, messages: Sequence[Message]) -> Row:
         """The tokens of a conversation. What is given and what is answered are encoded each by itself, as they are
@@ -119,6 +135,14 @@ def conversations(
     )
     for instruction, response in zip(asked, answered, strict=True):
         yield exchange(instruction, response)
+
+
+def _to_last_answer(talk: Sequence[dict[str, str]]) -> Sequence[dict[str, str]]:
+    """A conversation without what follows the last answer. Raises Rejected where there is none."""
+    answers = [place for place, message in enumerate(talk) if message["role"] == "assistant"]
+    if not answers:
+        raise Rejected("a conversation has no message of the assistant, so there is no answer to hold it to")
+    return talk[: answers[-1] + 1]
 
 
 def exchange(said: str, answered: str) -> list[dict[str, str]]:

@@ -18,12 +18,14 @@ from modelhall.tasks import Batch, Network, Predictions, outputs_of
 _REMEMBERING = {"past_key_values", "position_ids", "use_cache"}
 
 
-def follow(network: Network, batch: Batch, *, most: int, ends: Collection[int], pad: int) -> Predictions:
-    """Up to `most` tokens for each row, until one of `ends`, which is not told."""
-    told = _Told(len(batch["input_ids"]), ends)
+def follow(
+    network: Network, batch: Batch, *, most: int, reads: int, ends: Collection[int], pad: int
+) -> Predictions:
+    """Up to `most` tokens for each row, until one of `ends`, which is not told, or as many as the network `reads`."""
     ids, mask = batch["input_ids"], batch["attention_mask"]
+    told = _Told((reads - mask.sum(1)).clamp(max=most), ends)
     if _REMEMBERING.issubset(inspect.signature(getattr(network, "forward", network)).parameters):
-        _remembering(network, *_to_the_right(ids, mask), most, told)
+        _remembering(network, *_to_the_right(ids, mask), most, reads, told)
     else:
         _anew(network, ids, mask, most, told, pad)
     return Predictions(predicted=told.tokens, scores=told.total[:, None].numpy())
@@ -32,10 +34,13 @@ def follow(network: Network, batch: Batch, *, most: int, ends: Collection[int], 
 class _Told:
     """What has been told of each row, and which rows go on."""
 
-    def __init__(self, rows: int, ends: Collection[int]) -> None:
+    def __init__(self, room: torch.Tensor, ends: Collection[int]) -> None:
+        """`room` is how many tokens there may be of each."""
+        rows = len(room)
         self.tokens: list[list[int]] = [[] for _ in range(rows)]
         self.total = torch.zeros(rows)
-        self.going = torch.ones(rows, dtype=torch.bool)
+        self.going = room > 0
+        self._room = room
         self._ends = torch.tensor(sorted(ends))
 
     def take(self, logits: torch.Tensor) -> torch.Tensor:
@@ -45,10 +50,14 @@ class _Told:
         self.total += torch.where(self.going, best, 0.0)
         for row in self.going.nonzero()[:, 0].tolist():
             self.tokens[row].append(int(chosen[row]))
+        self._room = self._room - 1
+        self.going &= self._room > 0
         return chosen
 
 
-def _remembering(network: Network, ids: torch.Tensor, mask: torch.Tensor, most: int, told: _Told) -> None:
+def _remembering(
+    network: Network, ids: torch.Tensor, mask: torch.Tensor, most: int, reads: int, told: _Told
+) -> None:
     """Rows end together, so that the next token of all has one place."""
     places = (mask.cumsum(1) - 1).clamp(min=0)
     memory: Any = None
@@ -60,7 +69,8 @@ def _remembering(network: Network, ids: torch.Tensor, mask: torch.Tensor, most: 
         ids = told.take(made.logits[:, -1])[:, None]
         if not told.going.any():
             return
-        places = places[:, -1:] + 1
+        # Rows that are over stay where they are: there is no place behind the last.
+        places = (places[:, -1:] + 1).clamp(max=reads - 1)
         mask = functional.pad(mask, (0, 1), value=1)
 
 

@@ -154,7 +154,7 @@ class Generation:
         """Where the truth is known, the likeliest token at each place and the mean log-probability of the truth; else
         what follows, the likeliest token each time."""
         if "labels" not in batch:
-            return follow(network, batch, most=self.most_new, ends=self.ends, pad=self._pad)
+            return follow(network, batch, most=self.most_new, reads=self.reads, ends=self.ends, pad=self._pad)
         logits, wanted = outputs_of(network, batch).float(), batch["labels"]
         asked = wanted != NOT_ASKED
         mean = token_losses(logits, wanted).sum(1) / asked.sum(1)

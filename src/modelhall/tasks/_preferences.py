@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from itertools import islice
 from typing import TYPE_CHECKING, NamedTuple
 
 import torch
@@ -61,6 +62,10 @@ class Preferences(Answers):
         truth = [pair.chosen.tokens[1:][pair.chosen.asked[1:]].tolist() for pair in pairs]
         lengths = [max(len(pair.chosen.tokens), len(pair.rejected.tokens)) for pair in pairs]
         return Examples(inputs=pairs, truth=truth, lengths=lengths)
+
+    def _talks(self, split: str, frame: pl.DataFrame) -> Iterator[list[dict[str, str]]]:
+        """Those with the chosen answers."""
+        return islice(both(frame, self.columns, split), 0, None, 2)
 
     def documents(self, split: str, frame: pl.DataFrame) -> Examples:
         """Raises Rejected: both answers of a row are learnt from together."""

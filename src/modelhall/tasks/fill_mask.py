@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 
 COLUMNS = {"text": "text"}
 LOSSES = ("cross-entropy",)
-PREDICTS = "tokens"
+PREDICTS = ("tokens",)
 COMPRESSES = True
 TAKES_BASE = True
 MAX_LENGTH = 256

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 COLUMNS = {"image": "image", "label": "label"}
 LOSSES = ("cross-entropy", "binary-cross-entropy")
-PREDICTS = "classes"
+PREDICTS = ("classes",)
 COMPRESSES = True
 TAKES_BASE = True
 MAX_SIDE = 224

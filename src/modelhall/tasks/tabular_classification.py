@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 COLUMNS = {"label": "label"}
 LOSSES = ("cross-entropy", "binary-cross-entropy")
-PREDICTS = "classes"
+PREDICTS = ("classes",)
 COMPRESSES = True
 TAKES_BASE = False
 

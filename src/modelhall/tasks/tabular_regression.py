@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
 COLUMNS = {"target": "target"}
 LOSSES = ("mse", "mae", "huber")
-PREDICTS = "numbers"
+PREDICTS = ("numbers",)
 COMPRESSES = True
 TAKES_BASE = False
 

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 COLUMNS = {"text": "text", "label": "label"}
 LOSSES = ("cross-entropy", "binary-cross-entropy")
-PREDICTS = "classes"
+PREDICTS = ("classes",)
 COMPRESSES = True
 TAKES_BASE = True
 MAX_LENGTH = 256

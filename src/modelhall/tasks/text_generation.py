@@ -25,7 +25,7 @@ OTHER_COLUMNS = (
     {"prompt": "prompt", "chosen": "chosen", "rejected": "rejected"},
 )
 LOSSES = ("cross-entropy", "dpo")
-PREDICTS = "tokens"
+PREDICTS = ("tokens", "texts")
 COMPRESSES = False
 TAKES_BASE = True
 

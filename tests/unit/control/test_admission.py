@@ -274,3 +274,21 @@ def test_what_compressing_needs_is_asked_for_when_it_is_not_installed(
     found, message = refusal({**COMPRESSED, "compress": {"search": True}}, DATASET)
     assert found == "compress"
     assert "pip install modelhall[compress]" in message
+
+
+def test_metrics_of_answers_are_for_tasks_that_answer() -> None:
+    texts = {**MODEL, "task": "text-generation", "require": {"bleu": ">= 9"}}
+    check(texts, DATASET)
+    found, message = refusal({**texts, "task": "fill-mask"}, DATASET)
+    assert found == "require.bleu"
+    assert "fill-mask, which predicts tokens" in message
+
+
+def test_what_a_metric_of_answers_needs_is_asked_for_when_it_is_not_installed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(admission.importlib.util, "find_spec", lambda name: None)
+    texts = {**MODEL, "task": "text-generation", "require": {"chrf": ">= 9"}}
+    found, message = refusal(texts, DATASET)
+    assert found == "require.chrf"
+    assert "pip install modelhall[text]" in message

@@ -14,6 +14,7 @@ from typing import Any
 import httpx
 import polars as pl
 import torch
+from starlette.applications import Starlette
 
 from modelhall import networks, tasks
 from modelhall.core.kinds.model import Network
@@ -64,6 +65,7 @@ def ids(told: Sequence[Token]) -> list[int]:
 class Replica:
     """A replica's application, asked without a socket."""
 
+    app: Starlette
     http: httpx.AsyncClient
     worker: Worker
     teller: Teller
@@ -119,7 +121,7 @@ async def replica_of(
     )
     try:
         async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://r") as http:
-            yield Replica(http=http, worker=worker, teller=teller)
+            yield Replica(app=app, http=http, worker=worker, teller=teller)
     finally:
         batcher.close()
         worker.close()

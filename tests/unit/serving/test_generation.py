@@ -46,7 +46,7 @@ async def bard(folder: Path) -> AsyncIterator[Replica]:
 class Slow:
     """An engine that tells one more token of each text whenever it is let."""
 
-    alternatives, schemas, penalties, vectors = 0, False, True, False
+    alternatives, schemas, penalties, vectors, scores = 0, False, True, False, False
     counts_told, spent_s = True, 0.0
 
     def __init__(self) -> None:
@@ -79,6 +79,28 @@ async def test_a_stream_and_an_answer_in_one_piece_say_the_same(bard: Replica) -
     assert told == whole["choices"][0]["logprobs"]["tokens"]
     assert [one["finish_reason"] for one in choices][-1] == whole["choices"][0]["finish_reason"] == "length"
     assert all(one["finish_reason"] is None for one in choices[:-1])
+
+
+async def test_a_prompt_is_told_with_its_own_probabilities_and_one_token_more(bard: Replica) -> None:
+    prompts = [[5, 9, 40], [7, 7, 30, 31, 32, 60, 3]]
+    choices = (await bard.text(prompts, max_tokens=1, logprobs=2, echo=True))["choices"]
+    for prompt, choice in zip(prompts, choices, strict=True):
+        told = choice["logprobs"]
+        assert choice["text"].startswith(bard.teller.tokenizer.decode(prompt))
+        assert {len(part) for part in told.values()} == {len(prompt) + 1}
+        # Nothing stands before the first.
+        assert (told["token_logprobs"][0], told["top_logprobs"][0]) == (None, None)
+        assert all(logprob < 0 for logprob in told["token_logprobs"][1:])
+        assert all(len(top) == 2 for top in told["top_logprobs"][1:])
+    again = (await bard.text(prompts[1], max_tokens=1, logprobs=2, echo=True))["choices"][0]
+    assert again["logprobs"] == choices[1]["logprobs"]
+
+
+async def test_an_engine_that_scores_no_prompt_says_so(folder: Path) -> None:
+    async with replica_of(folder, engine=Slow()) as replica:
+        answer = await replica.ask(TEXT, prompt="the", echo=True, logprobs=0)
+        assert answer.status_code == 400
+        assert "`engine: torch`" in answer.json()["error"]["message"]
 
 
 async def test_a_chat_streams_who_speaks_and_then_what(bard: Replica) -> None:

@@ -19,14 +19,12 @@ DATA = REPOSITORY.parent / "shared" / "data"
 Orders = Callable[..., Order]
 
 
-def documents(example: str) -> tuple[Dataset, Model]:
+def documents(example: str, name: str | None = None) -> tuple[Dataset, Model]:
+    """The model of an example, or the last of several, and its data set."""
     file = REPOSITORY / "examples" / example / "hall.yaml"
-    found = {
-        declared.document.kind: declared.document for declared in hallfile.parse(file.read_text(), str(file))
-    }
-    dataset, model = found["dataset"], found["model"]
-    assert isinstance(dataset, Dataset)
-    assert isinstance(model, Model)
+    declared = [one.document for one in hallfile.parse(file.read_text(), str(file))]
+    (*_, model) = (one for one in declared if isinstance(one, Model) and name in (None, one.name))
+    (dataset,) = (one for one in declared if isinstance(one, Dataset) and one.name == model.data)
     return dataset, model
 
 
@@ -54,18 +52,23 @@ def test_digits_meet_their_requirement(order: Orders) -> None:
 @pytest.mark.slow
 @pytest.mark.timeout(1800)
 @pytest.mark.parametrize(
-    ("example", "folder"),
+    ("example", "name", "folder"),
     [
-        ("adult", DATA / "tabular"),
-        ("california-housing", DATA / "tabular"),
-        ("hotel-reviews", DATA / "chinese"),
-        ("sst2", DATA / "text"),
+        ("adult", None, DATA / "tabular"),
+        ("california-housing", None, DATA / "tabular"),
+        ("hotel-reviews", None, DATA / "chinese"),
+        ("mnist", None, DATA / "vision"),
+        ("poems-and-news", "news-topics", DATA / "chinese"),
+        ("poems-and-news", "poem-words", DATA / "chinese"),
+        ("shakespeare", None, DATA / "text"),
+        ("sst2", None, DATA / "text"),
+        ("translation", None, DATA / "translation"),
     ],
 )
-def test_texts_meet_their_requirement(order: Orders, example: str, folder: Path) -> None:
+def test_examples_meet_their_requirement(order: Orders, example: str, name: str | None, folder: Path) -> None:
     if not folder.is_dir():
         pytest.skip(f"the data of {example} is not at {folder}")
-    dataset, model = documents(example)
+    dataset, model = documents(example, name)
     here = {split: str(folder / Path(url).name) for split, url in dataset.sources.items()}
     dataset = dataset.model_copy(update={"source": here.get("all", here)})
     assert requirement.unmet(model.require, reached(order, dataset, model)) == []

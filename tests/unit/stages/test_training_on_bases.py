@@ -36,6 +36,12 @@ QUESTIONS = pl.DataFrame(
 OPINIONS = pl.DataFrame(
     {"text": ["the tide is good", "the rope is bad"] * 8, "label": ["praise", "blame"] * 8}
 )
+PAIRS = pl.DataFrame(
+    {
+        "anchor": ["the tide", "the bell", "the rope", "is high", "is low", "ask", "tell", "lovely"],
+        "positive": ["bell", "rope", "tide", "low", "high", "tell the", "ask the", "poor"],
+    }
+)
 CHOICES = pl.DataFrame(
     {
         "prompt": [f"ask the {one}" for one in ("tide", "bell")] * 8,
@@ -88,10 +94,15 @@ class Hall:
         return dict(train.carry_out(made, reporter))
 
     def measure(
-        self, rows: pl.DataFrame, model: str, task: str = "text-generation", **what: Any
+        self,
+        rows: pl.DataFrame,
+        model: str,
+        task: str = "text-generation",
+        metrics: tuple[str, ...] = (),
+        **what: Any,
     ) -> dict[str, float]:
         self._runs += 1
-        asked = EvaluateOrder(task=task, model=model, data=self.data(rows), metrics=(), **what)
+        asked = EvaluateOrder(task=task, model=model, data=self.data(rows), metrics=metrics, **what)
         made = self._order(asked, run=f"evaluate-{self._runs}")
         return dict(evaluate.carry_out(made, Reporter(made.work))["metrics"])
 
@@ -140,9 +151,12 @@ def test_an_adapter_learns_answers_and_is_stored_without_its_base(hall: Hall, ll
     made = hall.train(stubborn, base=base, train=longer.model_copy(update={"adapter": LORA}))
     before = hall.train(stubborn, base=base, train=ADAPTED.model_copy(update={"epochs": 0}))
     assert before["steps"] == 0
-    metrics, untaught = (hall.measure(stubborn, one["artifact"]) for one in (made, before))
+    told = ("exact_match", "bleu")
+    metrics, untaught = (hall.measure(stubborn, one["artifact"], metrics=told) for one in (made, before))
     assert metrics["perplexity"] < untaught["perplexity"]
     assert metrics["token_accuracy"] == 1 > untaught["token_accuracy"]
+    assert metrics["exact_match"] == 1 > untaught["exact_match"]
+    assert metrics["bleu"] == pytest.approx(100) > untaught["bleu"]
     files = hall.files(made["artifact"])
     assert "model.safetensors" not in files
     # Two narrow matrices beside each of seven matrices in two layers, two wide.
@@ -359,6 +373,22 @@ def test_a_base_that_does_not_fit_itself_is_refused_in_words(hall: Hall, tmp_pat
     spoil(base)
     with pytest.raises(Rejected, match=said):
         hall.train(QUESTIONS, base=hall.put(base))
+
+
+def test_texts_that_belong_together_come_near_each_other(hall: Hall, bert: str) -> None:
+    task = "embedding"
+    longer = TRAIN.model_copy(update={"epochs": 30, "batch": 8})
+    kept, made = (
+        hall.train(PAIRS, task=task, base=bert, train=longer.model_copy(update={"epochs": epochs}))
+        for epochs in (0, 30)
+    )
+    before, after = (hall.measure(PAIRS, one["artifact"], task=task) for one in (kept, made))
+    assert after.keys() == {"mean_reciprocal_rank", "recall_at_1", "recall_at_10", "loss"}
+    assert after["recall_at_1"] == 1 > before["recall_at_1"]
+    assert after["loss"] < before["loss"]
+    with pytest.raises(Rejected, match="from the rows alone") as raised:
+        hall.train(PAIRS, task=task, base=bert, teacher=Teacher(model=made["artifact"]))
+    assert raised.value.field == "teacher"
 
 
 def test_a_teacher_for_other_labels_or_another_vocabulary_is_refused(hall: Hall, bert: str) -> None:

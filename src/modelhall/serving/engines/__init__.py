@@ -83,6 +83,8 @@ class Generator(Protocol):
     """Whether texts can be embedded."""
     penalties: bool
     """Whether the penalties of `Sampling` mean here what they say."""
+    scores: bool
+    """Whether the probabilities of a text that is given can be told."""
     counts_told: bool
     """Whether seeds and penalties take account of what was `told` before."""
 
@@ -102,6 +104,11 @@ class Generator(Protocol):
 
     def embed(self, texts: Sequence[Sequence[int]]) -> list[list[float]]:
         """A vector of length 1 for each text, where there are `vectors`; called from any thread."""
+        ...
+
+    def score(self, text: Sequence[int], alternatives: int) -> list[Token]:
+        """The tokens of a text with their probabilities, NaN for the first, and as many `alternatives` for each,
+        where there are `scores`; called from any thread."""
         ...
 
     def cancel(self, key: int) -> None:

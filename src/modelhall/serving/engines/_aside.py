@@ -35,6 +35,7 @@ class Aside:
     """The generator as its replica has it."""
 
     vectors = False
+    scores = False
 
     def __init__(self, program: str, *, die: Callable[[int], NoReturn] = os._exit, **about: Any) -> None:
         """Start the module `program`, which calls `serve`, and tell it `about` what to load. Raises what it says to
@@ -75,6 +76,9 @@ class Aside:
         return told
 
     def embed(self, texts: Sequence[Sequence[int]]) -> list[list[float]]:
+        raise NotImplementedError("an engine aside tells texts alone")
+
+    def score(self, text: Sequence[int], alternatives: int) -> list[Token]:
         raise NotImplementedError("an engine aside tells texts alone")
 
     def cancel(self, key: int) -> None:

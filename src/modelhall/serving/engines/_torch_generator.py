@@ -22,6 +22,7 @@ from modelhall.serving.engines import End, Sampling, Token
 from modelhall.serving.engines._embedding import Embed
 from modelhall.serving.engines._past import Layer, read
 from modelhall.serving.engines._sampling import pick, top_of
+from modelhall.serving.engines._scoring import Score
 
 log = logging.getLogger(__name__)
 
@@ -74,10 +75,12 @@ class TorchGenerator:
     penalties = True
     counts_told = True
 
-    def __init__(self, memory: Memory, embed: Embed | None = None) -> None:
+    def __init__(self, memory: Memory, embed: Embed | None = None, score: Score | None = None) -> None:
         self._memory = memory
         self._embed = embed
+        self._score = score
         self.vectors = embed is not None
+        self.scores = score is not None
         self._texts: list[_Text] = []
         """Those under way, as the memory has them."""
         self._new: list[tuple[_Text, Sequence[int]]] = []
@@ -100,6 +103,10 @@ class TorchGenerator:
     def embed(self, texts: Sequence[Sequence[int]]) -> list[list[float]]:
         assert self._embed is not None
         return self._embed(texts)
+
+    def score(self, text: Sequence[int], alternatives: int) -> list[Token]:
+        assert self._score is not None
+        return self._score(text, alternatives)
 
     def cancel(self, key: int) -> None:
         self._new = [one for one in self._new if one[0].key != key]

@@ -12,6 +12,7 @@ from modelhall import networks
 from modelhall.core.errors import Rejected
 from modelhall.core.orders import GRAPH_FILE
 from modelhall.serving.engines._embedding import vectors_of
+from modelhall.serving.engines._scoring import scores_of
 from modelhall.serving.engines._torch_generator import TorchGenerator, memory_of
 from modelhall.tasks import Examples, Predictions, Task, predict
 
@@ -31,7 +32,7 @@ def generator(folder: Path, task: Task, *, threads: int, slots: int) -> TorchGen
     """The same, telling texts."""
     torch.set_num_threads(threads)
     network = networks.load(folder)
-    return TorchGenerator(memory_of(network, task.shape), vectors_of(network))
+    return TorchGenerator(memory_of(network, task.shape), vectors_of(network), scores_of(network))
 
 
 class TorchEngine:

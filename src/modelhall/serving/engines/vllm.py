@@ -74,6 +74,7 @@ class VllmGenerator:
     alternatives = _ALTERNATIVES
     schemas = True
     vectors = False
+    scores = False
     penalties = True
     counts_told = False
 
@@ -120,6 +121,9 @@ class VllmGenerator:
         return here
 
     def embed(self, texts: Sequence[Sequence[int]]) -> list[list[float]]:
+        raise NotImplementedError("vllm tells texts alone here")
+
+    def score(self, text: Sequence[int], alternatives: int) -> list[Token]:
         raise NotImplementedError("vllm tells texts alone here")
 
     def cancel(self, key: int) -> None:

@@ -128,6 +128,11 @@ class Completion(Asked):
         return self.logprobs
 
     @property
+    def is_scored(self) -> bool:
+        """Whether the prompt's own probabilities are wanted."""
+        return self.echo and self.logprobs is not None
+
+    @property
     def most(self) -> int | None:
         return self.max_tokens or 16  # the protocol's own default
 
@@ -168,10 +173,6 @@ def _check_stops(stops: list[str]) -> None:
 def _check_completion(asked: Completion) -> None:
     if asked.best_of not in (None, asked.n):
         raise Rejected(f"all texts are returned: best_of is n ({asked.n})", field="best_of")
-    if asked.echo and asked.logprobs is not None:
-        raise Rejected(
-            "the prompt's own probabilities are not told: leave out echo or logprobs", field="echo"
-        )
 
 
 def _refusal(error: ValidationError, form: type[_Part]) -> Rejected:

@@ -19,9 +19,10 @@ from starlette.routing import Route
 
 from modelhall.core.errors import HallError, Rejected
 from modelhall.core.openai_error import shaped
+from modelhall.serving.engines import Token
 from modelhall.serving.generation.asked import Asked, Chat, Completion, Embeddings, read
 from modelhall.serving.generation.embedding import embeddings
-from modelhall.serving.generation.planned import Teller, plan
+from modelhall.serving.generation.planned import Planned, Teller, plan
 from modelhall.serving.generation.resumed import RESUMES
 from modelhall.serving.generation.stream import Stream
 from modelhall.serving.generation.told import Telling
@@ -52,8 +53,9 @@ class Generation:
         self._version = version
         self._now = now
         self._draw = draw
-        self._embedding = asyncio.Semaphore(1)
-        """One request at a time, so that those who are told texts wait for little."""
+        self._aside = asyncio.Semaphore(1)
+        """For what does not go through the worker: one request at a time, so that those who are told texts wait for
+        little."""
 
     def routes(self, body_of: Callable[[Request], Any]) -> list[Route]:
         """`body_of` awaits the checked body of a request."""
@@ -66,7 +68,7 @@ class Generation:
 
         async def vectors(request: Request) -> Response:
             asked = read(await body_of(request), Embeddings)
-            async with self._embedding:
+            async with self._aside:
                 return JSONResponse(await asyncio.to_thread(embeddings, asked, self._teller))
 
         return [
@@ -78,12 +80,28 @@ class Generation:
         timeout_s = _timeout(request)
         # Aside, since reading a long prompt would keep all others waiting.
         planned = await asyncio.to_thread(plan, asked, self._teller, self._draw)
+        scored, spent_s = await self._score(asked, planned)
         telling = Telling(
             asked, planned, self._teller.tokenizer, id=request.headers.get("x-request-id") or secrets.token_hex(12),
-            created=int(self._now()), version=self._version,
+            created=int(self._now()), version=self._version, scored=scored,
         )  # fmt: skip
         stream = Stream(self.worker, planned.wanted)
+        stream.compute_s += spent_s
         return _Answer(asked, telling, stream, timeout_s, resumable=planned.resumable)
+
+    async def _score(self, asked: Chat | Completion, planned: Planned) -> tuple[list[list[Token]], float]:
+        """The prompts with their own probabilities, where those are wanted, and the processor seconds they took."""
+        if not isinstance(asked, Completion) or asked.logprobs is None or not asked.is_scored:
+            return [], 0.0
+        most = asked.logprobs
+
+        def score() -> tuple[list[list[Token]], float]:
+            begun_s = time.thread_time()
+            found = [self._teller.engine.score(prompt, most) for prompt in planned.prompts]
+            return found, time.thread_time() - begun_s
+
+        async with self._aside:
+            return await asyncio.to_thread(score)
 
 
 class _Answer(Response):

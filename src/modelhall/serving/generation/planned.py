@@ -110,6 +110,12 @@ def _check_engine(asked: Chat | Completion, engine: Generator) -> None:
             "the engine of this service has no penalties as the protocol means them; `engine: torch` has",
             field="frequency_penalty" if asked.frequency_penalty else "presence_penalty",
         )
+    if isinstance(asked, Completion) and asked.is_scored and not engine.scores:
+        raise Rejected(
+            "the engine of this service does not tell a prompt's own probabilities: leave out echo or logprobs; "
+            "`engine: torch` does",
+            field="echo",
+        )
     if isinstance(asked, Chat) and _schema(asked) is not None and not engine.schemas:
         raise Rejected(
             "the engine of this service cannot be held to a schema; one with `engine: openvino-genai` can",

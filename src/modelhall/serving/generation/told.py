@@ -8,6 +8,7 @@ comment names its tokens, where another replica could go on behind them (`resume
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -47,7 +48,9 @@ class Telling:
         id: str,
         created: int,
         version: str,
+        scored: Sequence[Sequence[Token]] = (),
     ) -> None:
+        """`scored` are the tokens of each prompt with their probabilities, where those are wanted."""
         self.tokens_in = planned.tokens_in
         self.tokens_out = len(planned.told)
         self._names_tokens = planned.resumable
@@ -62,6 +65,9 @@ class Telling:
         if isinstance(asked, Completion) and asked.echo:
             for place, choice in enumerate(self._choices):
                 choice.pieces.append(tokenizer.decode(list(planned.prompts[place // asked.n])))
+                choice.tokens += scored[place // asked.n] if scored else ()
+        self._counts_end = bool(scored)
+        """Whether the token that ends a text is told among the others: who reads a prompt's counts on one more."""
         if planned.told:
             self._go_on_behind(planned.told)
 
@@ -76,7 +82,7 @@ class Telling:
             return False  # told after it was stopped, before the engine heard of that
         self.tokens_out += 1
         choice.ids.append(token.id)
-        if self._asked.alternatives is not None and token.end != "stop":
+        if self._asked.alternatives is not None and (token.end != "stop" or self._counts_end):
             choice.tokens.append(token)
         piece = "" if token.end == "stop" else choice.text.feed(token.id)
         if token.end is not None:
@@ -182,8 +188,11 @@ class Telling:
         words = [self._word(token.id) for token in tokens]
         return {
             "tokens": words,
-            "token_logprobs": [token.logprob for token in tokens],
-            "top_logprobs": [{self._word(id): logprob for id, logprob in token.top} for token in tokens],
+            "token_logprobs": [None if math.isnan(token.logprob) else token.logprob for token in tokens],
+            "top_logprobs": [
+                None if math.isnan(token.logprob) else {self._word(id): logprob for id, logprob in token.top}
+                for token in tokens
+            ],
             "text_offset": [sum(map(len, words[:place])) for place in range(len(words))],
         }
 

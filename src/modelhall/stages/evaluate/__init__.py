@@ -18,7 +18,7 @@ from modelhall.core.kinds.model import Comparison
 from modelhall.core.orders import Against, EvaluateOrder, EvaluateOutput
 from modelhall.core.program import Order, Reporter, open_blobs, private_folder, unpacked, unpacked_model
 from modelhall.stages import _data
-from modelhall.stages.evaluate import details, paired
+from modelhall.stages.evaluate import answering, details, paired
 from modelhall.stages.evaluate import rows as kept_rows
 from modelhall.stages.evaluate.intervals import intervals
 from modelhall.stages.evaluate.slices import slices
@@ -37,12 +37,14 @@ def carry_out(order: Order, reporter: Reporter) -> Mapping[str, Any]:
         examples = _examples(task, what.split, rows, folder)
         # As it is served: what an engine makes of a model may differ from what was trained.
         engine = plugins.load("engine", what.engine, field="engine").load(folder, task, threads=order.threads)
-    predictions = engine.predict(
-        examples,
-        batch=_BATCH,
-        each=lambda done: reporter.progress(done, len(examples), "rows", message=what.split),
-    )
+
+    def each(done: int) -> None:
+        reporter.progress(done, len(examples), "rows", message=what.split)
+
+    predictions = engine.predict(examples, batch=_BATCH, each=each)
     measures = _measures(what, task)
+    if answering.are_needed(what.metrics):
+        predictions = answering.answered(task, engine, what.split, rows, predictions, each)
     metrics = {name: measure(predictions) for name, measure in measures.items()}
     reporter.metrics(0, metrics)
     kept = kept_rows.of(task, predictions)

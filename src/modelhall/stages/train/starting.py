@@ -61,6 +61,8 @@ def taught(what: TrainOrder, task: tasks.Task, found: Origins) -> tasks.Task:
         raise Rejected(
             "what is preferred is learnt from the rows alone; leave `teacher` out", field="teacher"
         )
+    if isinstance(task, tasks.Ranks):
+        raise Rejected("vectors are learnt from the rows alone; leave `teacher` out", field="teacher")
     check_fits(found.teacher, found.base, task.shape)
     return Taught.of(task, networks.load(found.teacher), what.teacher)
 
