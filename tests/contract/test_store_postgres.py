@@ -422,5 +422,5 @@ def test_events_are_forgotten_after_a_while(server: RealPostgres, monkeypatch: p
 def test_there_is_no_server_here_is_said_in_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(real_postgres, "_programs", lambda: None)
     monkeypatch.setattr("shutil.which", lambda _: None)
-    with pytest.raises(LookupError, match="no PostgreSQL"), real_postgres.running():
+    with pytest.raises(LookupError, match="no postgresql here"), real_postgres.running():
         pass
