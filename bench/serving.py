@@ -4,9 +4,8 @@
 
 One small Llama with random weights. The three ways take turns, round by round, and their shares are medians over the
 rounds, so that what else the machine does falls on all of them. Then engine against engine on the same model: those
-of the hall, vLLM where `vllm` is on the PATH or in `.peers/vllm`, and ctranslate2 by a Python in `.peers/ctranslate2`
-that has the hall's own packages as well. Everything runs on loopback, each engine on one thread. Prints a table and,
-last, one JSON object:
+of the hall, and ctranslate2 by a Python in `.peers/ctranslate2` that has the hall's own packages as well. Everything
+runs on loopback, each engine on one thread. Prints a table and, last, one JSON object:
 
 - `through_gateway_share`: tokens/s through the gateway over those of the replica asked directly, by requests at once;
 - `of_engine_share`: the same over those of the bare engine in a process of its own;
@@ -23,7 +22,6 @@ import asyncio
 import importlib.util
 import json
 import os
-import shutil
 import statistics
 import subprocess
 import sys
@@ -57,10 +55,8 @@ AT_ONCE = (1, 8, 32)
 LENGTH = 512
 SILENCE_S = 300.0
 """On a machine that is busy with something else, a replica may be held up for long."""
-PEERS = Path(__file__).parents[1] / ".peers"
-CTRANSLATE2 = PEERS / "ctranslate2/bin/python"
+CTRANSLATE2 = Path(__file__).parents[1] / ".peers/ctranslate2/bin/python"
 ENGINES: dict[str, Callable[[], bool]] = {
-    "vllm": lambda: shutil.which("vllm") is not None,
     "torch": lambda: True,
     "openvino-genai": lambda: importlib.util.find_spec("openvino_genai") is not None,
 }
@@ -87,9 +83,11 @@ def main() -> None:
     arguments.add_argument("--engine", choices=ENGINES, help="of the replica; the fastest by default")
     arguments.add_argument("--shares", action="store_true", help="the replica's engine alone, and no others")
     given = arguments.parse_args()
-    os.environ["PATH"] = os.pathsep.join([str(PEERS / "vllm/bin"), os.environ["PATH"]])
     there = [name for name, is_here in ENGINES.items() if is_here()]
-    missing = [name for name in ENGINES if name not in there]
+    missing = [
+        "vllm",
+        *(name for name in ENGINES if name not in there),
+    ]  # the hall has no engine of that name yet
     if CTRANSLATE2.exists():
         there.append("ctranslate2")
     else:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import importlib
 import math
-import os
-import shutil
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -22,8 +20,7 @@ sys.path.append(str(Path(__file__).parents[1] / "unit" / "serving"))
 from tellers import ids, made, tell
 
 NEEDS = {"openvino-genai": "openvino_genai"}
-ENGINES = ["torch", "openvino-genai", "vllm"]
-VLLM = Path(__file__).parents[2] / ".peers/vllm/bin"
+ENGINES = ["torch", "openvino-genai"]
 PROMPTS = [[5, 9, 40], [7, 7, 30, 31, 32, 60, 3], [100], [20, 21, 22, 23]]
 GREEDY = Sampling(most=12)
 DRAWN = Sampling(most=12, temperature=1.0, top_p=0.9, seed=7)
@@ -52,12 +49,9 @@ def engines(folder: Path) -> Iterator[Callable[[str], Generator]]:
 def load(name: str, folder: Path) -> Generator:
     if name in NEEDS and importlib.util.find_spec(NEEDS[name]) is None:
         pytest.skip(f"{NEEDS[name]} is not installed")
-    if name == "vllm" and shutil.which("vllm", path=f"{VLLM}:{os.environ['PATH']}") is None:
-        pytest.skip("vllm is neither on the PATH nor in .peers/vllm")
     task = tasks.load("text-generation", folder)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("PATH", str(VLLM), prepend=os.pathsep)
-        return plugins.load("engine", name).generator(folder, task, threads=1, slots=4)
+    found: Generator = plugins.load("engine", name).generator(folder, task, threads=1, slots=4)
+    return found
 
 
 @pytest.fixture(scope="module", params=ENGINES)

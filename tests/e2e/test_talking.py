@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import pytest
 from real_hall import RealHall, until
@@ -105,8 +106,15 @@ def test_a_request_is_metered_by_its_tokens(client: openai.OpenAI, bard: RealHal
         model="bard", prompt="the sun", max_tokens=5, stream=True
     )
     list(answer.parse())
-    journal = sorted((bard.home / "usage").glob("usage-*.jsonl"))[-1].read_text().splitlines()
-    (used,) = [line for line in map(json.loads, journal) if line["request"] == answer.headers["x-request-id"]]
+    request = answer.headers["x-request-id"]
+
+    def written() -> list[dict[str, Any]]:
+        lines = [
+            line for file in (bard.home / "usage").glob("*.jsonl") for line in file.read_text().splitlines()
+        ]
+        return [line for line in map(json.loads, lines) if line["request"] == request]
+
+    (used,) = until(written, "the usage of the request")
     assert used["tokens_out"] == 5
     assert used["tokens_in"] > 0
     assert used["weight"] > 0

@@ -306,7 +306,7 @@ def _replica() -> Any:
 
 class _Says:
     alternatives, schemas, penalties, vectors = 20, True, True, True
-    scores, counts_told = False, True
+    scores, counts_told, spent_s = False, True, 0.0
 
     def __init__(self) -> None:
         self._keys: list[int] = []
@@ -323,6 +323,9 @@ class _Says:
 
     def cancel(self, key: int) -> None:
         self._keys = [one for one in self._keys if one != key]
+
+    def close(self) -> None:
+        """Nothing runs beside."""
 
 
 class _Adds:

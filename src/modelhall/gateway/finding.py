@@ -20,7 +20,7 @@ class Wanted(NamedTuple):
 
 def usable(routes: Routes, wanted: Wanted, who: Identity, *, hint: str, field: str | None = None) -> Route:
     """The service asked for. One of a project he may not use is as unknown as one that is not there: NotFound."""
-    if not routes.known.is_set():
+    if not routes.loaded:
         raise NotNow("the gateway does not know its services yet", delay_s=1.0)
     unknown = f"no service {wanted.name!r}; {hint}"
     project = wanted.project or who.project

@@ -231,8 +231,7 @@ class Gateway:
         if path == b"/v2/health/live":
             return as_json({"live": True})
         if path == b"/v2/health/ready":
-            ready = self.routes.known.is_set()
-            return as_json({"ready": ready}, 200 if ready else 503)
+            return as_json({"ready": self.routes.loaded}, 200 if self.routes.loaded else 503)
         identity = self._identify(request)
         if path == b"/metrics":
             return self._measured(identity)

@@ -201,7 +201,12 @@ class Routes:
         self._replica_key = replica_key
         self._by_key: dict[tuple[str, str], Route] = {}
         self.known = asyncio.Event()
-        """Set once the store has been read; before, an unknown name may just not be known yet."""
+        """Set once the store has been read."""
+
+    @property
+    def loaded(self) -> bool:
+        """Whether the store has been read once; before, an unknown name may just not be known yet."""
+        return self.known.is_set()
 
     def __iter__(self) -> Iterator[Route]:
         return iter(list(self._by_key.values()))

@@ -116,7 +116,7 @@ async def test_what_there_was_before_the_gateway_is_found_and_followed():
 
 async def test_readiness_waits_for_the_first_reading_of_the_store(hall):
     assert (await hall.ask("/v2/health/ready", b"", method="GET")).status == 200
-    hall.gateway.routes.loaded = False
+    hall.gateway.routes.known.clear()
     hall.store.failure = NotNow("gone", delay_s=1)
     assert (await hall.ask("/v2/health/ready", b"", method="GET")).status == 503
     assert (await hall.ask("/v2/models/digits/infer")).status == 503

@@ -91,7 +91,8 @@ async def test_a_prompt_is_told_with_its_own_probabilities_and_one_token_more(ba
         # Nothing stands before the first.
         assert (told["token_logprobs"][0], told["top_logprobs"][0]) == (None, None)
         assert all(logprob < 0 for logprob in told["token_logprobs"][1:])
-        assert all(len(top) == 2 for top in told["top_logprobs"][1:])
+        # Two tokens that are parts of characters look alike.
+        assert all(1 <= len(top) <= 2 for top in told["top_logprobs"][1:])
     again = (await bard.text(prompts[1], max_tokens=1, logprobs=2, echo=True))["choices"][0]
     assert again["logprobs"] == choices[1]["logprobs"]
 
