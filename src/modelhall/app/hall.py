@@ -11,9 +11,10 @@ import secrets
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from modelhall.adapters.launcher.process import ProcessLauncher
+from modelhall.adapters.history.sqlite import open_history
+from modelhall.adapters.launcher.process import NODE, ProcessLauncher
 from modelhall.adapters.store import open_store
-from modelhall.app.accounts import Accounts
+from modelhall.app.accounts import Accounts, cpu_time_meter
 from modelhall.app.audit.auditing import open_auditing
 from modelhall.app.cards import Cards
 from modelhall.app.clock import SystemClock
@@ -23,6 +24,9 @@ from modelhall.app.feed import Feed
 from modelhall.app.home import lay_out
 from modelhall.app.keys import Keys, Rotated
 from modelhall.app.looking import Looking
+from modelhall.app.monitoring.asked import Past
+from modelhall.app.monitoring.instruments import Instruments, sensors_of_this_machine
+from modelhall.app.monitoring.watching import Watching
 from modelhall.app.people import People
 from modelhall.app.reader import Reader
 from modelhall.app.signing_in import open_signing_in
@@ -108,7 +112,20 @@ class Hall:
         )
         self._fingerprint = fingerprint_by(settings.source_rules, self.secrets)
         self.addresses = {"address": "", "gateway": ""}
-        self.accounts = Accounts(settings, self.store, self.launcher, self.clock)
+        model = cpu_time_meter(settings)
+        self.history = open_history(home, size_bytes=settings.history_bytes)
+        self.past = Past(self.history)
+        self.watching = Watching(
+            node=NODE,
+            instruments=Instruments(sensors_of_this_machine(home)),
+            store=self.store,
+            launcher=self.launcher,
+            history=self.history,
+            meter=model,
+            clock=self.clock,
+            unknown_tokens=lambda: self.guarding.watchman.unknown,
+        )
+        self.accounts = Accounts(settings, self.store, self.launcher, self.clock, model, self.watching)
         self.cards = Cards(self.store, reader, self.accounts)
         self._policy = plugins.load("schedule", settings.schedule, field="schedule").place
         self.plane = Plane(
@@ -149,6 +166,7 @@ class Hall:
             stack.callback(sweep_all, self.settings.home / "cache")
             stack.push_async_callback(self.store.close)
             stack.push_async_callback(self.accounts.close)
+            stack.push_async_callback(self.history.close)
             stack.push_async_callback(self.plane.release)
             if self.leads:
                 await self.accounts.settle(fully=True)

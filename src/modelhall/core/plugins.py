@@ -32,6 +32,7 @@ PLACES = {
     "engine": "modelhall.serving.engines",
     "balance": "modelhall.policy.balance",
     "schedule": "modelhall.policy.schedule",
+    "sensor": "modelhall.adapters.sensor",
     "source": "modelhall.adapters.source",
     "blobs": "modelhall.adapters.blobs",
     "signature": "modelhall.adapters.signature",

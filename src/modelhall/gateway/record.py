@@ -11,7 +11,7 @@ class Record:
 
     __slots__ = (
         "accounted", "at", "bytes_in", "bytes_out", "first_token_s", "metered", "replica", "service", "started",
-        "status", "tokens_in", "tokens_out", "tries", "version", "weight",
+        "status", "tokens_in", "tokens_out", "tries", "user", "version", "weight",
     )  # fmt: skip
 
     def __init__(self, at: float, started: float) -> None:
@@ -20,6 +20,8 @@ class Record:
         self.started = started
         """The same on the clock that never jumps."""
         self.service: Key | None = None
+        self.user = ""
+        """Who asks, by name."""
         self.metered = False
         """Whether somebody pays for it."""
         self.replica = ""
@@ -57,4 +59,5 @@ class Record:
             tokens_in=self.tokens_in,
             tokens_out=self.tokens_out,
             first_token_s=self.first_token_s,
+            user=self.user,
         )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 
 import pytest
-from ledger_facts import METER, RATES, reading, replica, request
+from ledger_facts import METER, PRICES, reading, replica, request
 
 from modelhall.adapters.book.memory import MemoryBook
 from modelhall.core.errors import NotFound
@@ -57,7 +57,7 @@ def traced(request_id: str, there: dict[Key, AnyResource]) -> Trace:
         asked = request("a", weight=1.0)
         await book.append(usage=[asked, request("unsettled", replica="")])
         for read, usage in [(reading(cpu_s=5.0), []), (replica(cpu_s=2.0), [asked])]:
-            done = settle(read, Settled(0.0, 100.0), usage, close=True, meter=METER, rates=RATES)
+            done = settle(read, Settled(0.0, 100.0), usage, close=True, meter=METER, prices=PRICES)
             await book.append(entries=done.entries)
         return await trace(request_id, book=book, get=get, may_see=lambda project: True)
 

@@ -8,6 +8,8 @@ CREATE TABLE entry (
     credit        TEXT    NOT NULL,
     run           TEXT,
     service       TEXT,
+    model         TEXT,
+    user          TEXT,
     cpu_s         REAL    NOT NULL,
     energy_j      REAL    NOT NULL,
     energy_source TEXT    NOT NULL,
@@ -33,7 +35,8 @@ CREATE TABLE usage (
     bytes_out  INTEGER NOT NULL,
     tokens_in  INTEGER,
     tokens_out INTEGER,
-    first_token_s REAL
+    first_token_s REAL,
+    user       TEXT    NOT NULL DEFAULT ''
 ) WITHOUT ROWID;
 
 -- Requests without an entry: a list of what is to be done, kept by the triggers, not part of the record.

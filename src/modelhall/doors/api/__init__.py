@@ -22,6 +22,7 @@ from modelhall.doors.api import (
     heads,
     keys,
     models,
+    monitoring,
     pages,
     people,
     permissions,
@@ -62,6 +63,7 @@ def create(hall: Hall) -> FastAPI:
     # `/{kinds}` answers for any word, so what has a name of its own comes first.
     for part in (
         work,
+        monitoring,
         datasets,
         models,
         watch,

@@ -107,6 +107,8 @@ RULES: dict[tuple[str, str], Check] = {
     ("GET", "/api/v1/datasets/{name}/compare"): in_query("see"),
     ("GET", "/api/v1/datasets/{name}/export"): in_query("see"),
     ("POST", "/api/v1/datasets/{name}/erase"): in_query("change"),
+    ("GET", "/api/v1/figures"): IN_ROUTE,
+    ("GET", "/api/v1/history"): IN_ROUTE,
     ("GET", "/api/v1/bill"): IN_ROUTE,
     ("GET", "/api/v1/trace/{request}"): IN_ROUTE,
     ("GET", "/api/v1/secrets/{project}"): in_path("change"),
