@@ -274,9 +274,33 @@ class Hall:
         """What the hall is doing."""
         return dict(self._get("/api/v1/status"))
 
-    def bill(self, by: str = "service", *, project: str | None = None) -> dict[str, Any]:
-        """What was used up to now, and what it cost."""
-        return dict(self._get("/api/v1/bill", by=by, project=project))
+    def figures(self) -> dict[str, list[dict[str, Any]]]:
+        """What the hall saw last of its nodes, runs and services, by subject such as `node/default/local`."""
+        return dict(self._get("/api/v1/figures"))
+
+    def history(
+        self,
+        subject: str,
+        name: str | None = None,
+        *,
+        since: float | None = None,
+        until: float | None = None,
+        step_s: float | None = None,
+    ) -> dict[str, list[list[float]]]:
+        """What a subject's figures were, by their names: `[begin, mean, least, most]` for each step."""
+        asked = {"subject": subject, "name": name, "since": since, "until": until, "step_s": step_s}
+        return dict(self._get("/api/v1/history", **asked)["figures"])
+
+    def bill(
+        self,
+        by: str = "service",
+        *,
+        project: str | None = None,
+        since: float | None = None,
+        until: float | None = None,
+    ) -> dict[str, Any]:
+        """What was used up to now, or between two instants, and what it cost."""
+        return dict(self._get("/api/v1/bill", by=by, project=project, since=since, until=until))
 
     def trace(self, request: str) -> dict[str, Any]:
         """From an answer, by its `x-request-id`, back to its data."""

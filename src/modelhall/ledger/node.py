@@ -150,7 +150,7 @@ class Account(NamedTuple):
             return self, []
         (cost,) = price([Share(0.0, self.owed_j, prices.over(self.entered_at, self.at))])
         entry = Entry(
-            id=f"idle/{reading.node}/{self.since!r}/{self.entered_at!r}",
+            id=f"idle/{reading.node}/{self.since!r}/{self.energy_j!r}",
             at=self.at,
             project=NOBODY,
             debit=Key("idle", "default", reading.node).path,

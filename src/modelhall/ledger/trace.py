@@ -72,6 +72,7 @@ async def trace(request: str, *, book: Book, get: Get, may_see: Callable[[str], 
 def _request_step(usage: Usage, cost: Total | None) -> Step:
     details = {
         "at": usage.at,
+        "user": usage.user,
         "status": usage.status,
         "duration_s": usage.duration_s,
         "tries": usage.tries,

@@ -9,8 +9,7 @@ from modelhall.core.ports.sensor import Figure
 
 LOSS = "loss"
 SOURCE = "report of the run"
-DIVERGED = 1e9
-"""Said of a loss that is no number any more."""
+MOST_RATIO = 1e9
 
 
 class Course:
@@ -37,8 +36,6 @@ class Course:
         return [Figure(name=name, value=value, source=SOURCE) for name, value in found.items()]
 
     def _ratio(self, loss: float) -> float:
-        if not math.isfinite(loss):
-            return DIVERGED
         self._least_loss = min(self._least_loss, loss)
         # Below nothing, such as of a likelihood, there is no ratio that would say anything.
-        return min(DIVERGED, loss / self._least_loss) if self._least_loss > 0 else 1.0
+        return min(MOST_RATIO, loss / self._least_loss) if self._least_loss > 0 else 1.0

@@ -14,7 +14,7 @@ from modelhall.core.ports.sensor import Figure
 PREFIX = "modelhall_"
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 PART = {
-    "energy_j": "of", "power_w": "of", "temperature_c": "device", "gpu_used_share": "device",
+    "energy_j": "of", "temperature_c": "device", "gpu_used_share": "device",
     "gpu_memory_bytes": "device", "gpu_memory_used_bytes": "device", "sensor_failures": "sensor",
 }  # fmt: skip
 """What the label is called that tells one of several."""

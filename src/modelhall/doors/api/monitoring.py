@@ -12,7 +12,7 @@ from modelhall.doors.api.permissions import Who
 
 router = APIRouter(prefix="/api/v1")
 
-Instant = Annotated[float | None, Query(ge=0, le=1e12, description="In seconds since the epoch.")]
+Instant = Annotated[float | None, Query(ge=0, le=1e12, allow_inf_nan=False, description="In seconds since the epoch.")]
 HOUR_S = 3600.0
 
 
@@ -33,7 +33,7 @@ async def history(
     ] = None,
     since: Instant = None,
     until: Instant = None,
-    step_s: Annotated[float, Query(ge=1, le=1e7)] = 60.0,
+    step_s: Annotated[float, Query(ge=1, le=1e7, allow_inf_nan=False)] = 60.0,
 ) -> dict[str, Any]:
     """What a subject's figures were, by steps: `[begin, mean, least, most]` each. The last hour if not told otherwise."""
     until = hall.clock.now() if until is None else until

@@ -74,12 +74,13 @@ if sys.argv[1:2] != ["up"]:
         people,
         secret,
         tls,
+        top,
         user,
         work,
     )
 
     for group in (
         declare, look, data, model, compare, work, secret, ask, chat, load, cost, keep, people, user, keys, audit,
-        tls, demo,
+        tls, top, demo,
     ):  # fmt: skip
         group.add_to(cli)
