@@ -13,6 +13,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError
 
+from modelhall.core.alerts import Rule
 from modelhall.core.errors import Rejected
 from modelhall.core.kinds.base import Frozen
 from modelhall.core.names import did_you_mean
@@ -93,6 +94,20 @@ class Settings(Frozen):
     history_bytes: int = Field(
         default=64 * 2**20, ge=2**20, description="About the most that their history takes of the disk."
     )
+    alerts: tuple[Rule, ...] = Field(
+        default=(), description="In hall.toml: rules besides those that are on, or in their place."
+    )
+    power_limit_w: float | None = Field(
+        default=None, gt=0, description="Watts of a node beyond which somebody is told."
+    )
+    alert_webhook: SecretStr | None = Field(default=None, description="URL that alerts are posted to.")
+    alert_email_to: Words = Field(default=(), description="Addresses that alerts are sent to.")
+    alert_email_from: str = Field(default="modelhall@localhost", description="Who they come from.")
+    alert_email_server: str = Field(
+        default="", pattern=r"^([^:\s]+:\d+)?$", description="host:port of the mail server."
+    )
+    alert_email_user: str = Field(default="", description="Who the hall is there, if it has to sign in.")
+    alert_email_password: SecretStr | None = Field(default=None, description="Its password there.")
 
     host: str = Field(default="127.0.0.1", min_length=1, description="The address both doors listen on.")
     hosts: Words = Field(

@@ -80,9 +80,7 @@ def test_minutes_and_hours_say_the_same_as_what_they_were_made_of(
         for span in spans:
             values = [value for at, value in readings if span.at <= at < span.at + step_s]
             assert span == (span.at, pytest.approx(sum(values) / len(values)), min(values), max(values))
-        assert [span.at for span in spans] == [
-            NOON + step_s * number for number in range(len(spans))
-        ]
+        assert [span.at for span in spans] == [NOON + step_s * number for number in range(len(spans))]
         assert len(spans) == -(-10_000 // step_s)
 
     told(opened, story)
@@ -92,7 +90,9 @@ def test_what_has_ended_is_folded_by_those_who_go_on(opened: Callable[[], Histor
     async def story(history: History) -> None:
         await history.append([frame(NOON, "run/default/short", cpus_used=1.0)])
         await history.append([frame(NOON + 7200, cpus_used=0.5)])
-        spans = await history.read("run/default/short", "cpus_used", since=NOON, until=NOON + 7200, step_s=3600)
+        spans = await history.read(
+            "run/default/short", "cpus_used", since=NOON, until=NOON + 7200, step_s=3600
+        )
         assert spans == [(NOON, 1, 1, 1)]
 
     told(opened, story)

@@ -50,7 +50,9 @@ def counters(figures: list[Figure]) -> dict[tuple[str, str], float]:
 
 
 def test_the_machine_is_told_as_it_is(tmp_path: Path) -> None:
-    told = {figure.name: figure.value for figure in plugins.load("sensor", "machine").open_sensor(tmp_path).read()}
+    told = {
+        figure.name: figure.value for figure in plugins.load("sensor", "machine").open_sensor(tmp_path).read()
+    }
     assert told["memory_bytes"] == psutil.virtual_memory().total
     assert 0 < told["memory_used_bytes"] < told["memory_bytes"]
     disk = shutil.disk_usage(tmp_path)

@@ -24,6 +24,7 @@ from modelhall.app.feed import Feed
 from modelhall.app.home import lay_out
 from modelhall.app.keys import Keys, Rotated
 from modelhall.app.looking import Looking
+from modelhall.app.monitoring.alarms import open_alarms
 from modelhall.app.monitoring.asked import Past
 from modelhall.app.monitoring.instruments import Instruments, sensors_of_this_machine
 from modelhall.app.monitoring.watching import Watching
@@ -115,6 +116,7 @@ class Hall:
         model = cpu_time_meter(settings)
         self.history = open_history(home, size_bytes=settings.history_bytes)
         self.past = Past(self.history)
+        self.alarms = open_alarms(settings, self.clock, _new_uid, lambda: self.addresses["address"])
         self.watching = Watching(
             node=NODE,
             instruments=Instruments(sensors_of_this_machine(home)),
@@ -124,6 +126,7 @@ class Hall:
             meter=model,
             clock=self.clock,
             unknown_tokens=lambda: self.guarding.watchman.unknown,
+            each=self.alarms.look,
         )
         self.accounts = Accounts(settings, self.store, self.launcher, self.clock, model, self.watching)
         self.cards = Cards(self.store, reader, self.accounts)

@@ -49,21 +49,24 @@ def _counter(of: Of, name: str, rate: str, metric: str, words: str) -> Measure:
     return Measure(of=of, name=name, rate=rate, metric=metric, words=words)
 
 
-def _gauge(
-    of: Of, name: str, metric: str, words: str, *, least: float = 0.0, most: float = 1e18
-) -> Measure:
+def _gauge(of: Of, name: str, metric: str, words: str, *, least: float = 0.0, most: float = 1e18) -> Measure:
     return Measure(of=of, name=name, metric=metric, words=words, least=least, most=most)
 
 
 MEASURES: tuple[Measure, ...] = (
     _gauge("node", "cpus", "node_cpus", "Processors the hall may use."),
-    _counter("node", "cpu_s", "cpus_used", "node_cpu_seconds_total", "Processor time of everything on the node."),
+    _counter(
+        "node", "cpu_s", "cpus_used", "node_cpu_seconds_total", "Processor time of everything on the node."
+    ),
     _gauge("node", "cpus_used", "", "Processors at work.", most=MOST_CPUS),
     _gauge("node", "memory_bytes", "node_memory_bytes", "Memory there is."),
     _gauge("node", "memory_used_bytes", "node_memory_used_bytes", "Memory that could not be had at once."),
     _gauge("node", "disk_bytes", "node_disk_bytes", "The disk of the hall's home."),
     _gauge("node", "disk_used_bytes", "node_disk_used_bytes", "What is taken of that disk."),
-    _gauge("node", "disk_left_s", "node_disk_left_seconds", "Until that disk is full, if it fills on as it did."),
+    _gauge("node", "disk_used_share", "", "How much of that disk is taken.", most=1),
+    _gauge(
+        "node", "disk_left_s", "node_disk_left_seconds", "Until that disk is full, if it fills on as it did."
+    ),
     _counter(
         "node", "disk_read_bytes", "disk_read_bytes_s", "node_disk_read_bytes_total", "Read from all disks."
     ),
@@ -95,14 +98,20 @@ MEASURES: tuple[Measure, ...] = (
     _counter("node", "energy_j", "power_w", "node_energy_joules_total", "What the node has drawn."),
     _gauge("node", "power_w", "node_power_watts", "What the node draws.", most=MOST_W),
     _counter(
-        "node", "sensor_failures", "sensor_failures_s", "node_sensor_failures_total", "Readings not to be used."
+        "node",
+        "sensor_failures",
+        "sensor_failures_s",
+        "node_sensor_failures_total",
+        "Readings not to be used.",
     ),
     _gauge("node", "sensor_failures_s", "", "Readings not to be used, in a second."),
     _gauge("node", "temperature_c", "node_temperature_celsius", "Of a device.", least=-100, most=250),
     _gauge("node", "gpu_used_share", "node_gpu_used_ratio", "How much of the time a GPU is at work.", most=1),
     _gauge("node", "gpu_memory_bytes", "node_gpu_memory_bytes", "Memory of a GPU."),
     _gauge("node", "gpu_memory_used_bytes", "node_gpu_memory_used_bytes", "What is taken of it."),
-    _counter("run", "cpu_s", "cpus_used", "run_cpu_seconds_total", "Processor time of all processes of a run."),
+    _counter(
+        "run", "cpu_s", "cpus_used", "run_cpu_seconds_total", "Processor time of all processes of a run."
+    ),
     _gauge("run", "cpus_used", "", "Processors a run keeps at work.", most=MOST_CPUS),
     _gauge("run", "memory_used_bytes", "run_memory_used_bytes", "Memory of all processes of a run."),
     _counter("run", "read_bytes", "read_bytes_s", "run_read_bytes_total", "What a run has read from disks."),
@@ -119,9 +128,13 @@ MEASURES: tuple[Measure, ...] = (
     _gauge("service", "requests_s", "", "Requests in a second."),
     _gauge("service", "failures_s", "", "Requests answered 500 and above, in a second."),
     _gauge("service", "tokens_s", "", "Tokens told in a second."),
-    _gauge("service", "failed_share", "service_failed_ratio", "Requests answered 500 and above, of the latest."),
+    _gauge(
+        "service", "failed_share", "service_failed_ratio", "Requests answered 500 and above, of the latest."
+    ),
     _gauge("service", "latency_p95_s", "service_latency_p95_seconds", "19 of the latest 20 took no longer."),
-    _gauge("service", "replicas_missing", "service_replicas_missing", "Replicas asked for that are not ready."),
+    _gauge(
+        "service", "replicas_missing", "service_replicas_missing", "Replicas asked for that are not ready."
+    ),
     _gauge("project", "budget_used_share", "project_budget_used_ratio", "What is spent of the budget."),
     _counter(
         "hall",

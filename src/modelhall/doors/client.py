@@ -291,6 +291,21 @@ class Hall:
         asked = {"subject": subject, "name": name, "since": since, "until": until, "step_s": step_s}
         return dict(self._get("/api/v1/history", **asked)["figures"])
 
+    def alerts(self) -> dict[str, Any]:
+        """What calls for somebody now, and of what nobody is told for a while."""
+        return dict(self._get("/api/v1/alerts"))
+
+    def silence(
+        self, rule: str = "*", *, subject: str = "*", for_s: float = 3600.0, reason: str = ""
+    ) -> dict[str, Any]:
+        """Have nobody be told of some alerts for a while."""
+        asked = {"rule": rule, "subject": subject, "for_s": for_s, "reason": reason}
+        return dict(self._call("POST", "/api/v1/silences", json=asked).json())
+
+    def end_silence(self, id: str) -> None:
+        """Have people be told again; raises NotFound."""
+        self._call("DELETE", f"/api/v1/silences/{id}")
+
     def bill(
         self,
         by: str = "service",

@@ -51,6 +51,7 @@ async def run(
             hall.plane.drive(),
             hall.accounts.keep(lambda: hall.leads),
             hall.watching.run(lambda: hall.leads, settings.look_s),
+            hall.alarms.run(),
             hall.feed.run(),
             hall.follower.follow(),
             hall.auditing.keep_watch(AUDIT_LOOK_S),

@@ -36,9 +36,7 @@ class Rates(Frozen):
 class Prices:
     """What holds at any time: `rates`, but for what tariffs and carbon say of the time."""
 
-    def __init__(
-        self, rates: Rates, *, tariffs: Tariffs | None = None, carbon: Carbon | None = None
-    ) -> None:
+    def __init__(self, rates: Rates, *, tariffs: Tariffs | None = None, carbon: Carbon | None = None) -> None:
         self._rates = rates
         self._tariffs = tariffs
         self._carbon = carbon

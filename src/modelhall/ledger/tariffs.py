@@ -36,7 +36,9 @@ class Tariffs:
         if not 0 < until - since <= LONGEST_S:
             return self._at(until)
         edges = [since, *self._edges(since, until), until]
-        return fsum((after - before) * self._at(before) for before, after in pairwise(edges)) / (until - since)
+        return fsum((after - before) * self._at(before) for before, after in pairwise(edges)) / (
+            until - since
+        )
 
     def _at(self, at: float) -> float:
         there = datetime.fromtimestamp(at, self._zone)
@@ -74,7 +76,9 @@ class Carbon:
         edges = [since, *self._ats[first:last], until]
         if since < self._ends < until:
             edges = sorted({*edges, self._ends})
-        return fsum((after - before) * self._at(before) for before, after in pairwise(edges)) / (until - since)
+        return fsum((after - before) * self._at(before) for before, after in pairwise(edges)) / (
+            until - since
+        )
 
     def _at(self, at: float) -> float:
         place = bisect_right(self._ats, at) - 1

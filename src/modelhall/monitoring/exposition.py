@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 
+from modelhall.core.alerts import Alert
 from modelhall.core.measures import MEASURES, Measure
 from modelhall.core.measures import of as sort_of
 from modelhall.core.ports.sensor import Figure
@@ -35,6 +36,15 @@ def exposed(seen: Mapping[str, Iterable[Figure]]) -> Iterator[str]:
             yield from family(one.metric, "counter" if one.is_counter else "gauge", one.words, rows)
 
 
+def firing(alerts: Iterable[Alert]) -> Iterator[str]:
+    """The lines for alerts that fire."""
+    rows = [
+        ({"rule": alert.rule, "severity": alert.severity, **_names(alert.subject)}, 1.0) for alert in alerts
+    ]
+    if rows:
+        yield from family("alert_firing", "gauge", "Alerts of the hall that fire.", rows)
+
+
 def family(
     name: str, type: str, words: str, rows: Iterable[tuple[Mapping[str, str], float]]
 ) -> Iterator[str]:
@@ -46,12 +56,15 @@ def family(
         yield f"{PREFIX}{name}{{{told}}} {value!r}" if told else f"{PREFIX}{name} {value!r}"
 
 
-def _labels(one: Measure, subject: str, figure: Figure) -> dict[str, str]:
+def _names(subject: str) -> dict[str, str]:
     sort, _, rest = subject.partition("/")
     project, _, name = rest.partition("/")
-    labels = {"project": {"project": name}, "node": {"node": name}, "hall": {}}.get(
-        sort, {"project": project, sort: name}
-    )
+    alone: dict[str, dict[str, str]] = {"project": {"project": name}, "node": {"node": name}, "hall": {}}
+    return alone.get(sort, {"project": project, sort: name})
+
+
+def _labels(one: Measure, subject: str, figure: Figure) -> dict[str, str]:
+    labels = _names(subject)
     if one.name in PART:
         labels |= {PART[one.name]: figure.part or "node"}
     if one.name in ESTIMATED:

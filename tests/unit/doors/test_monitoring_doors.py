@@ -87,7 +87,12 @@ def test_the_metrics_are_what_promtool_takes(tmp_path: Path) -> None:
 
 
 def test_every_measure_is_exposed_by_prometheus_conventions() -> None:
-    subjects = {"node": NODE, "run": "run/default/r", "service": "service/p/s", "project": "project/default/p"}
+    subjects = {
+        "node": NODE,
+        "run": "run/default/r",
+        "service": "service/p/s",
+        "project": "project/default/p",
+    }
     seen: dict[str, list[Figure]] = {}
     for one in MEASURES:
         figure = Figure(name=one.name, value=0.5, measured=False, source="test")

@@ -24,7 +24,9 @@ MODEL_J = 4.0 * 4
 """What four idle processors draw in a second by the model of `ledger_facts`."""
 
 
-def drawn(at: float, energy_j: float, *, cpu_s: float = 0.0, measured: bool = True, **more: Any) -> NodeReading:
+def drawn(
+    at: float, energy_j: float, *, cpu_s: float = 0.0, measured: bool = True, **more: Any
+) -> NodeReading:
     facts = {"node": "n1", "since": 100.0, "cpus": 4.0, "source": "RAPL package-0", **more}
     return NodeReading(at=at, energy_j=energy_j, cpu_s=cpu_s, measured=measured, **facts)
 
@@ -86,7 +88,7 @@ def test_what_nobody_used_is_nobodys_and_says_so(day: Day) -> None:
     by_use = day.totals("use")
     assert by_use["run"].energy_j == pytest.approx(50)
     assert by_use["idle"].energy_j == pytest.approx(910)
-    assert by_use["idle"].cost_nano == round(910 * 125)
+    assert by_use["idle"].cost_nano == (910 * 125)
     assert by_use["idle"].measured
     assert day.totals("project")[NOBODY].energy_j == pytest.approx(910)
     assert day.totals("node")[NODE].energy_j == pytest.approx(960, rel=1e-12)
@@ -152,11 +154,18 @@ def test_sums_agree_from_requests_to_service_to_node_to_hall(
     at, energy_j, run_s, replica_s = 100.0, 0.0, 0.0, 0.0
     day.settle(drawn(at, 0))
     for span_s, joules, of_run, of_replica, fully in looks:
-        at, energy_j, run_s, replica_s = at + span_s, energy_j + joules, run_s + of_run, replica_s + of_replica
+        at, energy_j, run_s, replica_s = (
+            at + span_s,
+            energy_j + joules,
+            run_s + of_run,
+            replica_s + of_replica,
+        )
         now = drawn(at, energy_j, cpu_s=run_s + replica_s)
         day.settle(now, [reading(cpu_s=run_s, at=at, cpus=1.0), replica(cpu_s=replica_s, at=at)], fully=fully)
     # In the end the node has drawn enough for all that was charged on credit.
-    day.settle(drawn(at, energy_j + 1e7), [reading(cpu_s=run_s, at=at, cpus=1.0), replica(cpu_s=replica_s, at=at)])
+    day.settle(
+        drawn(at, energy_j + 1e7), [reading(cpu_s=run_s, at=at, cpus=1.0), replica(cpu_s=replica_s, at=at)]
+    )
     use, by_service = day.totals("use"), day.totals("service")
     of_service = [use[word].energy_j for word in ("request", "standby") if word in use]
     if of_service:
@@ -164,5 +173,7 @@ def test_sums_agree_from_requests_to_service_to_node_to_hall(
     of_node = day.totals("node")[NODE].energy_j
     assert of_node == pytest.approx(energy_j + 1e7, rel=1e-9)
     assert fsum(total.energy_j for total in use.values()) == pytest.approx(of_node, rel=1e-9)
-    assert fsum(total.energy_j for total in day.totals("project").values()) == pytest.approx(of_node, rel=1e-9)
+    assert fsum(total.energy_j for total in day.totals("project").values()) == pytest.approx(
+        of_node, rel=1e-9
+    )
     assert sum(t.cost_nano for t in use.values()) == sum(t.cost_nano for t in day.totals("node").values())

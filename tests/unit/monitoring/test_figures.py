@@ -127,7 +127,11 @@ def test_a_sensor_that_vanishes_takes_nothing_back_and_comes_back_where_it_is() 
 
 
 def test_the_power_of_a_node_is_one_figure() -> None:
-    rates = [told("power_w", 20, "package-0"), told("power_w", 5, "gpu0", measured=False), told("cpus_used", 1)]
+    rates = [
+        told("power_w", 20, "package-0"),
+        told("power_w", 5, "gpu0", measured=False),
+        told("cpus_used", 1),
+    ]
     assert power(rates) == [told("cpus_used", 1), told("power_w", 25, measured=False)]
     assert power([told("cpus_used", 1)]) == [told("cpus_used", 1)]
 

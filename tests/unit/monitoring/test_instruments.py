@@ -36,7 +36,9 @@ def breaks() -> list[Figure]:
 
 
 @pytest.mark.parametrize("bad", [fails, breaks, lambda: cpus(float("nan")), lambda: cpus(-1)])
-def test_a_sensor_that_lies_or_fails_is_counted_and_takes_no_other_along(bad: Callable[[], Sequence[Figure]]) -> None:
+def test_a_sensor_that_lies_or_fails_is_counted_and_takes_no_other_along(
+    bad: Callable[[], Sequence[Figure]],
+) -> None:
     good = Said(lambda: [Figure(name="memory_bytes", value=5.0, source="test")])
     instruments = Instruments({"bad": Said(bad), "good": good})
     for times in (1, 2):

@@ -89,9 +89,7 @@ class Frames:
         )
         return {subject: at - at % step_s for subject, at in rows}
 
-    def _best(
-        self, subject: int, level: int, since: float, until: float
-    ) -> Iterator[tuple[float, Values]]:
+    def _best(self, subject: int, level: int, since: float, until: float) -> Iterator[tuple[float, Values]]:
         """What is known between two instants: at a level, before its beginning at the wider ones, and after its end,
         where it is not folded yet, at the finer ones."""
         begins, ends = self._extent(subject, level, since, until)
@@ -117,9 +115,7 @@ class Frames:
         # The next frame of what was read is later, be it by ever so little.
         return (until, since) if first is None else (first, last + (STEPS_S[level] or 1e-3))
 
-    def _frames(
-        self, level: int, subject: int, since: float, until: float
-    ) -> Iterator[tuple[float, Values]]:
+    def _frames(self, level: int, subject: int, since: float, until: float) -> Iterator[tuple[float, Values]]:
         sql = (
             "SELECT at, shape, data FROM frame "
             "WHERE level = ? AND subject = ? AND at >= ? AND at < ? ORDER BY at"

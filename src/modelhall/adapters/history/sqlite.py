@@ -46,9 +46,7 @@ class SqliteHistory:
         if frames:
             await self._do(lambda: self._frames.append(frames))
 
-    async def read(
-        self, subject: str, name: str, *, since: float, until: float, step_s: float
-    ) -> list[Span]:
+    async def read(self, subject: str, name: str, *, since: float, until: float, step_s: float) -> list[Span]:
         return await self._do(lambda: self._frames.read(subject, name, since, until, step_s))
 
     async def names(self, subject: str) -> list[str]:

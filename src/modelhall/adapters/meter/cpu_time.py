@@ -82,4 +82,6 @@ class CpuTimeMeter:
     @property
     def _source(self) -> str:
         of = f" of {self.processor}" if self.processor else ""
-        return f"cpu-time model{of}: {self.busy_w:g} W per busy processor, {self.idle_w:g} W per idle one held"
+        return (
+            f"cpu-time model{of}: {self.busy_w:g} W per busy processor, {self.idle_w:g} W per idle one held"
+        )

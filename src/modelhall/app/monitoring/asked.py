@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
+from modelhall.app.monitoring.alarms import Alarms
 from modelhall.app.monitoring.watching import HALL, Seen
 from modelhall.core.access import Identity
 from modelhall.core.errors import NotNow, Rejected
@@ -56,6 +57,15 @@ class Past:
             }
         finally:
             self._waiting -= 1
+
+
+def alerts_for(who: Identity, alarms: Alarms) -> dict[str, Any]:
+    """The alerts about what he may look at; the silences for those who run the hall."""
+    told = alarms.told()
+    return {
+        "alerts": [alert for alert in told["alerts"] if _may_look(who, alert["subject"])],
+        "silences": told["silences"] if "operate" in who.everywhere else [],
+    }
 
 
 def check_subject(who: Identity, subject: str) -> None:

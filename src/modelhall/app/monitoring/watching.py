@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 
 from modelhall.app.monitoring.instruments import Instruments
 from modelhall.control.runs import attempt_id
@@ -49,8 +49,9 @@ class Watching:
         meter: Meter,
         clock: Clock,
         unknown_tokens: Callable[[], int],
+        each: Callable[[Seen], Awaitable[None]],
     ) -> None:
-        """`node` is the machine that `instruments` are of."""
+        """`node` is the machine that `instruments` are of; `each` is handed all that was seen at every look."""
         self.seen: Seen = {}
         self._node = node
         self._instruments = instruments
@@ -59,6 +60,7 @@ class Watching:
         self._history = history
         self._clock = clock
         self._unknown_tokens = unknown_tokens
+        self._each = each
         self._since = clock.now()
         self._began = clock.monotonic()
         self._drawn = Drawn(node, meter)
@@ -78,7 +80,7 @@ class Watching:
             await asyncio.sleep(every_s)
 
     async def look(self) -> None:
-        """Look once, and keep what was seen."""
+        """Look once, hand on what was seen, and keep it."""
         at = self._clock.monotonic()
         seen: Seen = {Key("node", "default", self._node).path: await self._look_at_node(at)}
         seen |= await self._look_at_runs(at)
@@ -90,6 +92,8 @@ class Watching:
             figures += power(self._growth.of(subject, figures, at))
         self._growth.forget(self.seen.keys() - seen.keys())
         self.seen = seen
+        # Before it is kept: of a disk that is full nobody could be told otherwise.
+        await self._each(seen)
         await self._keep(seen)
 
     async def read_node(self) -> NodeReading:
@@ -120,8 +124,11 @@ class Watching:
     async def _look_at_node(self, at: float) -> list[Figure]:
         figures = self._drawn.complete(await self._instruments.read(), at)
         told = {figure.name: figure.value for figure in figures if not figure.part}
-        if {"disk_used_bytes", "disk_bytes"} <= told.keys():
-            left_s = self._filling.left_s(told["disk_used_bytes"], told["disk_bytes"], at)
+        used_bytes, size_bytes = told.get("disk_used_bytes"), told.get("disk_bytes")
+        if used_bytes is not None and size_bytes:
+            share = min(1.0, used_bytes / size_bytes)
+            figures.append(Figure(name="disk_used_share", value=share, source="operating system"))
+            left_s = self._filling.left_s(used_bytes, size_bytes, at)
             if left_s is not None:
                 source = "line through the last half hour"
                 figures.append(Figure(name="disk_left_s", value=left_s, measured=False, source=source))

@@ -39,9 +39,7 @@ class History(Protocol):
         """Keep frames, so that they outlive this process."""
         ...
 
-    async def read(
-        self, subject: str, name: str, *, since: float, until: float, step_s: float
-    ) -> list[Span]:
+    async def read(self, subject: str, name: str, *, since: float, until: float, step_s: float) -> list[Span]:
         """A figure from `since` to `until`, one span for each step in which it was known, oldest first."""
         ...
 

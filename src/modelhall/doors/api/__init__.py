@@ -10,6 +10,7 @@ from fastapi import Depends, FastAPI
 
 from modelhall.app.hall import Hall
 from modelhall.doors.api import (
+    alerts,
     answers,
     asking,
     audit,
@@ -64,6 +65,7 @@ def create(hall: Hall) -> FastAPI:
     for part in (
         work,
         monitoring,
+        alerts,
         datasets,
         models,
         watch,

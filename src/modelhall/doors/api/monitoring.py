@@ -12,7 +12,9 @@ from modelhall.doors.api.permissions import Who
 
 router = APIRouter(prefix="/api/v1")
 
-Instant = Annotated[float | None, Query(ge=0, le=1e12, allow_inf_nan=False, description="In seconds since the epoch.")]
+Instant = Annotated[
+    float | None, Query(ge=0, le=1e12, allow_inf_nan=False, description="In seconds since the epoch.")
+]
 HOUR_S = 3600.0
 
 

@@ -48,5 +48,6 @@ async def metrics(hall: TheHall) -> PlainTextResponse:
     lines = [
         *exposition.family("resources", "gauge", "Resources by kind and state.", rows),
         *exposition.exposed(hall.watching.seen),
+        *exposition.firing(hall.alarms.firing),
     ]
     return PlainTextResponse("\n".join(lines) + "\n", media_type=exposition.CONTENT_TYPE)

@@ -35,14 +35,13 @@ class Export(StrEnum):
 
 
 def bill(
-    by: Annotated[
-        str, typer.Option(help="run, service, model, user, project, node or use.")
-    ] = "run",
+    by: Annotated[str, typer.Option(help="run, service, model, user, project, node or use.")] = "run",
     project: Annotated[
         str | None, typer.Option("--project", "-p", help="One project; all if not given.")
     ] = None,
     since: Annotated[
-        datetime | None, typer.Option("--from", formats=INSTANTS, help="A day or an instant, as clocks show it here.")
+        datetime | None,
+        typer.Option("--from", formats=INSTANTS, help="A day or an instant, as clocks show it here."),
     ] = None,
     until: Annotated[
         datetime | None, typer.Option("--to", formats=INSTANTS, help="The first that is not in it any more.")
@@ -59,7 +58,9 @@ def bill(
         address = hall.address
     if export is not None:
         is_focus = export is Export.focus
-        rows = focus.rows(found, hall=address, project=project, now=time.time()) if is_focus else csv_rows(found)
+        rows = (
+            focus.rows(found, hall=address, project=project, now=time.time()) if is_focus else csv_rows(found)
+        )
         _write_csv(rows, focus.COLUMNS if is_focus else CSV_COLUMNS)
         return
     show(output, found, BILL_COLUMNS, bill_rows(found))

@@ -58,6 +58,7 @@ house.add_to(cli)
 if sys.argv[1:2] != ["up"]:
     # Left out at the start of a hall, which is to be quick and needs none of it.
     from modelhall.doors.cli import (
+        alerts,
         ask,
         audit,
         chat,
@@ -81,6 +82,6 @@ if sys.argv[1:2] != ["up"]:
 
     for group in (
         declare, look, data, model, compare, work, secret, ask, chat, load, cost, keep, people, user, keys, audit,
-        tls, top, demo,
+        tls, top, alerts, demo,
     ):  # fmt: skip
         group.add_to(cli)

@@ -21,7 +21,13 @@ from modelhall.adapters.launcher import supervisor
 from modelhall.adapters.launcher.supervision import cgroup
 from modelhall.adapters.launcher.supervision.cgroup import Group
 from modelhall.adapters.launcher.supervision.claim import claim, is_running, is_same_or_gone
-from modelhall.adapters.launcher.supervision.descendants import cpu_s, descendants, disk_bytes, held_bytes, marked
+from modelhall.adapters.launcher.supervision.descendants import (
+    cpu_s,
+    descendants,
+    disk_bytes,
+    held_bytes,
+    marked,
+)
 from modelhall.core.kinds.base import Frozen, Problem
 from modelhall.core.kinds.run import Exit, Progress
 from modelhall.core.ports.launcher import Observation, Taken
@@ -77,7 +83,10 @@ class Sight:
             held = held_bytes(descendants(pid), over=NO_NEED_TO_BE_EXACT)
         disk = disk_bytes(pid)
         return Taken(
-            cpu_s=self._cpu_s(), memory_bytes=held, read_bytes=disk and disk[0], written_bytes=disk and disk[1]
+            cpu_s=self._cpu_s(),
+            memory_bytes=held,
+            read_bytes=disk and disk[0],
+            written_bytes=disk and disk[1],
         )
 
     def signal_supervisor(self) -> None:
