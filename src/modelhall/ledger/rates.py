@@ -4,8 +4,9 @@
     grams of CO2e   = facility joules / 3.6e6 · co2_g_per_kwh
     money           = cpu_s / 3600 · price_per_cpu_hour  +  facility joules / 3.6e6 · price_per_kwh
 
-Prices and carbon may differ by time (`tariffs.py`): each share pays what held while it was used. Joules are kept as they are at the machine, so that they can be held against a sensor there; what cooling and
-distribution add is in the grams and the money. Money is rounded once, here, to a whole billionth.
+Prices and carbon may differ by time (`tariffs.py`): each share pays what held while it was used. Joules are kept as
+they are at the machine, so that they can be held against a sensor there; what cooling and distribution add is in the
+grams and the money. Money is rounded once, here, to a whole billionth.
 """
 
 from __future__ import annotations

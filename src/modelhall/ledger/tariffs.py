@@ -60,7 +60,7 @@ class Carbon:
     """Grams of CO2e for a kilowatt hour: steps in time, and a constant where no step is known."""
 
     def __init__(self, steps: Sequence[tuple[float, float]], *, otherwise: float) -> None:
-        """`steps` are instants in order with what holds from then on; the last one holds as long as the one before."""
+        """`steps` are instants in order with what holds from then on, the last one for as long as the one before."""
         self._ats = [at for at, _ in steps]
         self._grams = [grams for _, grams in steps]
         self._otherwise = otherwise

@@ -1,6 +1,6 @@
 """A history in one SQLite file.
 
-Frames are packed, a row for each subject and instant, so a node's day at ten seconds takes about a megabyte. A minute is
+Frames are packed, a row for each subject and instant: a node's day at ten seconds takes about a megabyte. A minute is
 folded in the transaction of the first frame after it, from what is in the file: a process that is killed leaves
 nothing undone. WAL with `synchronous=NORMAL`: what was appended outlives the process; a power cut may take the last
 seconds, and leaves the file whole.

@@ -8,7 +8,8 @@ processors draw that nobody holds is charged to nobody.
 The defaults are Cloud Carbon Footprint's averages over server processors, for one processor as the operating
 system counts them: 0.74 W idle and 3.5 W busy (cloudcarbonfootprint.org/docs/methodology, "Compute", AWS; its
 figures for GCP and Azure are 0.71 / 4.26 and 0.78 / 3.76), or those of one sort of processor where its name tells
-which it is (github.com/cloud-carbon-footprint/ccf-coefficients, output/coefficients-aws-use.csv, 2026). They divide the wall power of whole servers in
+which it is (github.com/cloud-carbon-footprint/ccf-coefficients, output/coefficients-aws-use.csv, 2026).
+They divide the wall power of whole servers in
 SPECpower_ssj2008, so memory and power supplies are in them; GPUs are not. Single machines are off by a factor
 of two and more in either direction: an operator who knows the machine sets its own figures.
 """

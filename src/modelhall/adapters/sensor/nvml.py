@@ -1,8 +1,9 @@
-"""GPUs of NVIDIA, as their driver tells through NVML. Takes the extra `nvidia`; without it, or without a driver, there
-is nothing to read."""
+"""GPUs of NVIDIA, as their driver tells through NVML. Takes the extra `nvidia`; without it, or without a driver,
+there is nothing to read."""
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -49,7 +50,6 @@ class Nvml:
         yield "gpu_memory_bytes", memory.total
         yield "gpu_memory_used_bytes", memory.used
         yield "temperature_c", library.nvmlDeviceGetTemperature(device, library.NVML_TEMPERATURE_GPU)
-        try:
+        # GPUs before Volta do not count it.
+        with contextlib.suppress(library.NVMLError_NotSupported):
             yield "energy_j", library.nvmlDeviceGetTotalEnergyConsumption(device) / 1e3
-        except library.NVMLError_NotSupported:
-            pass  # GPUs before Volta do not count it

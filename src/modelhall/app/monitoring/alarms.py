@@ -1,7 +1,7 @@
 """The alerts of one hall: rules are applied at every look, and whoever should be told is told until it has been done.
 
-What fires, whom nobody was told of yet, and which silences there are, is in `alerts.json` in the home: a restart tells
-people nothing a second time, and a kill keeps nothing from them.
+What fires, what nobody was told of yet, and which silences there are, is in `alerts.json` in the home: a restart
+tells people nothing a second time, and a kill keeps nothing from them.
 """
 
 from __future__ import annotations

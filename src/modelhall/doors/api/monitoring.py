@@ -37,7 +37,7 @@ async def history(
     until: Instant = None,
     step_s: Annotated[float, Query(ge=1, le=1e7, allow_inf_nan=False)] = 60.0,
 ) -> dict[str, Any]:
-    """What a subject's figures were, by steps: `[begin, mean, least, most]` each. The last hour if not told otherwise."""
+    """What a subject's figures were, by steps: `[begin, mean, least, most]` each; of the last hour if not told."""
     until = hall.clock.now() if until is None else until
     since = max(0.0, until - HOUR_S) if since is None else since
     return await hall.past.of(who, subject, name, since=since, until=until, step_s=step_s)
