@@ -39,7 +39,9 @@ def configuration(hall: RealHall, folder: Path) -> Path:
     return folder / "prometheus.yml"
 
 
-@pytest.mark.skipif(PROMETHEUS is None, reason="prometheus is not installed; Debian has a package of that name")
+@pytest.mark.skipif(
+    PROMETHEUS is None, reason="prometheus is not installed; Debian has a package of that name"
+)
 def test_prometheus_reads_both_doors_and_the_shipped_rules(hall: RealHall, tmp_path: Path) -> None:
     assert PROMETHEUS is not None
     port = free_port()
@@ -47,7 +49,10 @@ def test_prometheus_reads_both_doors_and_the_shipped_rules(hall: RealHall, tmp_p
         f"--config.file={configuration(hall, tmp_path)}", f"--storage.tsdb.path={tmp_path / 'data'}",
         f"--web.listen-address=127.0.0.1:{port}",
     ]  # fmt: skip
-    with (tmp_path / "log").open("wb") as log, subprocess.Popen([PROMETHEUS, *words], stderr=log) as prometheus:
+    with (
+        (tmp_path / "log").open("wb") as log,
+        subprocess.Popen([PROMETHEUS, *words], stderr=log) as prometheus,
+    ):
         try:
             with httpx.Client(base_url=f"http://127.0.0.1:{port}/api/v1") as asked:
 

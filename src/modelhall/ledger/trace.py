@@ -70,7 +70,7 @@ async def trace(request: str, *, book: Book, get: Get, may_see: Callable[[str], 
 
 
 def _request_step(usage: Usage, cost: Total | None) -> Step:
-    details = {
+    details: dict[str, Any] = {
         "at": usage.at,
         "user": usage.user,
         "status": usage.status,
@@ -82,6 +82,10 @@ def _request_step(usage: Usage, cost: Total | None) -> Step:
         "tokens_out": usage.tokens_out,
         "first_token_s": usage.first_token_s,
     }
+    tokens = (usage.tokens_in or 0) + (usage.tokens_out or 0)
+    if tokens and cost is not None:
+        for name in ("energy_j", "co2_g", "cost_nano"):
+            details[f"{name}_per_1000_tokens"] = getattr(cost, name) * 1000 / tokens
     return Step(what="request", name=usage.request, id=usage.request, details=details, cost=cost)
 
 

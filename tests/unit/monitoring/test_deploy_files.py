@@ -42,7 +42,10 @@ def test_every_panel_of_the_dashboard_asks_for_what_is_told() -> None:
 
 def test_every_alert_of_prometheus_asks_for_what_is_told() -> None:
     (group,) = yaml.safe_load((PROMETHEUS / "alerts.yml").read_text())["groups"]
-    jobs = {one["job_name"] for one in yaml.safe_load((PROMETHEUS / "prometheus.yml").read_text())["scrape_configs"]}
+    jobs = {
+        one["job_name"]
+        for one in yaml.safe_load((PROMETHEUS / "prometheus.yml").read_text())["scrape_configs"]
+    }
     for rule in group["rules"]:
         assert set(NAME.findall(rule["expr"])) <= told(), rule["alert"]
         assert set(re.findall(r'job="([^"]+)"', rule["expr"])) <= jobs

@@ -144,7 +144,7 @@ def _details(details: dict[str, Any]) -> str:
     shown = {
         name: value
         for name, value in details.items()
-        if name in ("status", "metrics", "rows", "size_bytes", "state")
+        if name in ("status", "metrics", "rows", "size_bytes", "state", "energy_j_per_1000_tokens")
     }
     return ", ".join(f"{name} {_told(value)}" for name, value in shown.items())
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Annotated, Any
 
 import typer
@@ -124,7 +124,7 @@ def _run(r: AnyResource, told: Told) -> tuple[str, ...]:
     )
 
 
-_SECTIONS: dict[str, tuple[Sequence[str], Callable[[AnyResource, Told], tuple[str, ...]]]] = {
+_SECTIONS: dict[str, tuple[tuple[str, ...], Callable[[AnyResource, Told], tuple[str, ...]]]] = {
     "node": (("name", "state", "cpus", "memory", "disk", "network in/out", "power", ""), _node),
     "service": (("name", "state", "replicas", "requests", "failed", "p95", "tokens", ""), _service),
     "run": (("name", "state", "node", "cpus", "memory", "disk in/out", "progress", ""), _run),
