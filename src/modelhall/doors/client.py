@@ -26,6 +26,7 @@ from modelhall.core.kinds.base import DEFAULT_PROJECT
 from modelhall.core.ports.store import Change
 from modelhall.doors import following
 from modelhall.doors.datasets import Datasets
+from modelhall.doors.figures import Figures
 from modelhall.doors.following import Listing, resource_of
 from modelhall.doors.models import Models
 from modelhall.doors.outcome import failure_of, is_pending
@@ -63,6 +64,7 @@ class Hall:
         self._wire = Wire(place.address, place.token, tls=place.tls, find_again=place.find_again)
         self.people = People(self._wire)
         self.datasets = Datasets(self._wire)
+        self.figures = Figures(self._wire)
         self.models = Models(self._wire)
 
     def __enter__(self) -> Hall:
@@ -273,38 +275,6 @@ class Hall:
     def status(self) -> dict[str, Any]:
         """What the hall is doing."""
         return dict(self._get("/api/v1/status"))
-
-    def figures(self) -> dict[str, list[dict[str, Any]]]:
-        """What the hall saw last of its nodes, runs and services, by subject such as `node/default/local`."""
-        return dict(self._get("/api/v1/figures"))
-
-    def history(
-        self,
-        subject: str,
-        name: str | None = None,
-        *,
-        since: float | None = None,
-        until: float | None = None,
-        step_s: float | None = None,
-    ) -> dict[str, list[list[float]]]:
-        """What a subject's figures were, by their names: `[begin, mean, least, most]` for each step."""
-        asked = {"subject": subject, "name": name, "since": since, "until": until, "step_s": step_s}
-        return dict(self._get("/api/v1/history", **asked)["figures"])
-
-    def alerts(self) -> dict[str, Any]:
-        """What calls for somebody now, and of what nobody is told for a while."""
-        return dict(self._get("/api/v1/alerts"))
-
-    def silence(
-        self, rule: str = "*", *, subject: str = "*", for_s: float = 3600.0, reason: str = ""
-    ) -> dict[str, Any]:
-        """Have nobody be told of some alerts for a while."""
-        asked = {"rule": rule, "subject": subject, "for_s": for_s, "reason": reason}
-        return dict(self._call("POST", "/api/v1/silences", json=asked).json())
-
-    def end_silence(self, id: str) -> None:
-        """Have people be told again; raises NotFound."""
-        self._call("DELETE", f"/api/v1/silences/{id}")
 
     def bill(
         self,

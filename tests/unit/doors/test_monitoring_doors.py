@@ -175,3 +175,23 @@ def test_a_bill_is_of_the_time_that_is_asked_for(tmp_path: Path) -> None:
         assert answer.status_code == 400
 
     ask(tmp_path, play)
+
+
+def test_an_alert_is_shown_until_it_is_over_and_a_silence_until_it_is_ended(tmp_path: Path) -> None:
+    async def play(client: httpx.AsyncClient, hall: Hall) -> None:
+        stalled = Figure(name="stalled_s", value=5000.0, source="test")
+        await hall.alarms.look({"run/default/r": [stalled]})
+        (alert,) = (await client.get("/api/v1/alerts")).json()["alerts"]
+        assert (alert["rule"], alert["subject"], alert["firing"]) == ("run-stalled", "run/default/r", True)
+        text = (await client.get("/metrics")).text
+        assert 'modelhall_alert_firing{rule="run-stalled",severity="warning",project="default",run="r"} 1.0' in text
+        made = (await client.post("/api/v1/silences", json={"rule": "run-stalled", "for_s": 60})).json()
+        assert made["by"] == "token default/first"
+        assert [one["silenced"] for one in (await client.get("/api/v1/alerts")).json()["alerts"]] == [True]
+        assert (await client.delete(f"/api/v1/silences/{made['id']}")).status_code == 204
+        assert (await client.delete(f"/api/v1/silences/{made['id']}")).status_code == 404
+        assert (await client.post("/api/v1/silences", json={"for_s": 0})).status_code == 400
+        await hall.alarms.look({})
+        assert (await client.get("/api/v1/alerts")).json() == {"alerts": [], "silences": []}
+
+    ask(tmp_path, play)

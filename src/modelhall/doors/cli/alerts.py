@@ -21,7 +21,7 @@ def add_to(cli: typer.Typer) -> None:
 def alerts(output: Output = Form.table, home: Home = None) -> None:
     """What calls for somebody now."""
     with Hall(home=home) as hall:
-        found = hall.alerts()
+        found = hall.figures.alerts()
     if output is not Form.table:
         show(output, found)
         return
@@ -43,7 +43,7 @@ def silence(
 ) -> None:
     """Have nobody be told of some alerts for a while; they are shown all the same."""
     with Hall(home=home) as hall:
-        made = hall.silence(rule, subject=subject, for_s=minutes * 60, reason=reason)
+        made = hall.figures.silence(rule, subject=subject, for_s=minutes * 60, reason=reason)
     say(f"silent for {minutes:g} min; `hall unsilence {made['id']}` ends it")
 
 
@@ -52,7 +52,7 @@ def unsilence(
 ) -> None:
     """Have people be told again."""
     with Hall(home=home) as hall:
-        hall.end_silence(silence)
+        hall.figures.end_silence(silence)
     say("people are told again")
 
 

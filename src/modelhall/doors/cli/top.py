@@ -70,7 +70,7 @@ def screen(
 
 
 def _screen(hall: Hall) -> RenderableType:
-    return screen(_everything(hall), hall.figures(), hall.status())
+    return screen(_everything(hall), hall.figures.now(), hall.status())
 
 
 def _everything(hall: Hall) -> dict[str, list[AnyResource]]:
@@ -80,7 +80,7 @@ def _everything(hall: Hall) -> dict[str, list[AnyResource]]:
 
 def _data(hall: Hall) -> dict[str, Any]:
     found = {f"{kind}s": [tables.as_data(r) for r in all] for kind, all in _everything(hall).items()}
-    return {**found, "figures": hall.figures(), "status": hall.status()}
+    return {**found, "figures": hall.figures.now(), "status": hall.status()}
 
 
 def _node(r: AnyResource, told: Told) -> tuple[str, ...]:
