@@ -93,8 +93,6 @@ class Accounts:
         are given."""
         if by not in get_args(By):
             raise Rejected(f"a bill is by {', '.join(get_args(By))}, not by {by!r}", field="by")
-        if since is not None and until is not None and since >= until:
-            raise Rejected(f"a bill from {since:g} until {until:g} is of no time", field="until")
         await self.settle(fully=True)
         of: dict[str, Any] = {"project": project, "since": since, "until": until}
         lines = await bill.bill(self._book, by, **of)  # type: ignore[arg-type]

@@ -34,15 +34,10 @@ class Past:
     async def of(
         self, who: Identity, subject: str, name: str | None, *, since: float, until: float, step_s: float
     ) -> dict[str, Any]:
-        """The figures of one subject between two instants: all of them, or the one named. Raises Rejected, NotYours
-        or Denied, and NotNow when too many ask."""
+        """The figures of one subject between two instants: all of them, or the one named; by wider steps than asked
+        for where there would be too many. Raises Rejected, NotYours or Denied, and NotNow when too many ask."""
         check_subject(who, subject)
-        if not 0 < (until - since) / step_s <= MOST_STEPS:
-            raise Rejected(
-                f"from {since:g} to {until:g} by {step_s:g} s is not between one step and {MOST_STEPS}; "
-                "choose a wider step or a shorter time",
-                field="step_s",
-            )
+        step_s = max(step_s, (until - since) / MOST_STEPS)
         if self._waiting >= MOST_WAITING:
             raise NotNow(f"{MOST_WAITING} questions about the past are waiting already", delay_s=1.0)
         self._waiting += 1
@@ -50,6 +45,7 @@ class Past:
             names = await self._history.names(subject) if name is None else [name]
             return {
                 "subject": subject,
+                "step_s": step_s,
                 "figures": {
                     each: await self._history.read(subject, each, since=since, until=until, step_s=step_s)
                     for each in names

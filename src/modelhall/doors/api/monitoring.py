@@ -7,6 +7,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query
 
 from modelhall.app.monitoring import asked
+from modelhall.core.kinds import KINDS
 from modelhall.doors.api.asking import TheHall
 from modelhall.doors.api.permissions import Who
 
@@ -29,7 +30,14 @@ async def figures(hall: TheHall, who: Who) -> dict[str, list[dict[str, Any]]]:
 async def history(
     hall: TheHall,
     who: Who,
-    subject: Annotated[str, Query(max_length=300, description="Such as `node/default/local`, or `hall`.")],
+    subject: Annotated[
+        str,
+        Query(
+            max_length=300,
+            description="Such as `node/default/local`, or `hall`.",
+            json_schema_extra={"pattern": f"^(hall|({'|'.join(KINDS)})/[a-z]+/[a-z]+)$"},
+        ),
+    ],
     name: Annotated[
         str | None, Query(max_length=300, description="One figure, such as `power_w`; all if not given.")
     ] = None,
@@ -37,7 +45,8 @@ async def history(
     until: Instant = None,
     step_s: Annotated[float, Query(ge=1, le=1e7, allow_inf_nan=False)] = 60.0,
 ) -> dict[str, Any]:
-    """What a subject's figures were, by steps: `[begin, mean, least, most]` each; of the last hour if not told."""
+    """What a subject's figures were, by steps: `[begin, mean, least, most]` each; of the last hour if not told.
+    `step_s` says how wide the steps are: wider than asked for where there would be too many."""
     until = hall.clock.now() if until is None else until
     since = max(0.0, until - HOUR_S) if since is None else since
     return await hall.past.of(who, subject, name, since=since, until=until, step_s=step_s)

@@ -11,6 +11,7 @@ from typing import Annotated, Any
 
 import typer
 
+from modelhall.core.errors import Rejected
 from modelhall.core.units import show_carbon, show_energy, show_money
 from modelhall.doors.cli.terminal import Form, Home, Output, out, say, show
 from modelhall.doors.client import Hall
@@ -53,6 +54,8 @@ def bill(
     home: Home = None,
 ) -> None:
     """What was used up to now, or between two instants, and what it cost."""
+    if since is not None and until is not None and since >= until:
+        raise Rejected(f"from {since} to {until} is no time", field="to")
     with Hall(home=home) as hall:
         found = hall.bill(by, project=project, since=_stamp(since), until=_stamp(until))
         address = hall.address
