@@ -158,6 +158,36 @@ def test_a_file_keeps_to_its_size_and_lets_go_of_the_oldest(tmp_path: Path) -> N
     assert (tmp_path / "history.db").stat().st_size <= 1.5 * most_bytes
 
 
+def test_whoever_takes_over_goes_on_with_what_the_one_before_has_written(tmp_path: Path) -> None:
+    async def story() -> None:
+        before, after = open_history(tmp_path), open_history(tmp_path)
+        for second in range(0, 90, 10):
+            await before.append([frame(NOON + second, power_w=1)])
+        assert len(await after.read(NODE, "power_w", since=NOON, until=NOON + 90, step_s=10)) == 9
+        for second in range(90, 200, 10):
+            await after.append([frame(NOON + second, power_w=1, cpus_used=2)])
+        spans = await before.read(NODE, "power_w", since=NOON, until=NOON + 200, step_s=60)
+        assert [span.at for span in spans] == [NOON, NOON + 60, NOON + 120, NOON + 180]
+        await before.close()
+        await after.close()
+
+    asyncio.run(story())
+
+
+def test_of_what_nothing_is_known_any_more_not_even_the_name_is_kept(tmp_path: Path) -> None:
+    async def story() -> None:
+        history = open_history(tmp_path, size_bytes=40 * 1024)
+        for batch in range(20):
+            hours = range(20 * batch, 20 * batch + 20)
+            await history.append([frame(NOON + 3600 * n, f"run/default/r{n}", cpus_used=1) for n in hours])
+        there = await history.subjects()
+        assert "run/default/r0" not in there
+        assert "run/default/r399" in there
+        await history.close()
+
+    asyncio.run(story())
+
+
 WRITER = """
 import asyncio, sys
 from pathlib import Path

@@ -36,6 +36,7 @@ class Frames:
         try:
             with self._connection:
                 self._connection.execute("BEGIN IMMEDIATE")
+                self._catch_up()
                 for frame in frames:
                     values = {name: once(value) for name, value in frame.values.items()}
                     self._put(0, self._subject(frame.subject), frame.at, values)
@@ -52,6 +53,7 @@ class Frames:
 
     def read(self, subject: str, name: str, since: float, until: float, step_s: float) -> list[Span]:
         """The spans of a figure, from the level that goes with the step and from the others where it has none."""
+        self._catch_up()
         id = self._subjects.get(subject)
         if id is None:
             return []
@@ -65,14 +67,22 @@ class Frames:
 
     def names(self, subject: str) -> list[str]:
         """The figures known of a subject."""
+        self._catch_up()
         sql = "SELECT DISTINCT shape FROM frame WHERE subject = ? AND level IN (0, 1, 2)"
         shapes = self._all(sql, self._subjects.get(subject))
         return sorted({name for (shape,) in shapes for name in self._names[shape]})
 
     def subjects(self) -> list[str]:
+        self._catch_up()
         return sorted(self._subjects)
 
+    def _catch_up(self) -> None:
+        """Know what another process has written, such as the control plane that led before this one."""
+        if self._one("PRAGMA data_version") != self._version:
+            self._load()
+
     def _load(self) -> None:
+        self._version = self._one("PRAGMA data_version")
         self._subjects: dict[str, int] = dict(self._all("SELECT path, id FROM subject"))
         shapes = self._all("SELECT names, id FROM shape")
         self._shapes = {tuple(names.split("\n")): id for names, id in shapes}
@@ -160,6 +170,9 @@ class Frames:
             "LIMIT 1 OFFSET (SELECT count(*) / 10 FROM frame WHERE level = ?))",
             (level, level, level),
         )
+        # Runs come and go; of those that nothing is known of any more, not even the name is kept.
+        self._connection.execute("DELETE FROM subject WHERE id NOT IN (SELECT subject FROM frame)")
+        self._load()
 
     def _used_pages(self) -> int:
         (pages,), (free,) = self._one("PRAGMA page_count"), self._one("PRAGMA freelist_count")
