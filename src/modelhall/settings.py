@@ -11,12 +11,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, SecretStr, ValidationError
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError
 
+from modelhall.core.alerts import Rule
 from modelhall.core.errors import Rejected
 from modelhall.core.kinds.base import Frozen
 from modelhall.core.names import did_you_mean
 from modelhall.core.ports.source import Limits, Networks, Reach, SourceRules
+from modelhall.core.tariff import Tariff, zone
 
 PREFIX = "MODELHALL_"
 PASSED_ON = (
@@ -60,6 +62,12 @@ def _split(value: Any) -> Any:
     return [word.strip() for word in value.split(",") if word.strip()] if isinstance(value, str) else value
 
 
+def _with_zone(name: str) -> str:
+    zone(name)
+    return name
+
+
+TimeZone = Annotated[str, AfterValidator(_with_zone)]
 Words = Annotated[tuple[str, ...], BeforeValidator(_split)]
 Ports = Annotated[tuple[int, ...], BeforeValidator(_split)]
 
@@ -91,6 +99,26 @@ class Settings(Frozen):
         default="", description="URL of a collector of OpenTelemetry's traces; there are none if not given."
     )
     settle_s: float = Field(default=5.0, gt=0, description="Seconds between entries in the ledger.")
+    look_s: float = Field(
+        default=10.0, ge=1, le=3600, description="Seconds between looks at nodes, runs and services."
+    )
+    history_bytes: int = Field(
+        default=64 * 2**20, ge=2**20, description="About the most that their history takes of the disk."
+    )
+    alerts: tuple[Rule, ...] = Field(
+        default=(), description="In hall.toml: rules besides those that are on, or in their place."
+    )
+    power_limit_w: float | None = Field(
+        default=None, gt=0, description="Watts of a node beyond which somebody is told."
+    )
+    alert_webhook: SecretStr | None = Field(default=None, description="URL that alerts are posted to.")
+    alert_email_to: Words = Field(default=(), description="Addresses that alerts are sent to.")
+    alert_email_from: str = Field(default="modelhall@localhost", description="Who they come from.")
+    alert_email_server: str = Field(
+        default="", pattern=r"^([^:\s]+:\d+)?$", description="host:port of the mail server."
+    )
+    alert_email_user: str = Field(default="", description="Who the hall is there, if it has to sign in.")
+    alert_email_password: SecretStr | None = Field(default=None, description="Its password there.")
 
     host: str = Field(default="127.0.0.1", min_length=1, description="The address both doors listen on.")
     hosts: Words = Field(
@@ -170,11 +198,18 @@ class Settings(Frozen):
     )
     co2_g_per_kwh: float = Field(default=400.0, ge=0, description="Grams of CO2e for a kilowatt hour.")
     pue: float = Field(default=1.0, ge=1, le=10, description="What the building draws for a watt of machine.")
-    busy_w: float = Field(
-        default=3.5, ge=0, description="Watts of a busy processor, where none are measured."
+    tariffs: tuple[Tariff, ...] = Field(
+        default=(), description="In hall.toml: prices of electricity that hold at some hours."
     )
-    idle_w: float = Field(
-        default=0.74, ge=0, description="Watts of a processor that is held and does nothing."
+    timezone: TimeZone = Field(default="UTC", description="Whose hours tariffs are told in.")
+    carbon_file: Path | None = Field(
+        default=None, description="CSV: instants, and the grams of CO2e for a kilowatt hour from then on."
+    )
+    busy_w: float | None = Field(
+        default=None, ge=0, description="Watts of a busy processor; by what processor it is if not given."
+    )
+    idle_w: float | None = Field(
+        default=None, ge=0, description="Watts of a processor that is held and does nothing."
     )
 
     environment: dict[str, str] = Field(default_factory=dict, description="Passed on to programs.")

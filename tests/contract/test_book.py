@@ -46,7 +46,8 @@ def entry(id: str, debit: str = "run/default/train", **fields: object) -> Entry:
 
 def test_what_was_entered_is_read_back_as_it_was(book: Book) -> None:
     paid = entry(
-        "a", run="run/default/train", service="service/default/digits", cpu_s=1.5, energy_j=4.2,
+        "a", run="run/default/train", service="service/default/digits", model="model/default/digits",
+        user="ann", cpu_s=1.5, energy_j=4.2,
         energy_source="model, with a comma", measured=True, co2_g=0.1, cost_nano=2**60,
     )  # fmt: skip
 
@@ -264,22 +265,35 @@ def test_what_append_returned_from_survives_a_kill_and_marks_agree_with_entries(
     assert entered == mark >= promised
 
 
-def test_a_book_of_before_there_were_tokens_is_read_and_goes_on(tmp_path: Path) -> None:
+SINCE = {
+    1: [("usage", "tokens_in"), ("usage", "tokens_out"), ("usage", "first_token_s")],
+    2: [("usage", "tokens_cached"), ("usage", "from_cache"), ("usage", "charge_nano")],
+    3: [("usage", "user"), ("entry", "user"), ("entry", "model")],
+}
+"""What was added after each schema."""
+
+
+@pytest.mark.parametrize("schema", SINCE)
+def test_a_book_of_an_older_hall_is_read_and_goes_on(tmp_path: Path, schema: int) -> None:
     before = SqliteBook(tmp_path / "book.db")
     asyncio.run(before.append(usage=[usage("old")]))
     asyncio.run(before.close())
     with sqlite3.connect(tmp_path / "book.db") as connection:
-        for column in (
-            "tokens_in", "tokens_out", "first_token_s", "tokens_cached", "from_cache", "charge_nano",
-        ):  # fmt: skip
-            connection.execute(f"ALTER TABLE usage DROP COLUMN {column}")
-        connection.execute("PRAGMA user_version = 1")
+        for table, column in [added for number in range(schema, 4) for added in SINCE[number]]:
+            connection.execute(f"ALTER TABLE {table} DROP COLUMN {column}")
+        connection.execute(f"PRAGMA user_version = {schema}")
     connection.close()
 
     async def go_on() -> list[Usage | None]:
         book = SqliteBook(tmp_path / "book.db")
         told = dataclasses.replace(
-            usage("new"), tokens_in=5, tokens_out=7, first_token_s=0.25, from_cache=True, charge_nano=2**60
+            usage("new"),
+            tokens_in=5,
+            tokens_out=7,
+            first_token_s=0.25,
+            from_cache=True,
+            charge_nano=2**60,
+            user="ann",
         )
         await book.append(usage=[told])
         found = [await book.usage("old"), await book.usage("new")]
@@ -290,4 +304,16 @@ def test_a_book_of_before_there_were_tokens_is_read_and_goes_on(tmp_path: Path) 
     assert old == usage("old")
     assert new is not None
     assert (new.tokens_in, new.tokens_out, new.first_token_s) == (5, 7, 0.25)
-    assert (new.from_cache, new.charge_nano) == (True, 2**60)
+    assert (new.from_cache, new.charge_nano, new.user) == (True, 2**60, "ann")
+
+
+def test_sums_are_of_the_time_that_is_asked_for(book: Book) -> None:
+    async def story() -> None:
+        entries = [entry(f"e{at}", at=at, model="model/default/m", cost_nano=10**at) for at in range(4)]
+        await book.append(entries=entries)
+        for since, until, cost in [(None, None, 1111), (1, None, 1110), (None, 2, 11), (1, 3, 110)]:
+            (total,) = await book.totals("model", since=since, until=until)
+            assert total.cost_nano == cost
+        assert await book.totals("model", since=9) == []
+
+    asyncio.run(story())

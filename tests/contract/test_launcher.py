@@ -152,6 +152,10 @@ async def observe(launcher: Launcher, id: AttemptId) -> Observation:
     return (await launcher.observe([id]))[id]
 
 
+async def alive(rig: Processes | Virtual, id: AttemptId) -> bool:
+    return (await observe(rig.launcher, id)).alive is True and rig.starts(id.run_uid) == 1
+
+
 async def log(launcher: Launcher, id: AttemptId, offset: int = 0, limit: int = 65536) -> bytes:
     return (await launcher.log(id, offset, limit)).data
 
@@ -230,6 +234,20 @@ def test_every_attempt_asked_for_is_answered_and_of_unknown_ones_nothing_is_know
         seen = await rig.launcher.observe([*unknown, asked.id])
         assert [seen[id].alive for id in (*unknown, asked.id)] == [None, None, True]
         assert await rig.launcher.observe([]) == {}
+
+    play(story())
+
+
+def test_what_an_attempt_takes_is_told_while_it_is_alive(rig: Processes | Virtual) -> None:
+    async def story() -> None:
+        await rig.launcher.start(asked := launch(rig, "stays"))
+        await rig.until(lambda: alive(rig, asked.id))
+        taken = await rig.launcher.taken([asked.id, AttemptId("unknown", 1)])
+        assert taken.keys() == {asked.id}
+        assert taken[asked.id].cpu_s >= 0
+        await rig.kill(asked.id)
+        await ended(rig, asked.id)
+        assert await rig.launcher.taken([asked.id]) == {}
 
     play(story())
 
@@ -507,6 +525,36 @@ def test_a_program_sees_nothing_of_the_halls_own_environment(
         assert not any(
             b"xyzzy" in path.read_bytes() for path in processes.work(asked.id).iterdir() if path.is_file()
         )
+
+    play(story())
+
+
+HOLDS = """
+import os, time
+held = bytearray(os.urandom(2**20) * 50)
+with open("written", "wb") as file:
+    file.write(held)
+    os.fsync(file.fileno())
+print("ready", flush=True)
+time.sleep(1000)
+"""
+
+
+def test_memory_held_and_bytes_written_by_a_program_are_told(processes: Processes) -> None:
+    async def story() -> None:
+        await processes.launcher.start(asked := launch(processes, "", argv=("python", "-c", HOLDS)))
+
+        async def is_ready() -> bool:
+            await observe(processes.launcher, asked.id)
+            return b"ready" in await log(processes.launcher, asked.id)
+
+        await processes.until(is_ready)
+        taken = (await processes.launcher.taken([asked.id]))[asked.id]
+        assert taken.memory_bytes is not None
+        assert 50 * 2**20 < taken.memory_bytes < 500 * 2**20
+        if taken.written_bytes is not None:
+            assert taken.written_bytes >= 50 * 2**20
+            assert taken.read_bytes is not None
 
     play(story())
 

@@ -99,7 +99,7 @@ def test_a_browser_may_give_the_token_as_its_password(stranger: httpx.Client, ha
 def test_the_metrics_count_resources_by_kind_and_state(api: httpx.Client) -> None:
     answer = api.get("/metrics")
     assert answer.headers["content-type"].startswith("text/plain; version=0.0.4")
-    assert 'hall_resources{kind="node",state="ready"} 1' in answer.text.splitlines()
+    assert 'modelhall_resources{kind="node",state="ready"} 1' in answer.text.splitlines()
 
 
 # What errors look like.

@@ -9,19 +9,26 @@ from dataclasses import asdict
 from typing import Any, get_args
 
 from modelhall.adapters.book.sqlite import open_book
-from modelhall.adapters.meter.cpu_time import CpuTimeMeter
+from modelhall.adapters.meter.cpu_time import CpuTimeMeter, model_of
+from modelhall.app.monitoring.watching import Watching
 from modelhall.control import runs
 from modelhall.core.errors import HallError, Rejected
+from modelhall.core.kinds import Key
 from modelhall.core.kinds.run import ACTIVE
+from modelhall.core.machine import processor
+from modelhall.core.names import split_reference
 from modelhall.core.ports.book import By
 from modelhall.core.ports.clock import Clock
 from modelhall.core.ports.launcher import Launcher
+from modelhall.core.ports.meter import Meter
 from modelhall.core.ports.store import Store
+from modelhall.core.tariff import zone
 from modelhall.ledger import bill, trace
 from modelhall.ledger.following import Following
 from modelhall.ledger.keeper import Keeper
-from modelhall.ledger.rates import Rates
+from modelhall.ledger.rates import Prices, Rates
 from modelhall.ledger.reading import readings_of
+from modelhall.ledger.tariffs import Tariffs, read_carbon
 from modelhall.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -30,7 +37,15 @@ log = logging.getLogger(__name__)
 class Accounts:
     """The book of one hall, and the keeper of it."""
 
-    def __init__(self, settings: Settings, store: Store, launcher: Launcher, clock: Clock) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        store: Store,
+        launcher: Launcher,
+        clock: Clock,
+        meter: Meter,
+        watching: Watching,
+    ) -> None:
         self._settings = settings
         self._store = store
         self._launcher = launcher
@@ -39,9 +54,12 @@ class Accounts:
         self._keeper = Keeper(
             book=self._book,
             journals=settings.home / "usage",
-            meter=CpuTimeMeter(busy_w=settings.busy_w, idle_w=settings.idle_w),
-            rates=Rates(**{name: getattr(settings, name) for name in Rates.model_fields}),
+            meter=meter,
+            prices=prices_of(settings),
+            heard=watching.hear,
         )
+        self._watching = watching
+        self._models: dict[str, str] = {}
         self._settling = asyncio.Lock()
         self._following = Following(store, self._book)
 
@@ -59,23 +77,31 @@ class Accounts:
         """Enter what was used until now; `fully` also what is too little to be worth an entry yet."""
         async with self._settling:
             found = await self._following.runs()
+            await self._look_up_models()
             ids = [runs.attempt_id(run) for run in found if run.status.state in ACTIVE]
             seen = await self._launcher.observe(ids)
             now = self._clock.now()
-            readings = [reading for run in found for reading in readings_of(run, seen, now)]
-            await self._keeper.settle(readings, now, fully=fully)
+            readings = [reading for run in found for reading in readings_of(run, seen, now, self._models)]
+            nodes = [await self._watching.read_node()]
+            await self._keeper.settle(readings, now, nodes=nodes, fully=fully)
             await self._following.paid(self._keeper.is_paid)
 
-    async def bill(self, by: str, project: str | None) -> dict[str, Any]:
-        """What was used up to now, summed by one dimension, with the total."""
+    async def bill(
+        self, by: str, project: str | None, since: float | None = None, until: float | None = None
+    ) -> dict[str, Any]:
+        """What was used up to now, summed by one dimension, with the total; of the time between two instants if they
+        are given."""
         if by not in get_args(By):
             raise Rejected(f"a bill is by {', '.join(get_args(By))}, not by {by!r}", field="by")
         await self.settle(fully=True)
-        lines = await bill.bill(self._book, by, project=project)  # type: ignore[arg-type]
-        whole = await bill.bill(self._book, "node", project=project)
+        of: dict[str, Any] = {"project": project, "since": since, "until": until}
+        lines = await bill.bill(self._book, by, **of)  # type: ignore[arg-type]
+        whole = await bill.bill(self._book, "node", **of)
         total = bill.add("total", whole)
         return {
             "by": by,
+            "since": since,
+            "until": until,
             "currency": self._settings.currency,
             "lines": [asdict(line) for line in lines],
             "total": asdict(total),
@@ -95,3 +121,30 @@ class Accounts:
 
     async def close(self) -> None:
         await self._book.close()
+
+    async def _look_up_models(self) -> None:
+        """Know which model each service is of; a service that is gone is known as it was."""
+        for service in await self._store.find("service"):
+            name, _ = split_reference(service.document.model)
+            self._models[service.key.path] = Key("model", service.key.project, name).path
+
+
+def cpu_time_meter(settings: Settings) -> CpuTimeMeter:
+    """The power model of this hall's processors: as its operator says, or by what they are."""
+    known = model_of(processor())
+    return CpuTimeMeter(
+        busy_w=known.busy_w if settings.busy_w is None else settings.busy_w,
+        idle_w=known.idle_w if settings.idle_w is None else settings.idle_w,
+        processor="" if settings.busy_w is not None or settings.idle_w is not None else known.processor,
+    )
+
+
+def prices_of(settings: Settings) -> Prices:
+    """What things cost in this hall, at any time. Raises Rejected when its file of carbon cannot be read."""
+    rates = Rates(**{name: getattr(settings, name) for name in Rates.model_fields})
+    tariffs = carbon = None
+    if settings.tariffs:
+        tariffs = Tariffs(settings.tariffs, zone(settings.timezone), otherwise=rates.price_per_kwh)
+    if settings.carbon_file is not None:
+        carbon = read_carbon(settings.carbon_file, otherwise=rates.co2_g_per_kwh)
+    return Prices(rates, tariffs=tariffs, carbon=carbon)

@@ -32,6 +32,18 @@ class Allowances:
         taken = await self._treasury.taken([limit.pot for limit in limits], now)
         return [_told(limit, taken[limit.pot.name], now) for limit in limits]
 
+    async def spent(self) -> dict[Key, float]:
+        """What share of its budget each project that has one has used this month; raises NotNow like `used`."""
+        now = self._now()
+        budgets = {
+            project.key: limit.pot
+            for project in await self._store.find("project")
+            for limit in _limits(project.document, now)
+            if limit.is_budget
+        }
+        taken = await self._treasury.taken(list(budgets.values()), now) if budgets else {}
+        return {key: taken[pot.name] / pot.amount if pot.amount else 1.0 for key, pot in budgets.items()}
+
     async def close(self) -> None:
         await self._treasury.close()
 

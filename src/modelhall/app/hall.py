@@ -11,11 +11,12 @@ import secrets
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from modelhall.adapters.launcher.process import ProcessLauncher
+from modelhall.adapters.history.sqlite import open_history
+from modelhall.adapters.launcher.process import NODE, ProcessLauncher
 from modelhall.adapters.store import open_store
 from modelhall.adapters.traffic.folder import FolderTraffic
 from modelhall.adapters.treasury.sqlite import open_treasury
-from modelhall.app.accounts import Accounts
+from modelhall.app.accounts import Accounts, cpu_time_meter
 from modelhall.app.allowances import Allowances
 from modelhall.app.audit.auditing import open_auditing
 from modelhall.app.cards import Cards
@@ -26,6 +27,10 @@ from modelhall.app.feed import Feed
 from modelhall.app.home import TRAFFIC, lay_out
 from modelhall.app.keys import Keys, Rotated
 from modelhall.app.looking import Looking
+from modelhall.app.monitoring.alarms import open_alarms
+from modelhall.app.monitoring.asked import Past
+from modelhall.app.monitoring.instruments import Instruments, sensors_of_this_machine
+from modelhall.app.monitoring.watching import Watching
 from modelhall.app.people import People
 from modelhall.app.reader import Reader
 from modelhall.app.rollouts import Rollouts
@@ -112,8 +117,24 @@ class Hall:
         )
         self._fingerprint = fingerprint_by(settings.source_rules, self.secrets)
         self.addresses = {"address": "", "gateway": ""}
-        self.accounts = Accounts(settings, self.store, self.launcher, self.clock)
         self.allowances = Allowances(self.store, open_treasury(home), self.clock.now)
+        model = cpu_time_meter(settings)
+        self.history = open_history(home, size_bytes=settings.history_bytes)
+        self.past = Past(self.history)
+        self.alarms = open_alarms(settings, self.clock, _new_uid, lambda: self.addresses["address"])
+        self.watching = Watching(
+            node=NODE,
+            instruments=Instruments(sensors_of_this_machine(home)),
+            store=self.store,
+            launcher=self.launcher,
+            history=self.history,
+            meter=model,
+            clock=self.clock,
+            unknown_tokens=lambda: self.guarding.watchman.unknown,
+            spent=self.allowances.spent,
+            each=self.alarms.look,
+        )
+        self.accounts = Accounts(settings, self.store, self.launcher, self.clock, model, self.watching)
         self.cards = Cards(self.store, reader, self.accounts)
         self._policy = plugins.load("schedule", settings.schedule, field="schedule").place
         self.traffic = FolderTraffic(home / TRAFFIC, self.clock.now())
@@ -157,6 +178,7 @@ class Hall:
             stack.push_async_callback(self.store.close)
             stack.push_async_callback(self.accounts.close)
             stack.push_async_callback(self.allowances.close)
+            stack.push_async_callback(self.history.close)
             stack.push_async_callback(self.plane.release)
             if self.leads:
                 await self.accounts.settle(fully=True)

@@ -32,6 +32,8 @@ class Watchman:
         self._detector = Detector(thresholds)
         self._heard = Summary()
         self._verdicts: deque[Verdict] = deque(maxlen=MOST_VERDICTS)
+        self.unknown = 0
+        """How often a credential came that nobody has."""
 
     def hear(self, signal: Signal) -> None:
         """Take down what was noticed in this process."""
@@ -50,6 +52,7 @@ class Watchman:
         """Apply the rules to all that was noticed since the last look, and have done what they call for."""
         reported = await asyncio.to_thread(self._reader.read) if reads_journal else []
         for signal in sorted((*reported, *self._heard.take()), key=lambda one: one.at):
+            self.unknown += signal.count if signal.kind == "unknown" else 0
             for verdict in self._detector.see(signal):
                 log.warning("verdict.%s subject=%s reason=%s", verdict.act, verdict.subject, verdict.reason)
                 self._verdicts.append(verdict)

@@ -33,6 +33,7 @@ PLACES = {
     "balance": "modelhall.policy.balance",
     "scale": "modelhall.policy.scale",
     "schedule": "modelhall.policy.schedule",
+    "sensor": "modelhall.adapters.sensor",
     "source": "modelhall.adapters.source",
     "blobs": "modelhall.adapters.blobs",
     "signature": "modelhall.adapters.signature",

@@ -27,6 +27,7 @@ from modelhall.core.ports.store import Change
 from modelhall.core.rollout_picture import Picture
 from modelhall.doors import following
 from modelhall.doors.datasets import Datasets
+from modelhall.doors.figures import Figures
 from modelhall.doors.following import Listing, resource_of
 from modelhall.doors.models import Models
 from modelhall.doors.outcome import failure_of, is_pending
@@ -64,6 +65,7 @@ class Hall:
         self._wire = Wire(place.address, place.token, tls=place.tls, find_again=place.find_again)
         self.people = People(self._wire)
         self.datasets = Datasets(self._wire)
+        self.figures = Figures(self._wire)
         self.models = Models(self._wire)
 
     def __enter__(self) -> Hall:
@@ -287,9 +289,16 @@ class Hall:
         """What the hall is doing."""
         return dict(self._get("/api/v1/status"))
 
-    def bill(self, by: str = "service", *, project: str | None = None) -> dict[str, Any]:
-        """What was used up to now, and what it cost."""
-        return dict(self._get("/api/v1/bill", by=by, project=project))
+    def bill(
+        self,
+        by: str = "service",
+        *,
+        project: str | None = None,
+        since: float | None = None,
+        until: float | None = None,
+    ) -> dict[str, Any]:
+        """What was used up to now, or between two instants, and what it cost."""
+        return dict(self._get("/api/v1/bill", by=by, project=project, since=since, until=until))
 
     def trace(self, request: str) -> dict[str, Any]:
         """From an answer, by its `x-request-id`, back to its data."""

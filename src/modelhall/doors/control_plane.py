@@ -50,6 +50,8 @@ async def run(
             hall.plane.stand(),
             hall.plane.drive(),
             hall.accounts.keep(lambda: hall.leads),
+            hall.watching.run(lambda: hall.leads, settings.look_s),
+            hall.alarms.run(),
             hall.feed.run(),
             hall.follower.follow(),
             hall.auditing.keep_watch(AUDIT_LOOK_S),

@@ -242,6 +242,7 @@ class Gateway:
         protocol = self.protocols.get(request.path.split(b"/", 2)[1])
         if protocol is None:
             raise NotFound("there is nothing at this path; models are under /v1 and /v2")
+        record.user = identity.name
         try:
             return await protocol.answer(request, identity, record)
         except NotYours as error:

@@ -23,7 +23,7 @@ class Record:
     __slots__ = (
         "accounted", "admitted", "at", "bytes_in", "bytes_out", "charge_nano", "first_token_s", "from_cache",
         "metered", "replica", "service", "span", "started", "status", "tokens_cached", "tokens_in", "tokens_out",
-        "tries", "version", "weight",
+        "tries", "user", "version", "weight",
     )  # fmt: skip
 
     def __init__(self, at: float, started: float) -> None:
@@ -32,6 +32,8 @@ class Record:
         self.started = started
         """The same on the clock that never jumps."""
         self.service: Key | None = None
+        self.user = ""
+        """Who asks, by name."""
         self.metered = False
         """Whether somebody pays for it."""
         self.replica = ""
@@ -81,4 +83,5 @@ class Record:
             tokens_cached=self.tokens_cached,
             from_cache=self.from_cache,
             charge_nano=self.charge_nano,
+            user=self.user,
         )

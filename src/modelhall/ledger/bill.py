@@ -20,9 +20,17 @@ class Receipt:
     """For a request: what the gateway saw of it."""
 
 
-async def bill(book: Book, by: By, *, project: str | None = None) -> list[Total]:
-    """The totals by one dimension, dearest first; of one project if it is given."""
-    totals = await book.totals(by, only={"project": [project]} if project else None)
+async def bill(
+    book: Book,
+    by: By,
+    *,
+    project: str | None = None,
+    since: float | None = None,
+    until: float | None = None,
+) -> list[Total]:
+    """The totals by one dimension, dearest first; of one project if it is given, and of the time between."""
+    only: dict[By, list[str]] | None = {"project": [project]} if project else None
+    totals = await book.totals(by, only=only, since=since, until=until)
     return sorted(totals, key=lambda total: (-total.cost_nano, -total.energy_j, total.name))
 
 

@@ -8,6 +8,7 @@ in a newline.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -33,20 +34,25 @@ class Ingested:
     """Lines that could not be read and were skipped."""
 
 
-async def ingest(folder: Path, book: Book) -> Ingested:
+async def ingest(
+    folder: Path, book: Book, heard: Callable[[Sequence[Usage]], None] = lambda usage: None
+) -> Ingested:
     """Enter all complete lines not entered before; remove files that are read to the end and will not grow.
+    `heard` is told of what was entered.
 
     How far a file was read is a mark, moved in the transaction that enters what was read.
     """
     # The list is made first: what a newer file in it follows was complete before its reading began.
     paths = sorted(folder.glob(PATTERN))
-    done = [await _ingest_file(path, book, is_over=path != paths[-1]) for path in paths]
+    done = [await _ingest_file(path, book, is_over=path != paths[-1], heard=heard) for path in paths]
     for path in paths[:-1]:
         path.unlink(missing_ok=True)
     return Ingested(requests=sum(one.requests for one in done), damaged=sum(one.damaged for one in done))
 
 
-async def _ingest_file(path: Path, book: Book, *, is_over: bool) -> Ingested:
+async def _ingest_file(
+    path: Path, book: Book, *, is_over: bool, heard: Callable[[Sequence[Usage]], None]
+) -> Ingested:
     mark = f"journal/{path.name}"
     requests = damaged = 0
     while True:
@@ -59,6 +65,7 @@ async def _ingest_file(path: Path, book: Book, *, is_over: bool) -> Ingested:
         damaged += chunk.damaged
         moved = {mark: float(chunk.end), DAMAGED: marks.get(DAMAGED, 0.0) + chunk.damaged}
         await book.append(usage=chunk.usage, marks=moved)
+        heard(chunk.usage)
 
 
 @dataclass(frozen=True, kw_only=True)

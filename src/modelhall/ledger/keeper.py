@@ -6,7 +6,7 @@ Killed anywhere, it goes on where the book's marks say: entries and marks are wr
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -15,7 +15,8 @@ from modelhall.core.ports.book import Book, Entry, Usage
 from modelhall.core.ports.launcher import AttemptId
 from modelhall.core.ports.meter import Meter
 from modelhall.ledger.journal import ingest
-from modelhall.ledger.rates import Rates
+from modelhall.ledger.node import Account, NodeReading, SharedOut
+from modelhall.ledger.rates import Prices
 from modelhall.ledger.reading import Reading
 from modelhall.ledger.settle import Settled, settle, write_off
 
@@ -42,30 +43,54 @@ class Kept:
 class Keeper:
     """Turns readings and usage journals into entries of `book`. One a book."""
 
-    def __init__(self, *, book: Book, journals: Path, meter: Meter, rates: Rates) -> None:
+    def __init__(
+        self,
+        *,
+        book: Book,
+        journals: Path,
+        meter: Meter,
+        prices: Prices,
+        heard: Callable[[Sequence[Usage]], None] = lambda usage: None,
+    ) -> None:
+        """`heard` is told of requests as they are entered."""
         self._book = book
         self._journals = journals
-        self._meter = meter
-        self._rates = rates
+        self._meter = SharedOut(meter)
+        self._prices = prices
+        self._heard = heard
         self._turn = asyncio.Lock()
         self._since: float | None = None
         self._open: dict[AttemptId, Reading] = {}
         self._closed: dict[AttemptId, Reading] = {}
         """Attempts that are over and paid for, as they were read when they were."""
 
-    async def settle(self, readings: Sequence[Reading], now: float, *, fully: bool = False) -> Kept:
+    async def settle(
+        self,
+        readings: Sequence[Reading],
+        now: float,
+        *,
+        nodes: Sequence[NodeReading] = (),
+        fully: bool = False,
+    ) -> Kept:
         """Enter what was used since the last time. `readings` are those of all attempts there are; one that
-        is no longer among them is taken to have ended as it was last seen.
+        is no longer among them is taken to have ended as it was last seen. `nodes` are those that are watched: what
+        they have drawn and nobody is charged for is entered, too.
 
         `fully` also enters what would wait for more to come, so that a bill shows all use until now.
         """
+        watched = {node.node: node for node in nodes if node.is_credible}
         async with self._turn:
-            read = await ingest(self._journals, self._book)
+            read = await ingest(self._journals, self._book, self._heard)
             reach("ledger.read")
+            for node in watched.values():
+                self._meter.see(node)
+            # What nobody is charged for is known only when everybody has been charged.
+            fully = fully or await self._is_node_due(watched)
             due, entries = self._due(readings), 0
             while due:
-                written, due = await self._settle_page(due, now, fully=fully)
+                written, due = await self._settle_page(due, now, watched, fully=fully)
                 entries += written
+            entries += await self._settle_nodes(watched, fully=fully)
             entries += await self._write_off(now)
             return Kept(requests=read.requests, damaged=read.damaged, entries=entries)
 
@@ -82,7 +107,7 @@ class Keeper:
         return list(self._open.values())
 
     async def _settle_page(
-        self, due: Sequence[Reading], now: float, *, fully: bool
+        self, due: Sequence[Reading], now: float, watched: Collection[str], *, fully: bool
     ) -> tuple[int, list[Reading]]:
         """Settle each attempt with its oldest requests; return the number of entries made, and the attempts
         that have more requests."""
@@ -95,7 +120,7 @@ class Keeper:
             usage = await self._requests(reading)
             is_full = len(usage) == PAGE
             close = not is_full and _is_to_close(reading, settled, now, fully=fully)
-            done = settle(reading, settled, usage, close=close, meter=self._meter, rates=self._rates)
+            done = settle(reading, settled, usage, close=close, meter=self._meter, prices=self._prices)
             entries += done.entries
             if done.settled != settled:
                 marks |= zip(_mark_names(reading), done.settled, strict=True)
@@ -103,6 +128,9 @@ class Keeper:
                 unfinished.append(reading)
             elif close and reading.ended:
                 closed.append(reading)
+        for node, account in (await self._accounts(watched)).items():
+            if (charged := account.charged(node, entries)) != account:
+                marks |= charged.marks(node)
         if entries or marks:
             await self._book.append(entries=entries, marks=marks)
             reach("ledger.entered")
@@ -117,6 +145,31 @@ class Keeper:
         return await self._book.unsettled(
             replica=reading.key, after=reading.started_at, until=reading.at, limit=PAGE
         )
+
+    async def _is_node_due(self, watched: Mapping[str, NodeReading]) -> bool:
+        accounts = await self._accounts(watched)
+        return any(account.is_due(watched[node]) for node, account in accounts.items())
+
+    async def _settle_nodes(self, watched: Mapping[str, NodeReading], *, fully: bool) -> int:
+        """Take in what the nodes have drawn and, if all others have been charged, enter what is left of it."""
+        entries: list[Entry] = []
+        marks: dict[str, float] = {}
+        for node, account in (await self._accounts(watched)).items():
+            account = account.drawn(watched[node])
+            if fully:
+                account, rest = account.entered(watched[node], self._prices)
+                entries += rest
+            marks |= account.marks(node)
+        if marks:
+            await self._book.append(entries=entries, marks=marks)
+            reach("ledger.nodes-entered")
+        return len(entries)
+
+    async def _accounts(self, nodes: Collection[str]) -> dict[str, Account]:
+        if not nodes:
+            return {}
+        marks = await self._book.marks([name for node in nodes for name in Account.named(node)])
+        return {node: Account.of(node, marks) for node in nodes}
 
     async def _write_off(self, now: float) -> int:
         """Settle at no cost the requests no attempt can be found for; return how many."""

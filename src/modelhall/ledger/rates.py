@@ -4,8 +4,9 @@
     grams of CO2e   = facility joules / 3.6e6 · co2_g_per_kwh
     money           = cpu_s / 3600 · price_per_cpu_hour  +  facility joules / 3.6e6 · price_per_kwh
 
-Joules are kept as they are at the machine, so that they can be held against a sensor there; what cooling and
-distribution add is in the grams and the money. Money is rounded once, here, to a whole billionth.
+Prices and carbon may differ by time (`tariffs.py`): each share pays what held while it was used. Joules are kept as
+they are at the machine, so that they can be held against a sensor there; what cooling and distribution add is in the
+grams and the money. Money is rounded once, here, to a whole billionth.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from typing import NamedTuple
 from pydantic import Field
 
 from modelhall.core.kinds.base import Frozen
+from modelhall.ledger.tariffs import Carbon, Tariffs
 
 JOULES_PER_KWH = 3.6e6
 NANO = 10**9
@@ -32,12 +34,34 @@ class Rates(Frozen):
     pue: float = Field(ge=1, description="Watts the building draws for a watt of its machines.")
 
 
+class Prices:
+    """What holds at any time: `rates`, but for what tariffs and carbon say of the time."""
+
+    def __init__(self, rates: Rates, *, tariffs: Tariffs | None = None, carbon: Carbon | None = None) -> None:
+        self._rates = rates
+        self._tariffs = tariffs
+        self._carbon = carbon
+
+    def over(self, since: float, until: float) -> Rates:
+        """The rates of what is used evenly between two instants."""
+        if self._tariffs is None and self._carbon is None:
+            return self._rates
+        changes: dict[str, float] = {}
+        if self._tariffs is not None:
+            changes["price_per_kwh"] = self._tariffs.mean(since, until)
+        if self._carbon is not None:
+            changes["co2_g_per_kwh"] = self._carbon.mean(since, until)
+        return self._rates.model_copy(update=changes)
+
+
 class Share(NamedTuple):
     """One payer's share of a use."""
 
     cpu_s: float
     energy_j: float
     """At the machine."""
+    rates: Rates
+    """That hold for it."""
 
 
 class Price(NamedTuple):
@@ -45,12 +69,12 @@ class Price(NamedTuple):
     cost_nano: int
 
 
-def price(rates: Rates, shares: Sequence[Share]) -> list[Price]:
+def price(shares: Sequence[Share]) -> list[Price]:
     """What each share of one use costs. The money sums exactly to the price of the whole, rounded once."""
-    whole = Share(fsum(share.cpu_s for share in shares), fsum(share.energy_j for share in shares))
-    nanos = split(round(_cost(rates, whole) * NANO), [_cost(rates, share) for share in shares])
+    costs = [_cost(share) for share in shares]
+    nanos = split(round(fsum(costs) * NANO), costs)
     return [
-        Price(_kwh(rates, share) * rates.co2_g_per_kwh, nano)
+        Price(_kwh(share) * share.rates.co2_g_per_kwh, nano)
         for share, nano in zip(shares, nanos, strict=True)
     ]
 
@@ -71,9 +95,9 @@ def split(amount: int, shares: Sequence[float]) -> list[int]:
     return parts
 
 
-def _cost(rates: Rates, share: Share) -> float:
-    return share.cpu_s / 3600 * rates.price_per_cpu_hour + _kwh(rates, share) * rates.price_per_kwh
+def _cost(share: Share) -> float:
+    return share.cpu_s / 3600 * share.rates.price_per_cpu_hour + _kwh(share) * share.rates.price_per_kwh
 
 
-def _kwh(rates: Rates, share: Share) -> float:
-    return share.energy_j * rates.pue / JOULES_PER_KWH
+def _kwh(share: Share) -> float:
+    return share.energy_j * share.rates.pue / JOULES_PER_KWH

@@ -8,10 +8,8 @@ from math import isfinite
 
 from modelhall.core.kinds import Key
 from modelhall.core.kinds.run import Attempt, RunResource
+from modelhall.core.measures import MOST_CPUS
 from modelhall.core.ports.launcher import AttemptId, Observation
-
-MOST_CPUS = 4096
-"""No node has more; a reading that says so is wrong."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,6 +31,8 @@ class Reading:
     ended: bool = False
     service: str | None = None
     """Name of the service this is a replica of; None for other runs."""
+    model: str | None = None
+    """Path of the model it trains, measures or serves; None where there is none, or it is not known."""
 
     @property
     def id(self) -> AttemptId:
@@ -47,21 +47,34 @@ class Reading:
         return self.cpu_s <= MOST_CPUS * max(1.0, self.at - self.started_at)
 
 
-def readings_of(run: RunResource, seen: Mapping[AttemptId, Observation], now: float) -> list[Reading]:
+def readings_of(
+    run: RunResource,
+    seen: Mapping[AttemptId, Observation],
+    now: float,
+    models: Mapping[str, str] | None = None,
+) -> list[Reading]:
     """The readings of a run's attempts: of those that are over as written down, of the others as `seen` at
-    `now`. An attempt nothing is known of has none."""
+    `now`. An attempt nothing is known of has none. `models` says which model a service is of, by their paths."""
+    model = _model_of(run, models or {})
     found = []
     for attempt in run.status.attempts:
         observation = seen.get(AttemptId(run.uid, attempt.number))
         exit = attempt.exit or (observation.exit if observation else None)
         if exit is not None:
-            found.append(_reading(run, attempt, cpu_s=exit.cpu_s, at=exit.ended_at, ended=True))
+            found.append(_reading(run, attempt, cpu_s=exit.cpu_s, at=exit.ended_at, ended=True, model=model))
         elif observation is not None and observation.alive:
-            found.append(_reading(run, attempt, cpu_s=observation.cpu_s, at=now, ended=False))
+            found.append(_reading(run, attempt, cpu_s=observation.cpu_s, at=now, ended=False, model=model))
     return found
 
 
-def _reading(run: RunResource, attempt: Attempt, *, cpu_s: float, at: float, ended: bool) -> Reading:
+def _model_of(run: RunResource, models: Mapping[str, str]) -> str | None:
+    owner = run.document.owner or ""
+    return owner if owner.startswith("model/") else models.get(owner)
+
+
+def _reading(
+    run: RunResource, attempt: Attempt, *, cpu_s: float, at: float, ended: bool, model: str | None
+) -> Reading:
     stage = run.document.stage
     return Reading(
         key=run.key,
@@ -74,4 +87,5 @@ def _reading(run: RunResource, attempt: Attempt, *, cpu_s: float, at: float, end
         at=at,
         ended=ended,
         service=stage.order["service"] if stage is not None and stage.program == "serve" else None,
+        model=model,
     )

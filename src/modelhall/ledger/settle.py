@@ -24,7 +24,7 @@ from typing import NamedTuple
 from modelhall.core.kinds import Key
 from modelhall.core.ports.book import Entry, Usage
 from modelhall.core.ports.meter import Energy, Meter, Use
-from modelhall.ledger.rates import Rates, Share, price
+from modelhall.ledger.rates import Prices, Rates, Share, price
 from modelhall.ledger.reading import Reading
 
 
@@ -43,8 +43,14 @@ class Settlement:
     settled: Settled
 
 
+class _Payer(NamedTuple):
+    entry: Entry
+    """Without amounts."""
+    rates: Rates
+
+
 def settle(
-    reading: Reading, settled: Settled, usage: Sequence[Usage], *, close: bool, meter: Meter, rates: Rates
+    reading: Reading, settled: Settled, usage: Sequence[Usage], *, close: bool, meter: Meter, prices: Prices
 ) -> Settlement:
     """Enter what an attempt used since `settled`: its requests' part and, with `close`, all the rest.
 
@@ -59,13 +65,13 @@ def settle(
     span_s = max(0.0, reading.at - settled.until) if close else 0.0
     use = Use(node=reading.node, cpu_s=claimed_s + rest_s, span_s=span_s, cpus=reading.cpus)
     energy = meter.energy(use)
-    payers = [_request(reading, request) for request in usage]
+    payers = [_Payer(_request(reading, request), prices.over(request.at, request.at)) for request in usage]
     if rest_s or energy.idle_j:
-        payers.append(_rest(reading, settled))
+        payers.append(_Payer(_rest(reading, settled), prices.over(settled.until, reading.at)))
         claims.append(rest_s)
     after = Settled(max(settled.cpu_s, reading.cpu_s), max(settled.until, reading.at))
     return Settlement(
-        entries=_charge(payers, claims, energy, rates),
+        entries=_charge(payers, claims, energy),
         settled=after if close else settled._replace(cpu_s=settled.cpu_s + claimed_s),
     )
 
@@ -83,6 +89,7 @@ def write_off(usage: Usage) -> Entry:
         credit=f"standby/{usage.project}/{usage.replica}" if usage.replica else service,
         run=replica,
         service=service,
+        user=usage.user or None,
     )
 
 
@@ -101,7 +108,7 @@ def _claims(usage: Sequence[Usage], spent_s: float) -> list[float]:
 
 def _request(reading: Reading, usage: Usage) -> Entry:
     name = f"request/{usage.request}"
-    return _blank(reading, id=name, at=usage.at, debit=name)
+    return replace(_blank(reading, id=name, at=usage.at, debit=name), user=usage.user or None)
 
 
 def _rest(reading: Reading, settled: Settled) -> Entry:
@@ -129,10 +136,11 @@ def _blank(reading: Reading, *, id: str, at: float, debit: str) -> Entry:
         credit=Key("node", "default", reading.node).path,
         run=reading.key.path,
         service=Key("service", project, reading.service).path if reading.service else None,
+        model=reading.model,
     )
 
 
-def _charge(payers: Sequence[Entry], claims: Sequence[float], energy: Energy, rates: Rates) -> list[Entry]:
+def _charge(payers: Sequence[_Payer], claims: Sequence[float], energy: Energy) -> list[Entry]:
     """Fill in the amounts: work by processor time; what holding processors costs is the last payer's."""
     if not payers:
         return []
@@ -140,10 +148,13 @@ def _charge(payers: Sequence[Entry], claims: Sequence[float], energy: Energy, ra
     work_j = energy.energy_j - energy.idle_j
     joules = [work_j * (claim / spent_s) if spent_s else 0.0 for claim in claims]
     joules[-1] += energy.idle_j
-    shares = [Share(claim, share_j) for claim, share_j in zip(claims, joules, strict=True)]
+    shares = [
+        Share(claim, share_j, payer.rates)
+        for payer, claim, share_j in zip(payers, claims, joules, strict=True)
+    ]
     return [
         replace(
-            payer,
+            payer.entry,
             cpu_s=share.cpu_s,
             energy_j=share.energy_j,
             energy_source=energy.source,
@@ -151,5 +162,5 @@ def _charge(payers: Sequence[Entry], claims: Sequence[float], energy: Energy, ra
             co2_g=amount.co2_g,
             cost_nano=amount.cost_nano,
         )
-        for payer, share, amount in zip(payers, shares, price(rates, shares), strict=True)
+        for payer, share, amount in zip(payers, shares, price(shares), strict=True)
     ]

@@ -70,8 +70,9 @@ async def trace(request: str, *, book: Book, get: Get, may_see: Callable[[str], 
 
 
 def _request_step(usage: Usage, cost: Total | None) -> Step:
-    details = {
+    details: dict[str, Any] = {
         "at": usage.at,
+        "user": usage.user,
         "status": usage.status,
         "duration_s": usage.duration_s,
         "tries": usage.tries,
@@ -84,6 +85,10 @@ def _request_step(usage: Usage, cost: Total | None) -> Step:
         "from_cache": usage.from_cache,
         "charge_nano": usage.charge_nano,
     }
+    tokens = (usage.tokens_in or 0) + (usage.tokens_out or 0)
+    if tokens and cost is not None:
+        for name in ("energy_j", "co2_g", "cost_nano"):
+            details[f"{name}_per_1000_tokens"] = getattr(cost, name) * 1000 / tokens
     return Step(what="request", name=usage.request, id=usage.request, details=details, cost=cost)
 
 

@@ -12,7 +12,15 @@ from typing import Any, NamedTuple, TypeVar
 
 from modelhall.core.errors import NotNow
 from modelhall.core.kinds import AnyResource, Key
-from modelhall.core.ports.launcher import AttemptId, Launch, Launcher, LogPart, NodeReport, Observation
+from modelhall.core.ports.launcher import (
+    AttemptId,
+    Launch,
+    Launcher,
+    LogPart,
+    NodeReport,
+    Observation,
+    Taken,
+)
 from modelhall.core.ports.store import Answer, Change, Event, Lease, Store, Unread, Write
 from modelhall.twin.scheduler import Killed, Scheduler, pause
 
@@ -165,6 +173,9 @@ class FaultyLauncher:
 
     async def observe(self, ids: Sequence[AttemptId]) -> dict[AttemptId, Observation]:
         return await self._wire.carry("observe", self._launcher.observe(ids))
+
+    async def taken(self, ids: Sequence[AttemptId]) -> dict[AttemptId, Taken]:
+        return await self._wire.carry("taken", self._launcher.taken(ids))
 
     async def stop(self, id: AttemptId, grace_s: float) -> None:
         await self._wire.carry("stop", self._launcher.stop(id, grace_s))

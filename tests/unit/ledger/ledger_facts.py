@@ -7,11 +7,12 @@ from typing import Any
 from modelhall.adapters.meter.cpu_time import CpuTimeMeter
 from modelhall.core.kinds import Key
 from modelhall.core.ports.book import Usage
-from modelhall.ledger.rates import Rates
+from modelhall.ledger.rates import Prices, Rates
 from modelhall.ledger.reading import Reading
 
 METER = CpuTimeMeter(busy_w=10.0, idle_w=4.0)
 RATES = Rates(currency="EUR", price_per_cpu_hour=0.36, price_per_kwh=0.36, co2_g_per_kwh=360.0, pue=1.25)
+PRICES = Prices(RATES)
 """A processor second costs 100 000 billionths, a joule at the machine 125 more and 125 µg of CO2."""
 
 

@@ -6,7 +6,7 @@ import asyncio
 from dataclasses import replace
 
 import pytest
-from ledger_facts import METER, RATES, reading, replica, request
+from ledger_facts import METER, PRICES, reading, replica, request
 
 from modelhall.adapters.book.memory import MemoryBook
 from modelhall.core.errors import NotFound
@@ -25,7 +25,7 @@ def book() -> MemoryBook:
     asked = request("a", weight=1.0)
     other = replace(reading(cpu_s=1.0), key=Key("run", "research", "train"), uid="u3")
     made = [
-        settle(read, START, usage, close=True, meter=METER, rates=RATES)
+        settle(read, START, usage, close=True, meter=METER, prices=PRICES)
         for read, usage in [(reading(cpu_s=5.0), []), (replica(cpu_s=2.0), [asked]), (other, [])]
     ]
     entries = [entry for one in made for entry in one.entries]

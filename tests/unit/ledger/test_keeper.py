@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from ledger_facts import METER, RATES, reading, replica, request
+from ledger_facts import METER, PRICES, reading, replica, request
 
 from modelhall.adapters.book.memory import MemoryBook
 from modelhall.core.ports.book import Usage
@@ -31,7 +31,7 @@ class Hall:
     keeper: Keeper
 
     def restart(self) -> None:
-        self.keeper = Keeper(book=self.book, journals=self.folder, meter=METER, rates=RATES)
+        self.keeper = Keeper(book=self.book, journals=self.folder, meter=METER, prices=PRICES)
 
     def serve(self, *usage: Usage) -> None:
         with (self.folder / "usage-1.jsonl").open("a") as journal:
@@ -50,7 +50,7 @@ class Hall:
 
 def hall_in(folder: Path, book: MemoryBook | None = None) -> Hall:
     book = book or MemoryBook()
-    return Hall(book, folder, Keeper(book=book, journals=folder, meter=METER, rates=RATES))
+    return Hall(book, folder, Keeper(book=book, journals=folder, meter=METER, prices=PRICES))
 
 
 @pytest.fixture

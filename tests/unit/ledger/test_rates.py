@@ -14,17 +14,17 @@ SHARES = st.lists(st.floats(0, 1e12), min_size=1, max_size=50)
 
 def test_a_processor_hour_and_a_kilowatt_hour_cost_what_the_list_says() -> None:
     rates = Rates(currency="EUR", price_per_cpu_hour=0.03, price_per_kwh=0.30, co2_g_per_kwh=400, pue=1.5)
-    (hour,) = price(rates, [Share(cpu_s=3600, energy_j=0)])
+    (hour,) = price([Share(cpu_s=3600, energy_j=0, rates=rates)])
     assert hour.cost_nano == 30_000_000
     assert hour.co2_g == 0
-    (kwh,) = price(rates, [Share(cpu_s=0, energy_j=3.6e6)])
+    (kwh,) = price([Share(cpu_s=0, energy_j=3.6e6, rates=rates)])
     assert kwh.cost_nano == 450_000_000, "a kilowatt hour at the machine is 1.5 at the building's meter"
     assert kwh.co2_g == pytest.approx(600)
 
 
 def test_prices_may_be_zero() -> None:
     rates = Rates(currency="EUR", price_per_cpu_hour=0, price_per_kwh=0, co2_g_per_kwh=0, pue=1)
-    assert price(rates, [Share(1, 1), Share(2, 2)]) == [(0, 0), (0, 0)]
+    assert price([Share(1, 1, rates), Share(2, 2, rates)]) == [(0, 0), (0, 0)]
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from math import fsum
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from ledger_facts import METER, RATES, reading, replica, request
+from ledger_facts import METER, PRICES, RATES, reading, replica, request
 
 from modelhall.core.ports.book import Entry, Usage
 from modelhall.core.ports.meter import Use
@@ -22,7 +22,7 @@ START = Settled(cpu_s=0.0, until=100.0)
 def settled(
     read: Reading, usage: list[Usage] | None = None, since: Settled = START, *, close: bool = True
 ) -> Settlement:
-    return settle(read, since, usage or [], close=close, meter=METER, rates=RATES)
+    return settle(read, since, usage or [], close=close, meter=METER, prices=PRICES)
 
 
 def cpu_s(entries: list[Entry]) -> dict[str, float]:
@@ -151,7 +151,7 @@ def test_entries_sum_to_the_price_of_what_was_used(
     whole = METER.energy(Use(node="n1", cpu_s=cpu, span_s=read.at - 100.0 if close else 0.0, cpus=cpus))
     assert fsum(entry.energy_j for entry in done.entries) == pytest.approx(whole.energy_j, rel=1e-9)
     paid = sum(entry.cost_nano for entry in done.entries)
-    (due,) = price(RATES, [Share(cpu, fsum(entry.energy_j for entry in done.entries))])
+    (due,) = price([Share(cpu, fsum(entry.energy_j for entry in done.entries), RATES)])
     assert paid == due.cost_nano
     assert all(entry.cost_nano >= 0 and entry.energy_j >= 0 and entry.cpu_s >= 0 for entry in done.entries)
     assert len({entry.id for entry in done.entries}) == len(done.entries)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 
 import pytest
-from ledger_facts import METER, RATES, reading, replica, request
+from ledger_facts import METER, PRICES, reading, replica, request
 
 from modelhall.adapters.book.memory import MemoryBook
 from modelhall.core.errors import NotFound
@@ -48,16 +48,16 @@ def resources() -> dict[Key, AnyResource]:
     return {resource.key: resource for resource in [*runs, dataset, model, service]}
 
 
-def traced(request_id: str, there: dict[Key, AnyResource]) -> Trace:
+def traced(request_id: str, there: dict[Key, AnyResource], **changes: int) -> Trace:
     async def get(key: Key) -> AnyResource | None:
         return there.get(key)
 
     async def story() -> Trace:
         book = MemoryBook()
-        asked = request("a", weight=1.0)
+        asked = request("a", weight=1.0, **changes)
         await book.append(usage=[asked, request("unsettled", replica="")])
         for read, usage in [(reading(cpu_s=5.0), []), (replica(cpu_s=2.0), [asked])]:
-            done = settle(read, Settled(0.0, 100.0), usage, close=True, meter=METER, rates=RATES)
+            done = settle(read, Settled(0.0, 100.0), usage, close=True, meter=METER, prices=PRICES)
             await book.append(entries=done.entries)
         return await trace(request_id, book=book, get=get, may_see=lambda project: True)
 
@@ -88,6 +88,13 @@ def test_an_answer_leads_back_to_its_source_files_with_the_cost_of_every_step() 
         "dataset": "d1d1d1",
         "file": "5e5e",
     }
+
+
+def test_a_request_for_texts_tells_what_a_thousand_tokens_cost() -> None:
+    (step, *_) = traced("a", resources(), tokens_in=100, tokens_out=400).steps
+    assert step.cost is not None
+    assert step.details["energy_j_per_1000_tokens"] == pytest.approx(2 * step.cost.energy_j)
+    assert step.details["cost_nano_per_1000_tokens"] == pytest.approx(2 * step.cost.cost_nano)
 
 
 def test_a_trace_can_be_sent_as_json_and_read_again() -> None:

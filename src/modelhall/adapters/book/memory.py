@@ -12,7 +12,9 @@ from modelhall.core.ports.book import By, Entry, Total, Usage
 _DIMENSIONS: Mapping[By, Callable[[Entry], str | None]] = {
     "project": lambda entry: entry.project,
     "service": lambda entry: entry.service,
+    "model": lambda entry: entry.model,
     "run": lambda entry: entry.run,
+    "user": lambda entry: entry.user,
     "node": lambda entry: entry.credit if entry.credit.startswith("node/") else None,
     "use": lambda entry: entry.debit.partition("/")[0],
 }
@@ -71,12 +73,20 @@ class MemoryBook:
         found = [entry for entry in self._entries.values() if entry.debit == debit]
         return sorted(found, key=lambda entry: (entry.at, entry.id))
 
-    async def totals(self, by: By, *, only: Mapping[By, Collection[str]] | None = None) -> list[Total]:
+    async def totals(
+        self,
+        by: By,
+        *,
+        only: Mapping[By, Collection[str]] | None = None,
+        since: float | None = None,
+        until: float | None = None,
+    ) -> list[Total]:
         groups: dict[str, list[Entry]] = {}
         for entry in self._entries.values():
             name = _DIMENSIONS[by](entry)
             chosen = all(_DIMENSIONS[dimension](entry) in names for dimension, names in (only or {}).items())
-            if name is not None and chosen:
+            in_time = (since is None or since <= entry.at) and (until is None or entry.at < until)
+            if name is not None and chosen and in_time:
                 groups.setdefault(name, []).append(entry)
         return [_total(name, groups[name]) for name in sorted(groups)]
 

@@ -20,7 +20,7 @@ from modelhall.core.errors import Broken, Full, NotNow, Rejected
 from modelhall.core.kinds import Key
 from modelhall.core.ports.book import By, Entry, Total, Usage
 
-SCHEMA = 3
+SCHEMA = 4
 BUSY_S = 5.0
 CACHE_KIB = 32 * 1024
 """Request ids fall all over the index; a cache that holds most of it makes entering them several times faster."""
@@ -30,7 +30,9 @@ T = TypeVar("T")
 _DIMENSIONS: Mapping[By, str] = {
     "project": "project",
     "service": "service",
+    "model": "model",
     "run": "run",
+    "user": "user",
     "node": "CASE WHEN credit LIKE 'node/%' THEN credit END",
     "use": "substr(debit, 1, instr(debit, '/') - 1)",
 }
@@ -89,17 +91,27 @@ class SqliteBook:
         rows = await self._read(f"SELECT {_ENTRY} FROM entry WHERE debit = ? ORDER BY at, id", debit)
         return [_entry(row) for row in rows]
 
-    async def totals(self, by: By, *, only: Mapping[By, Collection[str]] | None = None) -> list[Total]:
-        chosen = [
-            (_DIMENSIONS[dimension], json.dumps(list(names))) for dimension, names in (only or {}).items()
+    async def totals(
+        self,
+        by: By,
+        *,
+        only: Mapping[By, Collection[str]] | None = None,
+        since: float | None = None,
+        until: float | None = None,
+    ) -> list[Total]:
+        chosen: list[tuple[str, str | float]] = [
+            (f"AND {_DIMENSIONS[dimension]} IN (SELECT value FROM json_each(?)) ", json.dumps(list(names)))
+            for dimension, names in (only or {}).items()
         ]
-        where = "".join(f"AND {column} IN (SELECT value FROM json_each(?)) " for column, _ in chosen)
+        edges = (("AND at >= ? ", since), ("AND at < ? ", until))
+        chosen += [(condition, at) for condition, at in edges if at is not None]
+        where = "".join(condition for condition, _ in chosen)
         rows = await self._read(
             f"SELECT {_DIMENSIONS[by]} AS dimension, total(debit LIKE 'request/%'), total(cpu_s), "
             "total(energy_j), total(co2_g), sum(cost_nano), min(CASE WHEN energy_j > 0 THEN measured END), "
             "json_group_array(DISTINCT energy_source) "
             f"FROM entry WHERE dimension IS NOT NULL {where} GROUP BY dimension ORDER BY dimension",
-            *(names for _, names in chosen),
+            *(value for _, value in chosen),
         )
         return [_total(row) for row in rows]
 
@@ -158,8 +170,8 @@ def _migrate(connection: sqlite3.Connection) -> None:
         connection.close()
         raise Rejected(f"the book has schema {found}, and this hall knows up to {SCHEMA}; use the newer hall")
     if found < SCHEMA:
-        steps = [f"sqlite-{before}.sql" for before in range(found, SCHEMA)] if found else ["sqlite.sql"]
-        script = "".join(Path(__file__).with_name(step).read_text() for step in steps)
+        names = [f"sqlite-{schema}.sql" for schema in range(found, SCHEMA)] if found else ["sqlite.sql"]
+        script = "".join(Path(__file__).with_name(name).read_text() for name in names)
         connection.executescript(f"BEGIN IMMEDIATE; {script} PRAGMA user_version={SCHEMA}; COMMIT;")
 
 

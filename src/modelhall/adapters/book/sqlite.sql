@@ -8,6 +8,8 @@ CREATE TABLE entry (
     credit        TEXT    NOT NULL,
     run           TEXT,
     service       TEXT,
+    model         TEXT,
+    user          TEXT,
     cpu_s         REAL    NOT NULL,
     energy_j      REAL    NOT NULL,
     energy_source TEXT    NOT NULL,
@@ -36,7 +38,8 @@ CREATE TABLE usage (
     first_token_s REAL,
     tokens_cached INTEGER,
     from_cache  INTEGER NOT NULL DEFAULT 0,
-    charge_nano INTEGER NOT NULL DEFAULT 0
+    charge_nano INTEGER NOT NULL DEFAULT 0,
+    user       TEXT    NOT NULL DEFAULT ''
 ) WITHOUT ROWID;
 
 -- Requests without an entry: a list of what is to be done, kept by the triggers, not part of the record.

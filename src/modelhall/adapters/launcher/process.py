@@ -38,7 +38,7 @@ from modelhall.core import failpoints, files
 from modelhall.core.errors import Full, NotNow, Rejected
 from modelhall.core.kinds.base import Problem
 from modelhall.core.machine import processor
-from modelhall.core.ports.launcher import AttemptId, Launch, LogPart, NodeReport, Observation
+from modelhall.core.ports.launcher import AttemptId, Launch, LogPart, NodeReport, Observation, Taken
 from modelhall.core.ports.secrets import Secrets
 from modelhall.core.ports.source import SourceRules
 from modelhall.core.sealing import KeysOf
@@ -102,6 +102,10 @@ class ProcessLauncher:
 
     async def observe(self, ids: Sequence[AttemptId]) -> dict[AttemptId, Observation]:
         return await asyncio.to_thread(lambda: {id: self._observe(id) for id in ids})
+
+    async def taken(self, ids: Sequence[AttemptId]) -> dict[AttemptId, Taken]:
+        found = await asyncio.to_thread(lambda: {id: self._sight(id).taken() for id in ids})
+        return {id: taken for id, taken in found.items() if taken is not None}
 
     async def stop(self, id: AttemptId, grace_s: float) -> None:
         await asyncio.to_thread(self._stop, id, grace_s)

@@ -13,7 +13,7 @@ from typing import Any
 from modelhall.core.errors import Stale
 from modelhall.core.kinds.run import Exit
 from modelhall.core.ports.clock import Clock
-from modelhall.core.ports.launcher import AttemptId, Launch, LogPart, NodeReport, Observation
+from modelhall.core.ports.launcher import AttemptId, Launch, LogPart, NodeReport, Observation, Taken
 
 SIGKILL, SIGTERM = 9, 15
 
@@ -62,6 +62,10 @@ class VirtualLauncher:
 
     async def observe(self, ids: Sequence[AttemptId]) -> dict[AttemptId, Observation]:
         return {id: self._observe(id) for id in ids}
+
+    async def taken(self, ids: Sequence[AttemptId]) -> dict[AttemptId, Taken]:
+        seen = {id: self._observe(id) for id in ids}
+        return {id: Taken(cpu_s=one.cpu_s) for id, one in seen.items() if one.alive}
 
     async def stop(self, id: AttemptId, grace_s: float) -> None:
         attempt = self._attempts.get(id)

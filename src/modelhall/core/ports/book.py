@@ -8,8 +8,10 @@ from typing import Literal, Protocol
 
 from modelhall.core.kinds import Key
 
-By = Literal["project", "service", "run", "node", "use"]
-"""What entries are summed by. `use` is the first word of the debit: `run`, `request` or `standby`."""
+By = Literal["project", "service", "model", "run", "user", "node", "use"]
+"""What entries are summed by. `use` is the first word of the debit: `run`, `request`, `standby` or `idle`."""
+NOBODY = "(nobody)"
+"""In place of the project in an entry for what a node draws and no project used; no project is called so."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,13 +26,17 @@ class Entry:
     at: float
     project: str
     debit: str
-    """Path of what used it: `run/default/NAME`, `request/ID`, `standby/default/RUN`."""
+    """Path of what used it: `run/default/NAME`, `request/ID`, `standby/default/RUN`, `idle/default/NODE`."""
     credit: str
     """Path of what gave it: `node/default/NAME`."""
     run: str | None = None
     """Path of the run that did the work: for a request and for standby, the replica."""
     service: str | None = None
     """Path of the service it was done for."""
+    model: str | None = None
+    """Path of the model it was done for."""
+    user: str | None = None
+    """Who asked, for a request."""
     cpu_s: float = 0.0
     energy_j: float = 0.0
     """At the machine; what the building adds (PUE) is in the carbon and the money."""
@@ -71,6 +77,8 @@ class Usage:
     """Whether the answer was kept from an earlier request."""
     charge_nano: int = 0
     """What the caller's project is charged for it, in billionths of the currency."""
+    user: str = ""
+    """Who asked, by the name of the token or the person."""
 
     @property
     def ended_at(self) -> float:
@@ -127,10 +135,17 @@ class Book(Protocol):
         """The entries that charge `debit`, oldest first."""
         ...
 
-    async def totals(self, by: By, *, only: Mapping[By, Collection[str]] | None = None) -> list[Total]:
+    async def totals(
+        self,
+        by: By,
+        *,
+        only: Mapping[By, Collection[str]] | None = None,
+        since: float | None = None,
+        until: float | None = None,
+    ) -> list[Total]:
         """Sums by one dimension, ordered by name; with `only`, over the entries that have one of the names
-        given in each dimension given. Entries without the dimension, as a training run has no service, are
-        left out."""
+        given in each dimension given; of those from `since` on and before `until`. Entries without the dimension, as
+        a training run has no service, are left out."""
         ...
 
     async def close(self) -> None: ...

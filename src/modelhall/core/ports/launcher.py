@@ -64,6 +64,19 @@ class Observation:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Taken:
+    """What an attempt takes of its node, over all its processes; None where that cannot be told."""
+
+    cpu_s: float
+    """Since its start, as are bytes read and written."""
+    memory_bytes: int | None = None
+    """Held now; what the kernel could drop at once is left out."""
+    read_bytes: int | None = None
+    """From disks."""
+    written_bytes: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
 class LogPart:
     """A piece of an attempt's output. It starts later than asked for where older output was dropped."""
 
@@ -95,6 +108,10 @@ class Launcher(Protocol):
 
     async def observe(self, ids: Sequence[AttemptId]) -> dict[AttemptId, Observation]:
         """What each attempt is doing; an answer for every id asked."""
+        ...
+
+    async def taken(self, ids: Sequence[AttemptId]) -> dict[AttemptId, Taken]:
+        """What attempts take of their nodes, of those that are alive. It costs more than to observe them."""
         ...
 
     async def stop(self, id: AttemptId, grace_s: float) -> None:

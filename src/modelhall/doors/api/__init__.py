@@ -10,6 +10,7 @@ from fastapi import Depends, FastAPI
 
 from modelhall.app.hall import Hall
 from modelhall.doors.api import (
+    alerts,
     allowances,
     answers,
     asking,
@@ -23,6 +24,7 @@ from modelhall.doors.api import (
     heads,
     keys,
     models,
+    monitoring,
     pages,
     people,
     permissions,
@@ -64,6 +66,8 @@ def create(hall: Hall) -> FastAPI:
     # `/{kinds}` answers for any word, so what has a name of its own comes first.
     for part in (
         work,
+        monitoring,
+        alerts,
         datasets,
         models,
         rollouts,

@@ -10,6 +10,7 @@ from fastapi.responses import HTMLResponse, PlainTextResponse
 from modelhall.app import sight
 from modelhall.doors.api.asking import TheHall
 from modelhall.doors.api.permissions import Who
+from modelhall.monitoring import exposition
 
 router = APIRouter(include_in_schema=False)
 
@@ -41,8 +42,12 @@ async def page(hall: TheHall, who: Who) -> HTMLResponse:
 
 @router.get("/metrics")
 async def metrics(hall: TheHall) -> PlainTextResponse:
-    """Resources by kind and state, in Prometheus' text format."""
-    lines = ["# HELP hall_resources Resources by kind and state.", "# TYPE hall_resources gauge"]
-    counts = await hall.store.counts()
-    lines += [f'hall_resources{{kind="{kind}",state="{s}"}} {n}' for (kind, s), n in sorted(counts.items())]
-    return PlainTextResponse("\n".join(lines) + "\n", media_type="text/plain; version=0.0.4; charset=utf-8")
+    """Resources by kind and state, and all that was seen at the last look, in Prometheus' text format."""
+    counts = sorted((await hall.store.counts()).items())
+    rows = [({"kind": kind, "state": state}, count) for (kind, state), count in counts]
+    lines = [
+        *exposition.family("resources", "gauge", "Resources by kind and state.", rows),
+        *exposition.exposed(hall.watching.seen),
+        *exposition.firing(hall.alarms.firing),
+    ]
+    return PlainTextResponse("\n".join(lines) + "\n", media_type=exposition.CONTENT_TYPE)

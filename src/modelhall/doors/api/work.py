@@ -13,6 +13,7 @@ from modelhall.core.kinds.base import DEFAULT_PROJECT
 from modelhall.core.ports.book import By
 from modelhall.core.ports.launcher import AttemptId
 from modelhall.doors.api.asking import OnceOnly, OnRecord, Project, TheHall
+from modelhall.doors.api.monitoring import Instant
 from modelhall.doors.api.permissions import Who
 from modelhall.doors.api.resources import Done
 from modelhall.trust.permissions import check, check_operator
@@ -60,11 +61,17 @@ async def log(
 
 @router.get("/bill")
 async def bill(
-    hall: TheHall, who: Who, by: Grouping = "service", project: str | None = None
+    hall: TheHall,
+    who: Who,
+    by: Grouping = "service",
+    project: str | None = None,
+    since: Instant = None,
+    until: Instant = None,
 ) -> dict[str, Any]:
-    """What was used, and what it cost, up to now: of a project, or of the whole hall for its operators."""
+    """What was used, and what it cost, up to now or between two instants: of a project, or of the whole hall for its
+    operators."""
     check_operator(who) if project is None else check(who, "see", project)
-    return await hall.accounts.bill(by, project)
+    return await hall.accounts.bill(by, project, since, until)
 
 
 @router.get("/trace/{request}")

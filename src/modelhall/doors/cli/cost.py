@@ -2,15 +2,26 @@
 
 from __future__ import annotations
 
+import csv
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import datetime
+from enum import StrEnum
 from typing import Annotated, Any
 
 import typer
 
+from modelhall.core.errors import Rejected
 from modelhall.core.units import show_carbon, show_energy, show_money
-from modelhall.doors.cli.terminal import Form, Home, Output, say, show
+from modelhall.doors.cli.terminal import Form, Home, Output, out, say, show
 from modelhall.doors.client import Hall
+from modelhall.ledger import focus
 
 BILL_COLUMNS = ("", "requests", "cpu", "energy", "CO2", "cost")
+CSV_COLUMNS = (
+    "name", "requests", "cpu_seconds", "joules", "measured", "grams_co2e", "cents", "currency",
+)  # fmt: skip
+INSTANTS = ["%Y-%m-%d", "%Y-%m-%dT%H:%M", "%Y-%m-%dT%H:%M:%S"]
 TRACE_COLUMNS = ("", "name", "id", "cpu", "energy", "CO2", "cost", "")
 
 
@@ -19,17 +30,42 @@ def add_to(cli: typer.Typer) -> None:
     cli.command()(trace)
 
 
+class Export(StrEnum):
+    csv = "csv"
+    focus = "focus"
+
+
 def bill(
-    by: Annotated[str, typer.Option(help="run, service, project, node or use.")] = "run",
+    by: Annotated[str, typer.Option(help="run, service, model, user, project, node or use.")] = "run",
     project: Annotated[
         str | None, typer.Option("--project", "-p", help="One project; all if not given.")
+    ] = None,
+    since: Annotated[
+        datetime | None,
+        typer.Option("--from", formats=INSTANTS, help="A day or an instant, as clocks show it here."),
+    ] = None,
+    until: Annotated[
+        datetime | None, typer.Option("--to", formats=INSTANTS, help="The first that is not in it any more.")
+    ] = None,
+    export: Annotated[
+        Export | None, typer.Option(help="CSV for a spreadsheet, or FOCUS 1.0 for tools of FinOps.")
     ] = None,
     output: Output = Form.table,
     home: Home = None,
 ) -> None:
-    """What was used up to now, and what it cost."""
+    """What was used up to now, or between two instants, and what it cost."""
+    if since is not None and until is not None and since >= until:
+        raise Rejected(f"from {since} to {until} is no time", field="to")
     with Hall(home=home) as hall:
-        found = hall.bill(by, project=project)
+        found = hall.bill(by, project=project, since=_stamp(since), until=_stamp(until))
+        address = hall.address
+    if export is not None:
+        is_focus = export is Export.focus
+        rows = (
+            focus.rows(found, hall=address, project=project, now=time.time()) if is_focus else csv_rows(found)
+        )
+        _write_csv(rows, focus.COLUMNS if is_focus else CSV_COLUMNS)
+        return
     show(output, found, BILL_COLUMNS, bill_rows(found))
     if output is Form.table:
         say(energy_note(found))
@@ -44,6 +80,21 @@ def trace(
     with Hall(home=home) as hall:
         found = hall.trace(request)
     show(output, found, TRACE_COLUMNS, trace_rows(found))
+
+
+def csv_rows(bill: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """One row a line, without the total, which a spreadsheet makes by itself."""
+    for line in bill["lines"]:
+        yield {
+            "name": line["name"],
+            "requests": line["requests"],
+            "cpu_seconds": line["cpu_s"],
+            "joules": line["energy_j"],
+            "measured": line["measured"],
+            "grams_co2e": line["co2_g"],
+            "cents": line["cost_nano"] / 1e7,
+            "currency": bill["currency"],
+        }
 
 
 def bill_rows(bill: dict[str, Any]) -> list[tuple[str, ...]]:
@@ -72,6 +123,16 @@ def trace_rows(trace: dict[str, Any]) -> list[tuple[str, ...]]:
     ]
 
 
+def _stamp(at: datetime | None) -> float | None:
+    return None if at is None else at.astimezone().timestamp()
+
+
+def _write_csv(rows: Iterable[dict[str, Any]], columns: Sequence[str]) -> None:
+    writer = csv.DictWriter(out.file, columns, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+
+
 def _cost(total: dict[str, Any], currency: str) -> tuple[str, str, str, str]:
     about = "" if total["measured"] else "~"
     return (
@@ -86,7 +147,7 @@ def _details(details: dict[str, Any]) -> str:
     shown = {
         name: value
         for name, value in details.items()
-        if name in ("status", "metrics", "rows", "size_bytes", "state")
+        if name in ("status", "metrics", "rows", "size_bytes", "state", "energy_j_per_1000_tokens")
     }
     return ", ".join(f"{name} {_told(value)}" for name, value in shown.items())
 

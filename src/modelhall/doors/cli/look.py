@@ -1,4 +1,4 @@
-"""Commands that look: get, describe, events, status, top."""
+"""Commands that look: get, describe, events, status."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from dataclasses import replace
 from typing import Annotated, Any
 
 import typer
-from rich.live import Live
 
 from modelhall.core.errors import NotFound, NotNow, Rejected
 from modelhall.core.kinds import AnyResource, Key, kind_named
@@ -38,7 +37,7 @@ KindArgument = Annotated[str, typer.Argument(help="dataset, model, service, run,
 
 
 def add_to(cli: typer.Typer) -> None:
-    for command in (get, describe, events, status, top):
+    for command in (get, describe, events, status):
         cli.command()(command)
 
 
@@ -172,35 +171,6 @@ def status(output: Output = Form.table, home: Home = None) -> None:
     shown = {name: value for name, value in found.items() if name not in ("leads", "epoch")}
     shown["role"] = f"leads, as number {found['epoch']}" if found["leads"] else "stands by"
     show(output, found, ("", ""), [(name, str(value)) for name, value in shown.items()])
-
-
-def top(
-    once: Annotated[bool, typer.Option("--once", help="Show it once, not live.")] = False,
-    output: Output = Form.table,
-    home: Home = None,
-) -> None:
-    """What is in use now: nodes, services, runs."""
-    with Hall(home=home) as hall:
-        if output is not Form.table:
-            show(output, _top_data(hall))
-            return
-        if once or not out.is_terminal:
-            out.print(tables.overview(*_everything(hall)))
-            return
-        with Live(console=out, screen=True, auto_refresh=False) as live:
-            while True:
-                live.update(tables.overview(*_everything(hall)), refresh=True)
-                time.sleep(1)
-
-
-def _everything(hall: Hall) -> tuple[dict[str, list[AnyResource]], dict[str, Any]]:
-    kinds = ("node", "service", "model", "dataset", "run")
-    return {kind: hall.all(kind, alive=True) for kind in kinds}, hall.status()
-
-
-def _top_data(hall: Hall) -> dict[str, Any]:
-    found, state = _everything(hall)
-    return {**{f"{kind}s": [tables.as_data(r) for r in all] for kind, all in found.items()}, "status": state}
 
 
 def _show_rows(hall: Hall, key: Key, version: str | None, split: str, limit: int, output: Form) -> None:

@@ -58,6 +58,7 @@ house.add_to(cli)
 if sys.argv[1:2] != ["up"]:
     # Left out at the start of a hall, which is to be quick and needs none of it.
     from modelhall.doors.cli import (
+        alerts,
         ask,
         audit,
         chat,
@@ -75,12 +76,13 @@ if sys.argv[1:2] != ["up"]:
         rollout,
         secret,
         tls,
+        top,
         user,
         work,
     )
 
     for group in (
         declare, look, data, model, compare, work, rollout, secret, ask, chat, load, cost, keep, people, user, keys,
-        audit, tls, demo,
+        audit, tls, top, alerts, demo,
     ):  # fmt: skip
         group.add_to(cli)

@@ -14,7 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from modelhall.core.kinds import AnyResource
-from modelhall.core.kinds.run import ACTIVE, Progress
+from modelhall.core.kinds.run import Progress
 from modelhall.core.kinds.service import asked_for
 from modelhall.core.units import show_bytes, show_seconds
 from modelhall.doors.cli.terminal import age, coloured
@@ -78,19 +78,6 @@ def limit_rows(limits: Sequence[dict[str, Any]]) -> Rows:
         )
         for told in limits
     ]
-
-
-def overview(found: dict[str, list[AnyResource]], status: dict[str, Any]) -> RenderableType:
-    """What `hall top` shows."""
-    parts: list[RenderableType] = [
-        Text(f"hall at {status['address']}   gateway {status['gateway']}   up {show_seconds(status['up_s'])}")
-    ]
-    running = [run for run in found["run"] if run.status.state in (*ACTIVE, "waiting", "queued")]
-    for kind, resources in {**found, "run": running}.items():
-        if resources:
-            columns, rows = rows_of(kind, resources)
-            parts += [Text(""), table(f"{kind}s", columns, rows)]
-    return Group(*parts)
 
 
 def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> Table:
@@ -179,16 +166,20 @@ def _service(r: AnyResource) -> tuple[str, ...]:
     )
 
 
-def _run(r: AnyResource) -> tuple[str, ...]:
+def progress_of(r: AnyResource) -> str:
+    """How far a run is, as far as it tells."""
     progress = r.status.progress
-    share = _share(progress) if progress and progress.total else ""
+    return _share(progress) if progress and progress.total else ""
+
+
+def _run(r: AnyResource) -> tuple[str, ...]:
     attempt = str(r.status.attempt or "")
     return (
         r.key.name,
         coloured(r.status.state),
         attempt,
         r.status.node or "",
-        share,
+        progress_of(r),
         age(r.created_at),
         r.status.reason,
     )

@@ -107,6 +107,16 @@ def cpu_s(group: Group) -> float | None:
     return None if nanoseconds is None else nanoseconds / 1e9
 
 
+def held_bytes(group: Group) -> int | None:
+    """Memory the group holds, without pages of files that the kernel could drop; None where it does not tell."""
+    name, droppable = (
+        ("memory.current", "inactive_file") if group.version == 2 else
+        ("memory.usage_in_bytes", "total_inactive_file")
+    )  # fmt: skip
+    used = _number(group.memory, name)
+    return None if used is None else max(0, used - _table(group.memory, "memory.stat").get(droppable, 0))
+
+
 def processes(group: Group) -> set[int]:
     """The processes in the group, and in groups a program has made inside it."""
     return {

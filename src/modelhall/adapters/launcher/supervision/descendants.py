@@ -63,6 +63,16 @@ def cpu_s(pid: int) -> float:
     return ticks / TICKS_A_SECOND
 
 
+def disk_bytes(pid: int) -> tuple[int, int] | None:
+    """What `pid`, all processes below it, and those it has waited for have read from disks and written to them. None
+    when the kernel does not tell (CONFIG_TASK_IO_ACCOUNTING), or not us."""
+    own = _disk_bytes(pid)
+    if own is None:
+        return None
+    parts = [own, *filter(None, map(_disk_bytes, descendants(pid)))]
+    return sum(read for read, _ in parts), sum(written for _, written in parts)
+
+
 def held_bytes(pids: Iterable[int], *, over: int) -> int:
     """Memory these processes hold: an upper figure while it is at most `over`, else as exact as the kernel tells.
 
@@ -98,6 +108,15 @@ def _exact_bytes(pid: int) -> int:
         return _resident_bytes(pid)
     words = [line.split() for line in lines]
     return sum(int(found[1]) * 1024 for found in words if found[0].rstrip(":") in _HELD)
+
+
+def _disk_bytes(pid: int) -> tuple[int, int] | None:
+    try:
+        lines = (PROC / str(pid) / "io").read_text().splitlines()
+    except OSError:
+        return None
+    told = dict(line.split(": ") for line in lines)
+    return int(told["read_bytes"]), int(told["write_bytes"])
 
 
 def _stat(pid: int) -> list[str]:

@@ -21,14 +21,21 @@ from modelhall.adapters.launcher import supervisor
 from modelhall.adapters.launcher.supervision import cgroup
 from modelhall.adapters.launcher.supervision.cgroup import Group
 from modelhall.adapters.launcher.supervision.claim import claim, is_running, is_same_or_gone
-from modelhall.adapters.launcher.supervision.descendants import cpu_s, marked
+from modelhall.adapters.launcher.supervision.descendants import (
+    cpu_s,
+    descendants,
+    disk_bytes,
+    held_bytes,
+    marked,
+)
 from modelhall.core.kinds.base import Frozen, Problem
 from modelhall.core.kinds.run import Exit, Progress
-from modelhall.core.ports.launcher import Observation
+from modelhall.core.ports.launcher import Observation, Taken
 
 F = TypeVar("F", bound=Frozen)
 REPORT = "report.json"
 END_WITHIN_S = 2.0
+NO_NEED_TO_BE_EXACT = 2**62
 
 
 class Sight:
@@ -64,6 +71,23 @@ class Sight:
             result=told.model_dump(exclude_none=True) if told else None,
         )
         return self._last
+
+    def taken(self) -> Taken | None:
+        """What the attempt takes now, if it is at work and has been looked at."""
+        if self._last is not None or self._supervisor is None or self._supervisor.pid is None:
+            return None
+        pid, held = self._supervisor.pid, None
+        if self._group is not None:
+            held = cgroup.held_bytes(self._group)
+        if held is None:
+            held = held_bytes(descendants(pid), over=NO_NEED_TO_BE_EXACT)
+        disk = disk_bytes(pid)
+        return Taken(
+            cpu_s=self._cpu_s(),
+            memory_bytes=held,
+            read_bytes=disk and disk[0],
+            written_bytes=disk and disk[1],
+        )
 
     def signal_supervisor(self) -> None:
         """Have the supervisor look for what it is told, if there is one at work."""

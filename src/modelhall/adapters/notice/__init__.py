@@ -1,0 +1,1 @@
+"""Notices: how people are told of alerts. Port: `core.ports.notice`."""
