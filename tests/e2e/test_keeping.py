@@ -74,7 +74,7 @@ def test_a_restored_hall_answers_the_same_without_computing_anything_again(
     hall: RealHall, kept: Kept, restored: RealHall, picture: bytes
 ) -> None:
     found = restored.wait(*PARTS)
-    assert [one.status.state for one in found] == ["ready"] * 3
+    assert [one.status.state for one in found] == ["ready"] * 3, [one.status.reason for one in found]
     for one in found:
         old = hall.get(one.key.kind, one.key.name)
         assert (one.uid, one.created_at, one.status.version) == (old.uid, old.created_at, old.status.version)
@@ -127,7 +127,7 @@ def test_what_is_damaged_is_put_aside_named_and_computed_again_to_the_same_bytes
         until(blob.exists, f"{blob.name} to be there again")
 
     after = restored.wait(*PARTS)
-    assert [one.status.state for one in after] == ["ready"] * 3
+    assert [one.status.state for one in after] == ["ready"] * 3, [one.status.reason for one in after]
     assert [one.status.version for one in after] == [one.status.version for one in before]
     assert [one.status.versions[0].artifact for one in after[:2]] == [of_data.artifact, of_model.artifact]
     replica = restored.get("run", after[2].status.ready[0].run)

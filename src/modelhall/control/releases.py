@@ -72,8 +72,9 @@ def replica_of(run: RunResource, numbers: dict[str, int]) -> Replica:
 
 
 def problem_of(runs: Iterable[RunResource]) -> Problem | None:
-    """What keeps replicas from coming up: one has failed for good or again and again, or somebody cancelled it."""
-    there = list(runs)
+    """What keeps replicas from coming up: one has failed for good or again and again, or somebody cancelled it. Those
+    that are being cleared away, and end cancelled, keep nothing from coming up."""
+    there = [run for run in runs if not run.deleting]
     failing = [run for run in there if run.status.state == "failed" or run.status.failures >= 3]
     problem = next((run.status.problem for run in failing if run.status.problem), None)
     cancelled = next((run.key.name for run in there if run.status.state == "cancelled"), None)

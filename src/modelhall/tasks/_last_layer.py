@@ -1,8 +1,7 @@
 """The loss of tokens by parts, so that the scores of a whole vocabulary are never there for all of them at once.
 
 Those scores are the largest tensor of a step by far, and a loss reads and writes several of their size. Here a few
-places at a time go through the network's last layer, the loss, and back, while they are in the processor's cache;
-places that nobody asks about do not go at all.
+places at a time go through the network's last layer, the loss, and back; places that nobody asks about do not go at all.
 """
 
 from __future__ import annotations
@@ -18,8 +17,8 @@ from torch.nn import functional
 
 from modelhall.tasks import Criterion, Network, outputs_of
 
-_PART_BYTES = 4 << 20
-"""Of scores at a time."""
+_PART_BYTES = 32 << 20
+"""Of scores at a time; more where the layer is large, since every part reads its weights and adds to their gradient."""
 _ENDS: WeakKeyDictionary[nn.Linear, bool] = WeakKeyDictionary()
 """Of layers, whether their network does nothing behind them."""
 
@@ -94,7 +93,7 @@ class _ByParts(torch.autograd.Function):
         by_weight = torch.zeros_like(weight) if weight.requires_grad else None
         by_bias = torch.zeros_like(bias) if bias is not None and bias.requires_grad else None
         total = states.new_zeros(())
-        size = max(1, _PART_BYTES // (weight.shape[0] * weight.element_size()))
+        size = max(weight.shape[1], _PART_BYTES // (weight.shape[0] * weight.element_size()))
         for start in range(0, len(states), size):
             part = states[start : start + size]
             scores = functional.linear(part, weight, bias).requires_grad_()

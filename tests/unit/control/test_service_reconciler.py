@@ -148,6 +148,20 @@ def test_a_replica_that_is_leaving_is_made_again_only_when_it_is_gone() -> None:
     assert created(decide(serving, OLD, [other])) == [one.key.name]
 
 
+@pytest.mark.parametrize("ended", [{"state": "cancelled"}, {"state": "running", "failures": 3}])
+def test_replicas_that_the_service_itself_clears_away_are_not_what_keeps_it_from_coming_up(
+    ended: dict[str, Any],
+) -> None:
+    serving = service(OLD)
+    problem = Problem(message="no weights", who="us")
+    left = [
+        run.model_copy(update={"deleting": True}).with_status(address=None, problem=problem, **ended)
+        for run in replicas_of(serving, OLD)
+    ]
+    status = status_of(decide(serving, NEW, [*left, *replicas_of(serving, NEW, "nn")]), serving)
+    assert (status.state, status.problem) == ("starting", None)
+
+
 def test_without_a_version_it_says_what_it_waits_for_and_keeps_what_it_serves() -> None:
     serving = service(OLD)
     actions = decide(serving, None, replicas_of(serving, OLD), waits="model m is refused")
