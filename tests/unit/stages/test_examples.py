@@ -28,53 +28,25 @@ def documents(example: str, name: str | None = None) -> tuple[Dataset, Model]:
     return dataset, model
 
 
-class Example:
-    """The models of an example over its data, stage after stage."""
+def reached(order: Orders, dataset: Dataset, model: Model) -> dict[str, float]:
+    """The metrics of the example, stage after stage."""
 
-    def __init__(self, order: Orders, name: str, folder: Path | None = None) -> None:
-        """The files of its data sets are in `folder`, where they are not in a package."""
-        self._order = order
-        self._name = name
-        self._folder = folder
-
-    def unmet(self, model_name: str | None) -> list[str]:
-        """What of a model's requirement is not reached."""
-        dataset, model = documents(self._name, model_name)
-        data = self._prepared(dataset)
-        made = self._trained(model, data)
-        measured = self._run(
-            evaluate, EvaluateOrder(task=model.task, model=made, data=data, metrics=tuple(model.require))
-        )
-        return requirement.unmet(model.require, measured["metrics"])
-
-    def _prepared(self, dataset: Dataset) -> str:
-        if self._folder is not None:
-            here = {split: str(self._folder / Path(url).name) for split, url in dataset.sources.items()}
-            dataset = dataset.model_copy(update={"source": here.get("all", here)})
-        return str(self._run(prepare, PrepareOrder.of(dataset))["artifact"])
-
-    def _trained(self, model: Model, data: str) -> str:
-        """A model that starts from another of the example has that trained first, on the same data."""
-        base = None
-        if model.base is not None:
-            base = self._trained(documents(self._name, model.base.removeprefix("model://"))[1], data)
-        asked = TrainOrder(
-            task=model.task,
-            columns=model.columns,
-            network=model.network,
-            train=model.train,
-            data=data,
-            base=base,
-        )
-        return str(self._run(train, asked, run=model.name)["artifact"])
-
-    def _run(self, stage: Any, what: Any, run: str | None = None) -> dict[str, Any]:
-        made = self._order(what, run=run or stage.__name__)
+    def run(stage: Any, what: Any) -> dict[str, Any]:
+        made = order(what, run=stage.__name__)
         return dict(stage.carry_out(made, Reporter(made.work)))
+
+    data = run(prepare, PrepareOrder.of(dataset))["artifact"]
+    asked = TrainOrder(
+        task=model.task, columns=model.columns, network=model.network, train=model.train, data=data
+    )
+    trained = run(train, asked)["artifact"]
+    metrics = tuple(model.require)
+    return run(evaluate, EvaluateOrder(task=model.task, model=trained, data=data, metrics=metrics))["metrics"]
 
 
 def test_digits_meet_their_requirement(order: Orders) -> None:
-    assert Example(order, "digits").unmet(None) == []
+    dataset, model = documents("digits")
+    assert requirement.unmet(model.require, reached(order, dataset, model)) == []
 
 
 @pytest.mark.slow
@@ -96,4 +68,7 @@ def test_digits_meet_their_requirement(order: Orders) -> None:
 def test_examples_meet_their_requirement(order: Orders, example: str, name: str | None, folder: Path) -> None:
     if not folder.is_dir():
         pytest.skip(f"the data of {example} is not at {folder}")
-    assert Example(order, example, folder).unmet(name) == []
+    dataset, model = documents(example, name)
+    here = {split: str(folder / Path(url).name) for split, url in dataset.sources.items()}
+    dataset = dataset.model_copy(update={"source": here.get("all", here)})
+    assert requirement.unmet(model.require, reached(order, dataset, model)) == []
