@@ -2,11 +2,11 @@
 
     python bench/baselines.py EXAMPLE... [--only] [--data FOLDER] [--threads 2]
 
-Every model of the examples is prepared, trained and measured by the hall's own stages, as its hall file says. Beside
-it stands what takes seconds: the commonest class and logistic regression (scikit-learn) over TF-IDF or pixels;
-interpolated Kneser-Ney n-grams; how common each token is; for pairs of texts, the cosine of TF-IDF, as it is and
-carried from one side to the other by linear regression. `--only` leaves the models out. Prints a line for each and,
-last, one JSON object: model → who → metric.
+Every model of the examples that starts from random weights is prepared, trained and measured by the hall's own
+stages, as its hall file says. Beside it stands what takes seconds: the commonest class and logistic regression
+(scikit-learn) over TF-IDF or pixels; interpolated Kneser-Ney n-grams; how common each token is; for pairs of texts,
+the cosine of TF-IDF, as it is and carried from one side to the other by linear regression. `--only` leaves the
+models out. Prints a line for each and, last, one JSON object: model → who → metric.
 """
 
 from __future__ import annotations
@@ -57,6 +57,8 @@ def main() -> None:
     found: dict[str, Figures] = {}
     for example in asked.examples:
         for name, (dataset, model) in examples.models(example, asked.data).items():
+            if model.base is not None:
+                continue
             with tempfile.TemporaryDirectory(prefix="bench-baselines-") as folder:
                 stages = Stages(Path(folder), threads=asked.threads)
                 found[name] = _figures(dataset, model, stages, only=asked.only)

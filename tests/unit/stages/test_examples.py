@@ -59,7 +59,7 @@ def test_digits_meet_their_requirement(order: Orders) -> None:
         ("hotel-reviews", None, DATA / "chinese"),
         ("mnist", None, DATA / "vision"),
         ("poems-and-news", "news-topics", DATA / "chinese"),
-        ("poems-and-news", "poem-words", DATA / "chinese"),
+        ("poems-and-news", "news-words", DATA / "chinese"),
         ("shakespeare", None, DATA / "text"),
         ("sst2", None, DATA / "text"),
         ("translation", None, DATA / "translation"),
