@@ -1,7 +1,7 @@
 """The loss of tokens by parts, so that the scores of a whole vocabulary are never there for all of them at once.
 
 Those scores are the largest tensor of a step by far, and a loss reads and writes several of their size. Here some
-places at a time go through the network's last layer, the loss, and back; those that nobody asks about do not go at all.
+places at a time go through the network's last layer, the loss, and back; what nobody asks about does not go at all.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from torch.nn import functional
 from modelhall.tasks import Criterion, Network, outputs_of
 
 _PART_BYTES = 32 << 20
-"""Of scores at a time; more for a wide layer, since every part reads all of its weights and adds to their gradient."""
+"""Of scores at a time; more for a wide layer, as every part reads all of its weights and adds to their gradient."""
 _ENDS: WeakKeyDictionary[nn.Linear, bool] = WeakKeyDictionary()
 """Of layers, whether their network does nothing behind them."""
 
