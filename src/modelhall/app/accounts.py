@@ -17,16 +17,16 @@ from modelhall.core.kinds import Key
 from modelhall.core.kinds.run import ACTIVE
 from modelhall.core.machine import processor
 from modelhall.core.names import split_reference
-from modelhall.core.ports.book import By
+from modelhall.core.ports.book import By, Total
 from modelhall.core.ports.clock import Clock
 from modelhall.core.ports.launcher import Launcher
-from modelhall.core.ports.meter import Meter
+from modelhall.core.ports.meter import Meter, Use
 from modelhall.core.ports.store import Store
 from modelhall.core.tariff import zone
 from modelhall.ledger import bill, trace
 from modelhall.ledger.following import Following
 from modelhall.ledger.keeper import Keeper
-from modelhall.ledger.rates import Prices, Rates
+from modelhall.ledger.rates import Prices, Rates, Share, price
 from modelhall.ledger.reading import readings_of
 from modelhall.ledger.tariffs import Tariffs, read_carbon
 from modelhall.settings import Settings
@@ -51,11 +51,13 @@ class Accounts:
         self._launcher = launcher
         self._clock = clock
         self._book = open_book(settings.home)
+        self._meter = meter
+        self._prices = prices_of(settings)
         self._keeper = Keeper(
             book=self._book,
             journals=settings.home / "usage",
             meter=meter,
-            prices=prices_of(settings),
+            prices=self._prices,
             heard=watching.hear,
         )
         self._watching = watching
@@ -102,7 +104,7 @@ class Accounts:
             "by": by,
             "since": since,
             "until": until,
-            "currency": self._settings.currency,
+            "currency": self.currency,
             "lines": [asdict(line) for line in lines],
             "total": asdict(total),
         }
@@ -110,14 +112,28 @@ class Accounts:
     async def cost(self, name: str, paths: Collection[str]) -> dict[str, Any]:
         """What the runs with these paths cost together until now, called `name`."""
         await self.settle(fully=True)
-        total = await bill.cost_of(self._book, name, paths)
-        return {"currency": self._settings.currency, **asdict(total)}
+        return {"currency": self.currency, **asdict(await self.entered(name, paths))}
+
+    async def entered(self, name: str, paths: Collection[str]) -> Total:
+        """The same as far as it is in the book."""
+        return await bill.cost_of(self._book, name, paths)
+
+    def of_holding(self, cpus: float, span_s: float) -> Total:
+        """What processors will cost from now on that are held and do nothing."""
+        now = self._clock.now()
+        energy = self._meter.energy(Use(node="", cpu_s=0.0, span_s=span_s, cpus=cpus))
+        (cost,) = price([Share(0.0, energy.energy_j, self._prices.over(now, now + span_s))])
+        return Total(name="held", energy_j=energy.energy_j, co2_g=cost.co2_g, cost_nano=cost.cost_nano)
+
+    @property
+    def currency(self) -> str:
+        return self._settings.currency
 
     async def trace(self, request: str, may_see: Callable[[str], bool]) -> dict[str, Any]:
         """From an answer back to its data; raises NotFound, also when its project may not be seen."""
         await self.settle(fully=True)
         found = await trace.trace(request, book=self._book, get=self._store.get, may_see=may_see)
-        return {"currency": self._settings.currency, **found.model_dump(mode="json")}
+        return {"currency": self.currency, **found.model_dump(mode="json")}
 
     async def close(self) -> None:
         await self._book.close()

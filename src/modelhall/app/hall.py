@@ -24,6 +24,7 @@ from modelhall.app.clock import SystemClock
 from modelhall.app.defence import Guarding
 from modelhall.app.erasing import Erasing
 from modelhall.app.feed import Feed
+from modelhall.app.foresight import Foresight
 from modelhall.app.home import TRAFFIC, lay_out
 from modelhall.app.keys import Keys, Rotated
 from modelhall.app.looking import Looking
@@ -136,6 +137,7 @@ class Hall:
         )
         self.accounts = Accounts(settings, self.store, self.launcher, self.clock, model, self.watching)
         self.cards = Cards(self.store, reader, self.accounts)
+        self.foresight = Foresight(self.store, self.accounts)
         self._policy = plugins.load("schedule", settings.schedule, field="schedule").place
         self.traffic = FolderTraffic(home / TRAFFIC, self.clock.now())
         self.rollouts = Rollouts(self.store, self.traffic, self.clock)

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query, Request
 
 from modelhall.app import sight
+from modelhall.app.foresight import Foreseen
 from modelhall.control.declare import Outcome, Refusal
 from modelhall.core import hallfile
 from modelhall.core.errors import NotFound, NotYours, Rejected
@@ -37,6 +38,12 @@ class Done(Frozen):
     outcomes: list[Outcome]
 
 
+class Applied(Frozen):
+    """What declaring documents did to each, or would do, and what that will take."""
+
+    outcomes: list[Foreseen]
+
+
 class Page(Frozen):
     """Some resources of a kind, ordered by project and name."""
 
@@ -50,7 +57,7 @@ class Page(Frozen):
 @router.post("/apply")
 async def apply(
     application: Application, hall: TheHall, once: OnceOnly, who: Who, written: OnRecord, request: Request
-) -> Done:
+) -> Applied:
     """Declare documents, all or none."""
     documents = []
     for place, data in enumerate(application.documents):
@@ -64,7 +71,7 @@ async def apply(
             raise Refusal(place, error) from None
         documents.append(document)
     outcomes = await hall.apply(documents, dry_run=application.dry_run, once=once, written=written)
-    return Done(outcomes=outcomes)
+    return Applied(outcomes=await hall.foresight.of(documents, outcomes))
 
 
 @router.get("/schema")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from pydantic.json_schema import models_json_schema
@@ -12,6 +12,7 @@ from pydantic.json_schema import models_json_schema
 from modelhall.core.errors import Rejected
 from modelhall.core.hallfile import Declared
 from modelhall.core.kinds import KINDS, kind_named
+from modelhall.core.units import show_energy, show_money, show_seconds
 from modelhall.doors.cli.progress import waiting
 from modelhall.doors.cli.terminal import IN_DEFAULT, Form, Home, Output, Project, out, say, show
 from modelhall.doors.client import Hall, read_hall_file
@@ -41,11 +42,22 @@ def apply(
         if output is Form.table:
             for outcome in outcomes:
                 would = "would be " if dry_run and outcome["change"] != "unchanged" else ""
-                say(f"{outcome['kind']} {outcome['name']}: {would}{outcome['change']}")
+                say(f"{outcome['kind']} {outcome['name']}: {would}{outcome['change']}{_price(outcome)}")
         else:
             show(output, outcomes)
         if wait and not dry_run:
             _wait(hall, declared, timeout)
+
+
+def _price(outcome: dict[str, Any]) -> str:
+    """What it is expected to take; nothing where nobody knows."""
+    expected = outcome["expected"]
+    if expected is None:
+        return ""
+    cost = f"{show_money(expected['cost_nano'], expected['currency'])}, ~{show_energy(expected['energy_j'])}"
+    if expected["like"] is None:
+        return f"; an hour in which nobody asks costs {cost}"
+    return f"; about {show_seconds(expected['duration_s'])}, {cost}, as run {expected['like']} took"
 
 
 def _wait(hall: Hall, declared: list[Declared], timeout_s: float | None) -> None:
