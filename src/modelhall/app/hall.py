@@ -22,6 +22,8 @@ from modelhall.app.audit.auditing import open_auditing
 from modelhall.app.cards import Cards
 from modelhall.app.clock import SystemClock
 from modelhall.app.defence import Guarding
+from modelhall.app.doctor import examine
+from modelhall.app.doctor.gathering import gather
 from modelhall.app.erasing import Erasing
 from modelhall.app.feed import Feed
 from modelhall.app.foresight import Foresight
@@ -158,6 +160,11 @@ class Hall:
     def leads(self) -> bool:
         """Whether this control plane is the one that acts."""
         return self.plane.epoch is not None
+
+    async def examined(self) -> list[dict[str, str]]:
+        """What the doctor finds."""
+        seen = self.watching.seen
+        return examine(await gather(self.settings, self.store, self.history, seen, self.clock.now()))
 
     async def stop_runs(self) -> None:
         """End every attempt, and come back when all have ended. What was running goes on after the next start."""

@@ -37,6 +37,10 @@ class Figures:
         """What calls for somebody now, and of what nobody is told for a while."""
         return dict(self._get("alerts"))
 
+    def doctor(self) -> list[dict[str, str]]:
+        """What is not as good practice has it, the most urgent first."""
+        return list(self._get("doctor")["findings"])
+
     def silence(
         self, rule: str = "*", *, subject: str = "*", for_s: float = 3600.0, reason: str = ""
     ) -> dict[str, Any]:

@@ -50,3 +50,9 @@ async def history(
     until = hall.clock.now() if until is None else until
     since = max(0.0, until - HOUR_S) if since is None else since
     return await hall.past.of(who, subject, name, since=since, until=until, step_s=step_s)
+
+
+@router.get("/doctor")
+async def doctor(hall: TheHall) -> dict[str, list[dict[str, str]]]:
+    """What in this hall is not as good practice has it, the most urgent first, each with what to do."""
+    return {"findings": await hall.examined()}

@@ -111,6 +111,7 @@ RULES: dict[tuple[str, str], Check] = {
     ("GET", "/api/v1/datasets/{name}/export"): in_query("see"),
     ("POST", "/api/v1/datasets/{name}/erase"): in_query("change"),
     ("GET", "/api/v1/figures"): IN_ROUTE,
+    ("GET", "/api/v1/doctor"): OPERATOR,
     ("GET", "/api/v1/history"): IN_ROUTE,
     ("GET", "/api/v1/alerts"): IN_ROUTE,
     ("POST", "/api/v1/silences"): OPERATOR,

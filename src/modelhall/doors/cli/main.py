@@ -67,6 +67,7 @@ if sys.argv[1:2] != ["up"]:
         data,
         declare,
         demo,
+        doctor,
         keep,
         keys,
         load,
@@ -83,6 +84,6 @@ if sys.argv[1:2] != ["up"]:
 
     for group in (
         declare, look, data, model, compare, work, rollout, secret, ask, chat, load, cost, keep, people, user, keys,
-        audit, tls, top, alerts, demo,
+        audit, tls, top, alerts, doctor, demo,
     ):  # fmt: skip
         group.add_to(cli)
