@@ -187,6 +187,9 @@ class Settings(Frozen):
     currency: str = Field(default="EUR", pattern=r"^[A-Z]{3}$", description="ISO 4217 code of the prices.")
     price_per_cpu_hour: float = Field(default=0.03, ge=0, description="Price of an hour of processor time.")
     price_per_kwh: float = Field(default=0.30, ge=0, description="Price of electricity.")
+    price_per_gb_month: float = Field(
+        default=0.0, ge=0, description="Price of keeping a gigabyte of blobs for a month."
+    )
     price_per_request: float = Field(
         default=0.0, ge=0, le=1e6, description="What a request is charged at least."
     )

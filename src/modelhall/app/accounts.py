@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import asdict
 from typing import Any, get_args
 
@@ -23,7 +23,7 @@ from modelhall.core.ports.launcher import Launcher
 from modelhall.core.ports.meter import Meter, Use
 from modelhall.core.ports.store import Store
 from modelhall.core.tariff import zone
-from modelhall.ledger import bill, trace
+from modelhall.ledger import bill, storage, trace
 from modelhall.ledger.following import Following
 from modelhall.ledger.keeper import Keeper
 from modelhall.ledger.rates import Prices, Rates, Share, price
@@ -45,7 +45,9 @@ class Accounts:
         clock: Clock,
         meter: Meter,
         watching: Watching,
+        stored: Callable[[], Mapping[str, int]],
     ) -> None:
+        """`stored` tells what each project's blobs take, in bytes; it is called in a thread."""
         self._settings = settings
         self._store = store
         self._launcher = launcher
@@ -61,6 +63,7 @@ class Accounts:
             heard=watching.hear,
         )
         self._watching = watching
+        self._stored = stored
         self._models: dict[str, str] = {}
         self._settling = asyncio.Lock()
         self._following = Following(store, self._book)
@@ -87,6 +90,18 @@ class Accounts:
             nodes = [await self._watching.read_node()]
             await self._keeper.settle(readings, now, nodes=nodes, fully=fully)
             await self._following.paid(self._keeper.is_paid)
+            await self._settle_storage(nodes[0].node, now)
+
+    async def _settle_storage(self, node: str, now: float) -> None:
+        until = (await self._book.marks([storage.UNTIL])).get(storage.UNTIL)
+        if not storage.is_due(until, now):
+            return
+        price = self._settings.price_per_gb_month
+        # Keeping is paid for from the first look on; while it has no price, nobody looks how much it is.
+        sizes = await asyncio.to_thread(self._stored) if until is not None and price else {}
+        since = now if until is None else until
+        paid = storage.entries(sizes, node=node, since=since, now=now, price_per_gb_month=price)
+        await self._book.append(entries=paid, marks={storage.UNTIL: now})
 
     async def bill(
         self, by: str, project: str | None, since: float | None = None, until: float | None = None

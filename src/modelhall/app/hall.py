@@ -137,7 +137,9 @@ class Hall:
             spent=self.allowances.spent,
             each=self.alarms.look,
         )
-        self.accounts = Accounts(settings, self.store, self.launcher, self.clock, model, self.watching)
+        self.accounts = Accounts(
+            settings, self.store, self.launcher, self.clock, model, self.watching, self.keys.stored
+        )
         self.cards = Cards(self.store, reader, self.accounts)
         self.foresight = Foresight(self.store, self.accounts)
         self._policy = plugins.load("schedule", settings.schedule, field="schedule").place

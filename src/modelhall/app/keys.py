@@ -68,6 +68,13 @@ class Keys:
         """The blobs of a project."""
         return blobs_of(self._settings, self.ring, project)
 
+    def stored(self) -> dict[str, int]:
+        """How many bytes each project's blobs take."""
+        blobs = blobs_by_project(self._settings, self.ring)
+        return {
+            project: sum(blob.size_bytes for blob in its.all()) for project, its in blobs.items() if project
+        }
+
     def show(self) -> Shown:
         """Which keys there are."""
         found = self.ring.show()
