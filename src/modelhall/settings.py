@@ -98,6 +98,9 @@ class Settings(Frozen):
     traces: str = Field(
         default="", description="URL of a collector of OpenTelemetry's traces; there are none if not given."
     )
+    metrics: str = Field(
+        default="", description="URL of a collector of OpenTelemetry's metrics; none are sent if not given."
+    )
     settle_s: float = Field(default=5.0, gt=0, description="Seconds between entries in the ledger.")
     look_s: float = Field(
         default=10.0, ge=1, le=3600, description="Seconds between looks at nodes, runs and services."

@@ -32,8 +32,9 @@ from modelhall.app.keys import Keys, Rotated
 from modelhall.app.looking import Looking
 from modelhall.app.monitoring.alarms import open_alarms
 from modelhall.app.monitoring.asked import Past
+from modelhall.app.monitoring.handing_on import HandingOn, open_collector
 from modelhall.app.monitoring.instruments import Instruments, sensors_of_this_machine
-from modelhall.app.monitoring.watching import Watching
+from modelhall.app.monitoring.watching import Seen, Watching
 from modelhall.app.people import People
 from modelhall.app.reader import Reader
 from modelhall.app.rollouts import Rollouts
@@ -125,6 +126,7 @@ class Hall:
         self.history = open_history(home, size_bytes=settings.history_bytes)
         self.past = Past(self.history)
         self.alarms = open_alarms(settings, self.clock, _new_uid, lambda: self.addresses["address"])
+        self._handing_on = HandingOn(open_collector(settings.metrics, self.clock.now()), self.clock.now)
         self.watching = Watching(
             node=NODE,
             instruments=Instruments(sensors_of_this_machine(home)),
@@ -135,7 +137,7 @@ class Hall:
             clock=self.clock,
             unknown_tokens=lambda: self.guarding.watchman.unknown,
             spent=self.allowances.spent,
-            each=self.alarms.look,
+            each=self._heed,
         )
         self.accounts = Accounts(
             settings, self.store, self.launcher, self.clock, model, self.watching, self.keys.stored
@@ -162,6 +164,11 @@ class Hall:
     def leads(self) -> bool:
         """Whether this control plane is the one that acts."""
         return self.plane.epoch is not None
+
+    async def _heed(self, seen: Seen) -> None:
+        """What follows from a look."""
+        await self.alarms.look(seen)
+        self._handing_on.hand_on(seen)
 
     async def examined(self) -> list[dict[str, str]]:
         """What the doctor finds."""
@@ -190,6 +197,7 @@ class Hall:
             stack.push_async_callback(self.accounts.close)
             stack.push_async_callback(self.allowances.close)
             stack.push_async_callback(self.history.close)
+            stack.push_async_callback(self._handing_on.close)
             stack.push_async_callback(self.plane.release)
             if self.leads:
                 await self.accounts.settle(fully=True)

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from modelhall.core.alerts import Alert
 from modelhall.core.measures import MEASURES, Measure
 from modelhall.core.measures import of as sort_of
+from modelhall.core.ports.figures import Family
 from modelhall.core.ports.sensor import Figure
 
 PREFIX = "modelhall_"
@@ -25,6 +26,14 @@ ESTIMATED = ("energy_j", "power_w")
 
 def exposed(seen: Mapping[str, Iterable[Figure]]) -> Iterator[str]:
     """The lines for all figures of all subjects that have a metric of their own."""
+    for one in families(seen):
+        yield from family(
+            one.name.removeprefix(PREFIX), "counter" if one.is_counter else "gauge", one.words, one.rows
+        )
+
+
+def families(seen: Mapping[str, Iterable[Figure]]) -> Iterator[Family]:
+    """The same before they are written."""
     by_measure: dict[tuple[str, str], list[tuple[str, Figure]]] = {}
     for subject, figures in seen.items():
         for figure in figures:
@@ -33,7 +42,7 @@ def exposed(seen: Mapping[str, Iterable[Figure]]) -> Iterator[str]:
         found = by_measure.get((one.of, one.name))
         if one.metric and found:
             rows = [(_labels(one, subject, figure), figure.value) for subject, figure in found]
-            yield from family(one.metric, "counter" if one.is_counter else "gauge", one.words, rows)
+            yield Family(f"{PREFIX}{one.metric}", one.words, one.is_counter, rows)
 
 
 def firing(alerts: Iterable[Alert]) -> Iterator[str]:
