@@ -2,20 +2,25 @@
 
 Prints a table and, last, one JSON object: `demo_s` and the seconds of each phase, `ready_s` (from the command to
 a hall that answers), `idle_rss_mb` (control plane and gateway together), `idle_cpu_share` of one core,
-`import_ms` (CPU time to import the command line), `accuracy`, `requests`, `failed`, `recovery_s`.
+`import_ms` (CPU time to import the command line), `accuracy`, `requests`, `failed`, `recovery_s`; and `receipt_off`,
+by what share the processor time on the demo's receipt differs from what was read of its programs in /proc meanwhile.
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
+import os
 import resource
 import signal
 import statistics
 import subprocess
 import sys
 import tempfile
+import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -38,12 +43,52 @@ def main() -> None:
 
 def demo() -> dict[str, Any]:
     """The figures of one `hall demo`."""
-    command = [*HALL, "demo", "-o", "json"]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=LONGEST_S, check=True)
-    told = json.loads(done.stdout.splitlines()[-1])
+    with tempfile.TemporaryDirectory(prefix="bench-demo-") as folder:
+        command = [*HALL, "demo", "-o", "json"]
+        story = subprocess.Popen(
+            command, stdout=subprocess.PIPE, text=True, env=os.environ | {"TMPDIR": folder}
+        )
+        seen = Programs(Path(folder))
+        watching = threading.Thread(target=seen.watch, args=(lambda: story.poll() is None,))
+        watching.start()
+        out, _ = story.communicate(timeout=LONGEST_S)
+        watching.join()
+    if story.returncode:
+        raise SystemExit(f"the demo ended with {story.returncode}")
+    told = json.loads(out.splitlines()[-1])
+    names = ("demo_s", "accuracy", "requests", "failed", "recovery_s", "phases_s")
     return {
-        name: told[name] for name in ("demo_s", "accuracy", "requests", "failed", "recovery_s", "phases_s")
+        **{name: told[name] for name in names},
+        "receipt_cpu_s": round(told["cpu_s"], 2),
+        "proc_cpu_s": round(seen.cpu_s(told["billed_at"]), 2),
+        "receipt_off": round(abs(told["cpu_s"] / seen.cpu_s(told["billed_at"]) - 1), 4),
     }
+
+
+class Programs:
+    """What /proc tells of the processor time of a hall's stages and replicas, whatever the hall says of them."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._seen: dict[psutil.Process, float] = {}
+        self._sums: list[tuple[float, float]] = []
+
+    def cpu_s(self, at: float) -> float:
+        """Of all of them together, as it was at an instant."""
+        return next((cpu_s for since, cpu_s in reversed(self._sums) if since <= at), 0.0)
+
+    def watch(self, goes_on: Callable[[], bool]) -> None:
+        """Look again and again, at each as it was seen last when it is gone."""
+        while goes_on():
+            for process in psutil.process_iter():
+                with contextlib.suppress(psutil.Error):
+                    if process in self._seen or self._is_one(process):
+                        self._seen[process] = sum(process.cpu_times()[:4])
+            self._sums.append((time.time(), sum(self._seen.values())))
+            time.sleep(0.01)
+
+    def _is_one(self, process: psutil.Process) -> bool:
+        return "order.json" in process.cmdline()[-1:] and Path(process.cwd()).is_relative_to(self._folder)
 
 
 def imports(times: int) -> dict[str, Any]:

@@ -276,7 +276,7 @@ def _service(hall: Hall) -> AnyResource:
 def _settle(hall: Hall, request: str, load: Load, story: _Story) -> dict[str, Any]:
     """The receipt, and the way from one answer back to its data."""
     story.chapter("bill", "What it cost")
-    bill = hall.bill("run")
+    bill, billed_at = hall.bill("run"), time.time()
     story.show(BILL_COLUMNS, bill_rows(bill))
     story.say(energy_note(bill))
     story.chapter("trace", f"Where the answer to request {request} came from")
@@ -294,6 +294,8 @@ def _settle(hall: Hall, request: str, load: Load, story: _Story) -> dict[str, An
         "recovery_s": round(load.recovery_s or 0, 2),
         "energy_j": total["energy_j"],
         "energy_source": ("" if total["measured"] else "estimated: ") + "; ".join(total["energy_sources"]),
+        "cpu_s": total["cpu_s"],
+        "billed_at": billed_at,
         "cost": {"amount": total["cost_nano"] / 1e9, "currency": bill["currency"]},
         "trace": [{"what": s["what"], "name": s["name"], "id": s["id"]} for s in trace["steps"]],
     }
