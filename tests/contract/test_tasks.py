@@ -74,6 +74,12 @@ def pairs() -> Splits:
     return {"train": some(24), "validation": some(6), "test": some(7)}
 
 
+def talks() -> Splits:
+    """The same texts as a first and a second one."""
+    names = {"anchor": "text", "positive": "next"}
+    return {split: frame.rename(names) for split, frame in pairs().items()}
+
+
 def rows(target: str, values: list[object]) -> Splits:
     def some(rows: int) -> pl.DataFrame:
         return pl.DataFrame(
@@ -92,6 +98,7 @@ DATA: dict[str, tuple[Callable[[], Splits], Network]] = {
     "embedding": (pairs, Network(family="bert", hidden=16, layers=1, heads=2)),
     "fill-mask": (texts, Network(family="bert", hidden=16, layers=1, heads=2)),
     "image-classification": (pictures, Network(family="cnn", channels=[4], hidden=8)),
+    "next-sentence": (talks, Network(family="bert", hidden=16, layers=1, heads=2)),
     "tabular-classification": (lambda: rows("label", ["cheap", "dear"]), Network(family="mlp", hidden=[8])),
     "tabular-regression": (lambda: rows("target", [1.5, 7]), Network(family="linear")),
     "text-generation": (prose, Network(family="llama", hidden=16, layers=1, heads=2)),

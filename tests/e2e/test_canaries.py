@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import gzip
+import os
 import random
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -103,6 +104,7 @@ def test_nothing_is_unpacked_any_more(sealed: Lived) -> None:
     assert left <= {"matmul-on-1.json"}, "which tells of the processor alone"
 
 
+@pytest.mark.skipif("MODELHALL_TORTURE" not in os.environ, reason="another hall; `make torture` lives it")
 def test_the_same_search_finds_them_all_in_a_hall_that_does_not_seal(unsealed: Lived) -> None:
     found = set().union(*(seen_in(unsealed, path) for path in unsealed.home.rglob("*") if path.is_file()))
     assert found == unsealed.canaries.keys() == {"secret", "row", "label", "dataset", "model"}

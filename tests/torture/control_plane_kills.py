@@ -19,6 +19,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import hall_lives
+import power
 from hall_history import History, Judge, Said, judge_bill, judge_programs, judge_run, read_said
 from hall_lives import Lives, process_of
 from mutators import CLIENTS, Client, set_up
@@ -31,7 +32,7 @@ from modelhall.core.kinds.run import DONE
 from modelhall.trust.directory import Directory
 
 SEED = 20_251_122
-KILLS = 100
+KILLS = power.cuts(60, 100)
 """Of each sort, of each seed."""
 REACH_S = 1.2
 """A failpoint that is not reached in so long may be one that is reached at the end, and the life is told to end."""

@@ -81,6 +81,8 @@ class Life:
         return self._hear(timeout_s, lambda: False) and self.exit_code is not None
 
     def send(self, number: signal.Signals) -> None:
+        if self.exit_code is not None:
+            return
         with contextlib.suppress(ProcessLookupError):
             signal.pidfd_send_signal(self._process, number)
 

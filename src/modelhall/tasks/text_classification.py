@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from pydantic import Field
@@ -66,11 +66,16 @@ def fit(
 
 def load(folder: Path) -> TextClassification:
     """What `save` wrote."""
+    return TextClassification(**read_parts(folder))
+
+
+def read_parts(folder: Path) -> dict[str, Any]:
+    """What a task over labelled texts was made of."""
     fitted = read_fitted(folder, _Fitted)
     tokenizer = (
         _vocabularies.stored(folder) if fitted.special else _tokenizers.stored(folder, _wordpiece.PARTS)
     )
-    return TextClassification(**dict(fitted), tokenizer=tokenizer)
+    return {**dict(fitted), "tokenizer": tokenizer}
 
 
 class _Fitted(Frozen):
@@ -86,7 +91,7 @@ class _Fitted(Frozen):
 class TextClassification(Classes):
     """Fitted. An example's input is its token numbers, with [CLS] before and [SEP] behind."""
 
-    inputs = (Tensor(name="text", datatype="BYTES", shape=(-1,)),)
+    inputs: tuple[Tensor, ...] = (Tensor(name="text", datatype="BYTES", shape=(-1,)),)
 
     def __init__(
         self,
@@ -137,5 +142,5 @@ class TextClassification(Classes):
         special = self._special or _wordpiece.SPECIAL
         _tokenizers.save(folder, self._tokenizer, length=self._length, special=special)
 
-    def _tokens(self, texts: Sequence[str]) -> list[list[int]]:
+    def _tokens(self, texts: Sequence[str] | Sequence[tuple[str, str]]) -> list[list[int]]:
         return [encoding.ids for encoding in self._tokenizer.encode_batch_fast(list(texts))]

@@ -251,6 +251,22 @@ def test_masks_are_filled_by_a_base_with_its_own_vocabulary(hall: Hall, bert: st
     assert answers[0] in tiny_bases.WORDS
 
 
+def test_what_was_pre_trained_by_masks_learns_which_text_follows(hall: Hall, bert: str) -> None:
+    talks = pl.DataFrame(
+        {"text": ["the tide is", "the rope is"] * 32, "next": ["high and good", "low and poor"] * 32}
+    )
+    # As long as the pairs are: a base reads no more than it was pre-trained on.
+    whole = talks.select(text=pl.concat_str("text", "next", "next", separator=" "))
+    masks = hall.train(whole, task="fill-mask", base=bert)
+    training = TRAIN.model_copy(
+        update={"epochs": 80, "batch": 16, "checkpoint_s": 60.0, "learning_rate": 2e-2}
+    )
+    made = hall.train(talks, task="next-sentence", base=masks["artifact"], train=training)
+    assert hall.measure(talks, made["artifact"], "next-sentence")["accuracy"] > 0.8
+    asked = {"text": ["the tide is", "the tide is"], "next": ["high and good", "low and poor"]}
+    assert hall.use(made["artifact"], "next-sentence", asked) == ["next", "other"]
+
+
 def test_an_adapter_on_an_adapted_base_finds_all_of_them(hall: Hall, llama: str) -> None:
     first = hall.train(QUESTIONS, base=llama, train=ADAPTED)
     second = hall.train(QUESTIONS, base=first["artifact"], train=ADAPTED.model_copy(update={"epochs": 0}))
