@@ -18,6 +18,7 @@ from modelhall.core.ports.clock import Clock
 from modelhall.core.ports.store import Delete, Event, Need, Put, Store, Write
 from modelhall.trust.directory import TOKEN, USER
 from modelhall.trust.issuing import check_issue, check_role, new_secret, rotated
+from modelhall.trust.tokens import digest_of
 
 TRIES = 20
 
@@ -41,30 +42,19 @@ class People:
 
     async def issue(self, document: Token, issuer: Identity) -> Issued:
         """Make a token. Raises Rejected, Denied, NotFound for its user, and Conflict when its name is taken."""
-        now = self._clock.now()
-        check_issue(issuer, document, now)
+        check_issue(issuer, document, self._clock.now())
         needs = [Key("project", DEFAULT_PROJECT, document.project)] * (document.project != DEFAULT_PROJECT)
         needs += [Key("user", DEFAULT_PROJECT, document.user)] if document.user else []
         for need in needs:
             await self._there(need)
         if await self._store.get(document.key):
             raise Conflict(f"there is a {document.key}; rotate it, or choose another name", field="name")
-        made = new_secret(self._key)
-        token = TokenResource(
-            document=document,
-            status=TokenStatus(state="active", credentials=(made.credential,)),
-            uid=self._new_uid(),
-            created_at=now,
-            updated_at=now,
-        )
-        await self._store.commit(
-            [
-                *(Need(key=need) for need in needs),
-                Put(resource=token),
-                self._event(token.key, "created", issuer),
-            ]
-        )
-        return Issued(token, made.token)
+        return await self._make(document, TokenStatus(state="active"), issuer, needs)
+
+    async def stand_in(self, document: Token, shown: bytes, issuer: Identity) -> Issued:
+        """Make a token that may what the token `shown` may, as long as that may: nobody has more by it."""
+        digest = digest_of(shown, self._key).hex()
+        return await self._make(document, TokenStatus(state="active", stands_for=digest), issuer, ())
 
     async def rotate(self, key: Key, overlap_s: float, by: Identity) -> Issued:
         """Give a token a new secret; the one before is good for `overlap_s` more.
@@ -137,6 +127,26 @@ class People:
                 self._event(key, "password-set", by),
             ],
         )
+
+    async def _make(
+        self, document: Token, status: TokenStatus, issuer: Identity, needs: Sequence[Key]
+    ) -> Issued:
+        now, made = self._clock.now(), new_secret(self._key)
+        token = TokenResource(
+            document=document,
+            status=status.model_copy(update={"credentials": (made.credential,)}),
+            uid=self._new_uid(),
+            created_at=now,
+            updated_at=now,
+        )
+        await self._store.commit(
+            [
+                *(Need(key=need) for need in needs),
+                Put(resource=token),
+                self._event(token.key, "created", issuer),
+            ]
+        )
+        return Issued(token, made.token)
 
     async def _set_state(self, key: Key, state: str, reason: str, by: Identity) -> None:
         await self._change(

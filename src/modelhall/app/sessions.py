@@ -44,6 +44,15 @@ class Sessions:
         """A new session of a user who has shown who he is; it is never one that a browser brought along."""
         return await self._people.issue(new_session(user, self._new_id(), self._clock.now()), who)
 
+    async def begin_with_token(self, shown: bytes, who: Identity) -> Issued:
+        """A new session of whoever shows a token: it may what that may, as long as that may. What may be used with it
+        is limited as with the token."""
+        key = key_of(who.token)
+        found = await self._store.get(key)
+        limits = found.document.limits if found is not None else None
+        document = new_session(None, self._new_id(), self._clock.now(), limits)
+        return await self._people.stand_in(document, shown, who)
+
     async def renew(self, who: Identity) -> None:
         """Somebody uses his session: it lives longer, up to the longest. What he asks for does not depend on it."""
         now = self._clock.now()

@@ -1,4 +1,4 @@
-"""Signing in: somebody shows who he is, by a password or by word of a provider, and has a session from then on.
+"""Signing in: somebody shows who he is, by a password, a token or word of a provider, and has a session from then on.
 
 Whatever comes of an attempt is in the audit log before the caller hears. A name is written there only if there is
 such a user: people type passwords into the wrong field. Who fails too often is locked out by the gate, the name as
@@ -28,7 +28,7 @@ from modelhall.trust.attempts import Begun
 from modelhall.trust.directory import USER, Directory
 from modelhall.trust.gate import Gate
 from modelhall.trust.passwords import Passwords
-from modelhall.trust.sessions import Proofs
+from modelhall.trust.sessions import Proofs, is_session
 from modelhall.trust.tokens import read_key
 
 WRONG = "user and password do not go together"
@@ -103,6 +103,25 @@ class SigningIn:
         await self._check(user, password, kept, address)
         return await self._enter(user, address, "password")
 
+    async def by_token(self, token: str, address: str) -> Issued:
+        """A session of whoever has this token, which ends with it. Raises Denied (401), TooMany."""
+        shown = token.strip().encode(errors="replace")
+        header = b"Bearer " + shown
+        await self._catch_up()
+        try:
+            who = self._directory.authenticate(header)
+            self._gate.known(who, address, {b"authorization": header})
+            if is_session(who):
+                raise Denied("a session begins no other; sign in with the token itself", status=401)
+        except Denied as error:
+            self._gate.failed_sign_in(address, None)
+            await self._note("sign-in.refused", "", address, by="token", reason=error.message)
+            raise
+        await self._note("sign-in.granted", who.name, address, by="token")
+        begun = await self.sessions.begin_with_token(shown, who)
+        await self._catch_up()
+        return begun
+
     async def begin_at_provider(self, callback: str) -> Begun:
         """Where to send a browser, and what it keeps meanwhile. Raises NotFound where there is no single sign-on."""
         async with self._asking.turn():
@@ -169,6 +188,11 @@ class SigningIn:
 
     async def _note(self, event: str, who: str, address: str, **detail: str) -> None:
         await self._auditing.note(who=who, address=address, event=event, detail=detail)
+
+    @property
+    def has_provider(self) -> bool:
+        """Whether people may sign in at a provider."""
+        return self._single is not None
 
     def _provider(self) -> SingleSignOn:
         if self._single is None:

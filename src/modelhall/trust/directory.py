@@ -33,6 +33,8 @@ class Entry(NamedTuple):
 
     token: Key
     until: float | None
+    stands_for: bytes
+    """The digest of the token that a session was begun with; empty for all others."""
 
 
 class Rights(NamedTuple):
@@ -137,6 +139,9 @@ class Directory:
             identity = self._identities[entry.token] = self._identity(self._known[entry.token])
         if isinstance(identity, Denied):
             raise Denied(identity.message, status=401)
+        if entry.stands_for:
+            # Asked anew each time: what it stands for may expire, be suspended, revoked or rotated.
+            return replace(self._holder_of(entry.stands_for), token=identity.token)
         return identity
 
     def _forget(self, before: AnyResource) -> None:
@@ -187,7 +192,9 @@ def _entries_of(token: TokenResource) -> dict[bytes, Entry]:
     entries = {}
     for credential in token.status.credentials:
         ends = [end for end in (credential.until, token.document.expires_at) if end is not None]
-        entries[bytes.fromhex(credential.digest)] = Entry(token.key, min(ends, default=None))
+        entries[bytes.fromhex(credential.digest)] = Entry(
+            token.key, min(ends, default=None), bytes.fromhex(token.status.stands_for)
+        )
     return entries
 
 

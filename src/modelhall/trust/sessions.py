@@ -12,6 +12,7 @@ from collections.abc import Mapping
 
 from modelhall.core.access import Identity
 from modelhall.core.errors import Denied, Rejected
+from modelhall.core.kinds.limits import Limits
 from modelhall.core.kinds.token import Token
 from modelhall.trust.directory import TOKEN
 from modelhall.trust.sites import READING
@@ -26,9 +27,11 @@ LABELS = {"made-by": "sign-in"}
 _NAME = "session-"
 
 
-def new_session(user: str, id: str, now: float) -> Token:
-    """The token of a session that begins."""
-    return Token(name=f"{_NAME}{id}", user=user, labels=LABELS, expires_at=now + LIFE_S)
+def new_session(user: str | None, id: str, now: float, limits: Limits | None = None) -> Token:
+    """The token of a session that begins: of a user, or of nobody where it stands for another token."""
+    return Token(
+        name=f"{_NAME}{id}", user=user, labels=LABELS, expires_at=now + LIFE_S, limits=limits or Limits()
+    )
 
 
 def renewed_until(expires_at: float, began_at: float, now: float) -> float:

@@ -406,3 +406,63 @@ def test_no_password_is_in_the_log_in_the_store_or_in_an_answer(
     for word in (GOOD, NEW):
         assert word.encode() not in kept
         assert all(word not in text for text in said)
+
+
+def test_a_token_begins_a_session_that_may_what_it_may(tmp_path: Path) -> None:
+    async def story(browser: Browser) -> None:
+        begun = await browser.http.post("/api/v1/session", json={"token": browser.hall.token})
+        assert begun.status_code == 204, begun.text
+        found = (await browser.session()).json()
+        assert found["name"] == "token default/first"
+        assert found["token"].startswith("token default/session-")
+        assert browser.hall.token not in str(begun.headers)
+        assert (await browser.http.get("/api/v1/users")).json()["items"]
+        assert (await browser.change("DELETE", "/api/v1/users/bert")).status_code == 200
+        assert (await browser.change("DELETE", "/api/v1/session")).status_code == 204
+        assert (await browser.session()).status_code == 401
+        assert await browser.notes() == [("sign-in.granted", "token default/first")]
+
+    play(tmp_path, story)
+
+
+def test_a_session_ends_with_the_token_it_was_begun_with(tmp_path: Path) -> None:
+    async def story(browser: Browser) -> None:
+        new = {"kind": "token", "name": "ci", "role": "viewer", "limits": {"requests": "5/minute"}}
+        made = (await browser.as_operator("POST", "/api/v1/tokens", json=new)).json()
+        assert (await browser.http.post("/api/v1/session", json={"token": made["secret"]})).status_code == 204
+        assert (await browser.http.get("/api/v1/runs")).status_code == 200
+        assert (await browser.http.get("/api/v1/audit")).status_code == 403
+        sessions = await browser.hall.store.find("token", labels={"made-by": "sign-in"})
+        assert [one.document.limits.requests for one in sessions] == [("5/minute",)]
+        await browser.as_operator("POST", "/api/v1/tokens/ci/suspend")
+        await browser.hall.follower.catch_up()
+        assert (await browser.session()).status_code == 401
+        await browser.http.aclose()
+
+    play(tmp_path, story)
+
+
+def test_what_is_no_token_begins_no_session_and_is_written_down_without_it(tmp_path: Path) -> None:
+    async def story(browser: Browser) -> None:
+        for token in ("mh_" + "x" * 43, "", "wrong", "half \ud800"):
+            answer = await browser.http.post(
+                "/api/v1/session",
+                content=f'{{"token": "{token}"}}'.encode(errors="surrogatepass"),
+                headers={"content-type": "application/json"},
+            )
+            assert answer.status_code in (400, 401), answer.text
+        for both in ({"token": "x", "user": "anna"}, {"user": "anna"}, {}, {"password": "x"}):
+            assert (await browser.http.post("/api/v1/session", json=both)).status_code == 400
+        assert set(await browser.notes()) == {("sign-in.refused", "")}
+
+    play(tmp_path, story)
+
+
+def test_a_session_begins_no_other(tmp_path: Path) -> None:
+    async def story(browser: Browser) -> None:
+        await browser.sign_in()
+        secret = browser.http.cookies[COOKIE]
+        async with another(browser) as other:
+            assert (await other.http.post("/api/v1/session", json={"token": secret})).status_code == 401
+
+    play(tmp_path, story)

@@ -38,6 +38,8 @@ class TokenStatus(Status):
     """States: active, suspended."""
 
     credentials: tuple[Credential, ...] = ()
+    stands_for: str = ""
+    """For a session begun with a token: that token's digest. It may do what that one may, as long as that one may."""
 
 
 TokenResource = Resource[Token, TokenStatus]

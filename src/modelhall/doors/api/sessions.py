@@ -1,4 +1,4 @@
-"""Routes for people who sign in by password: a session begun, looked at, ended; and the password itself."""
+"""Routes for people who sign in by password or token: a session begun, looked at, ended; and the password itself."""
 
 from __future__ import annotations
 
@@ -7,6 +7,9 @@ from typing import Annotated
 from fastapi import APIRouter, Body, Request, Response
 from pydantic import Field, SecretStr
 
+from modelhall.app.hall import Hall
+from modelhall.app.people import Issued
+from modelhall.core.errors import Rejected
 from modelhall.core.kinds.base import Frozen
 from modelhall.doors.api.asking import TheHall, Word
 from modelhall.doors.api.cookies import forget_session, keep_session
@@ -21,8 +24,13 @@ LONGEST = 1024
 
 
 class Credentials(Frozen):
-    user: str = Field(max_length=63)
-    password: SecretStr = Field(max_length=LONGEST)
+    """A user and his password, or a token."""
+
+    user: str | None = Field(default=None, max_length=63)
+    password: SecretStr | None = Field(default=None, max_length=LONGEST)
+    token: SecretStr | None = Field(
+        default=None, max_length=LONGEST, description="In place of both; the session ends with it."
+    )
 
 
 class NewPassword(Frozen):
@@ -57,12 +65,19 @@ async def keep_alive(request: Request, hall: TheHall) -> None:
 @router.post("/session", status_code=204)
 async def sign_in(credentials: Annotated[Credentials, Body()], request: Request, hall: TheHall) -> Response:
     """Begin a session; it comes as a cookie, `hall_session`."""
-    begun = await hall.signing_in.by_password(
-        credentials.user, credentials.password.get_secret_value(), address_of(request.scope)
-    )
+    begun = await _begun(credentials, address_of(request.scope), hall)
     answer = Response(status_code=204, headers={"cache-control": "no-store"})
     keep_session(answer, request.scope, begun.secret)
     return answer
+
+
+async def _begun(credentials: Credentials, address: str, hall: Hall) -> Issued:
+    match credentials:
+        case Credentials(user=None, password=None, token=SecretStr() as token):
+            return await hall.signing_in.by_token(token.get_secret_value(), address)
+        case Credentials(user=str() as user, password=SecretStr() as password, token=None):
+            return await hall.signing_in.by_password(user, password.get_secret_value(), address)
+    raise Rejected("sign in with `user` and `password`, or with `token`", field="user")
 
 
 @router.get("/session")
