@@ -113,6 +113,23 @@ def test_what_was_made_for_somebody_is_found_by_him(play: Play) -> None:
     play(story)
 
 
+def test_what_changed_last_comes_first(play: Play) -> None:
+    async def story(store: Store) -> None:
+        runs = [new("", document=Run(name=f"r{n}", command=("x",))) for n in range(3)]
+        (first, second, third) = await put(store, *runs)
+        await put(store, new("data"), new("", document=Run(name="other", project="red", command=("x",))))
+        (first,) = await put(store, first.with_status(state="failed"))
+        assert names(await store.latest("run", limit=10)) == ["r0", "other", "r2", "r1"]
+        assert names(await store.latest("run", "default", limit=2)) == ["r0", "r2"]
+        assert names(await store.latest("run", before=third.revision, limit=10)) == ["r1"]
+        assert names(await store.latest("run", state="failed", limit=10)) == ["r0"]
+        assert await store.latest("run", "red", state="failed", limit=10) == []
+        await store.commit([Delete(key=second.key, revision=second.revision)])
+        assert names(await store.latest("run", before=first.revision, limit=10)) == ["other", "r2"]
+
+    play(story)
+
+
 def test_what_is_at_rest_is_told_from_what_is_not(play: Play) -> None:
     async def story(store: Store) -> None:
         runs = [new("", document=Run(name=f"r{n}", command=("x",))) for n in range(4)]

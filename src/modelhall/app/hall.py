@@ -52,6 +52,7 @@ from modelhall.core.failpoints import reach
 from modelhall.core.follower import Follower
 from modelhall.core.kinds import Document, Key
 from modelhall.core.kinds.run import ACTIVE, RunResource
+from modelhall.core.ports.reports import Reports
 from modelhall.core.ports.signature import SIGNING_KEY
 from modelhall.core.replica_key import REPLICA_KEY, replica_key
 from modelhall.core.unpacking import sweep_all
@@ -119,6 +120,7 @@ class Hall:
             sources=settings.source_rules,
             failpoints=settings.failpoints,
         )
+        self.reports: Reports = self.launcher
         self._fingerprint = fingerprint_by(settings.source_rules, self.secrets)
         self.addresses = {"address": "", "gateway": ""}
         self.allowances = Allowances(self.store, open_treasury(home), self.clock.now)

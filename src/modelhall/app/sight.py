@@ -46,6 +46,32 @@ async def find(
     return found
 
 
+async def latest(
+    store: Store,
+    who: Identity,
+    kind: str,
+    project: str | None,
+    *,
+    state: str | None = None,
+    before: int | None = None,
+    limit: int,
+) -> list[AnyResource]:
+    """The `limit` resources of a kind that changed last and before a revision, newest first, of one project or of all
+    he may see it in. Raises NotFound or Denied for a project he may not see it in."""
+    verb = LOOK.get(kind, "see")
+    if project is not None:
+        check(who, verb, project)
+    if verb in who.everywhere or project is not None:
+        return await store.latest(kind, project, state=state, before=before, limit=limit)
+    mine = [name for name in (who.projects() or ()) if who.may(verb, name)]
+    found = [
+        resource
+        for name in mine
+        for resource in await store.latest(kind, name, state=state, before=before, limit=limit)
+    ]
+    return sorted(found, key=lambda resource: -resource.revision)[:limit]
+
+
 async def events(store: Store, who: Identity, project: str | None, limit: int) -> list[Event]:
     """The newest events of one project, or of all he may see, newest first. Raises NotFound or Denied."""
     if project is not None:

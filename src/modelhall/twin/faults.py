@@ -120,6 +120,9 @@ class FaultyStore:
     async def find(self, kind: str, project: str | None = None, **which: Any) -> list[AnyResource]:
         return await self._wire.carry("find", self._store.find(kind, project, **which))
 
+    async def latest(self, kind: str, project: str | None = None, **which: Any) -> list[AnyResource]:
+        return await self._wire.carry("find", self._store.latest(kind, project, **which))
+
     async def alive(self, kind: str, **which: Any) -> Sequence[AnyResource | Unread]:
         return await self._wire.carry("find", self._store.alive(kind, **which))
 

@@ -34,11 +34,13 @@ from modelhall.adapters.launcher.supervision.epoch import Fence
 from modelhall.adapters.launcher.supervision.instructions import Supervision, instructions
 from modelhall.adapters.launcher.supervision.sight import Sight
 from modelhall.adapters.launcher.supervision.subtree import Subtree
+from modelhall.adapters.launcher.supervision.told import told
 from modelhall.core import failpoints, files
 from modelhall.core.errors import Full, NotNow, Rejected
 from modelhall.core.kinds.base import Problem
 from modelhall.core.machine import processor
 from modelhall.core.ports.launcher import AttemptId, Launch, LogPart, NodeReport, Observation, Taken
+from modelhall.core.ports.reports import Points
 from modelhall.core.ports.secrets import Secrets
 from modelhall.core.ports.source import SourceRules
 from modelhall.core.sealing import KeysOf
@@ -113,6 +115,9 @@ class ProcessLauncher:
     async def log(self, id: AttemptId, offset: int, limit: int = 65536) -> LogPart:
         found, data = await asyncio.to_thread(log.read, self._folder(id) / log.FOLDER, offset, limit)
         return LogPart(offset=found, data=data)
+
+    async def reported(self, id: AttemptId) -> Points:
+        return await asyncio.to_thread(told, self._folder(id))
 
     async def forget(self, run_uid: str) -> None:
         await asyncio.to_thread(self._forget, run_uid)

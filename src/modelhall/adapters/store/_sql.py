@@ -80,6 +80,28 @@ def find(
     return " ".join(sql[part] for part, is_asked in parts.items() if is_asked), values
 
 
+def latest(
+    sql: Mapping[str, str],
+    kind: str,
+    project: str | None,
+    *,
+    state: str | None,
+    before: int | None,
+    limit: int,
+) -> tuple[str, dict[str, Any]]:
+    """The statement that finds those that changed last, and the values for it."""
+    parts = {
+        # Goes by the index of revisions, where a database that has counted nothing would sort all of a kind.
+        "find latest": True,
+        "find in a project": project is not None,
+        "find in a state": state is not None,
+        "find before": before is not None,
+        "find newest first": True,
+    }
+    values = {"kind": kind, "project": project, "state": state, "before": before, "limit": limit}
+    return " ".join(sql[part] for part, is_asked in parts.items() if is_asked), values
+
+
 def alive(
     sql: Mapping[str, str], kind: str, *, after: Key | None, limit: int | None
 ) -> tuple[str, dict[str, Any]]:

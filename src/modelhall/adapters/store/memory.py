@@ -61,6 +61,25 @@ class MemoryStore:
         ]
         return matching[:limit]
 
+    async def latest(
+        self,
+        kind: str,
+        project: str | None = None,
+        *,
+        state: str | None = None,
+        before: int | None = None,
+        limit: int,
+    ) -> list[AnyResource]:
+        found = [
+            resource
+            for key, resource in self._resources.items()
+            if key.kind == kind
+            and project in (None, key.project)
+            and state in (None, resource.status.state)
+            and (before is None or resource.revision < before)
+        ]
+        return sorted(found, key=lambda resource: -resource.revision)[:limit]
+
     async def alive(
         self, kind: str, *, after: Key | None = None, limit: int | None = None
     ) -> list[AnyResource]:

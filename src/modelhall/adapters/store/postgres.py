@@ -89,6 +89,18 @@ class PostgresStore:
         )
         return [resource_from_json(kind, body) for (body,) in await self._read(sql, values)]
 
+    async def latest(
+        self,
+        kind: str,
+        project: str | None = None,
+        *,
+        state: str | None = None,
+        before: int | None = None,
+        limit: int,
+    ) -> list[AnyResource]:
+        sql, values = _sql.latest(SQL, kind, project, state=state, before=before, limit=limit)
+        return [resource_from_json(kind, body) for (body,) in await self._read(sql, values)]
+
     async def alive(
         self, kind: str, *, after: Key | None = None, limit: int | None = None
     ) -> Sequence[AnyResource | Unread]:

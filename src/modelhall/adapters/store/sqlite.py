@@ -123,6 +123,19 @@ class SqliteStore:
         rows = await self._read(sql, values)
         return [resource_from_json(kind, body) for (body,) in rows]
 
+    async def latest(
+        self,
+        kind: str,
+        project: str | None = None,
+        *,
+        state: str | None = None,
+        before: int | None = None,
+        limit: int,
+    ) -> list[AnyResource]:
+        sql, values = _sql.latest(SQL, kind, project, state=state, before=before, limit=limit)
+        rows = await self._read(sql, values)
+        return [resource_from_json(kind, body) for (body,) in rows]
+
     async def alive(
         self, kind: str, *, after: Key | None = None, limit: int | None = None
     ) -> Sequence[AnyResource | Unread]:

@@ -128,6 +128,19 @@ class Store(Protocol):
         those after the key `after`."""
         ...
 
+    async def latest(
+        self,
+        kind: str,
+        project: str | None = None,
+        *,
+        state: str | None = None,
+        before: int | None = None,
+        limit: int,
+    ) -> list[AnyResource]:
+        """Those of one kind that changed last, newest first: of a project, in a state. For paging, the `limit` first
+        of those with a smaller revision than `before`."""
+        ...
+
     async def alive(
         self, kind: str, *, after: Key | None = None, limit: int | None = None
     ) -> Sequence[AnyResource | Unread]:

@@ -30,6 +30,8 @@ SELECT body FROM resource WHERE kind = %(kind)s AND project = %(project)s AND na
 
 -- name: find
 SELECT body FROM resource WHERE kind = %(kind)s AND body IS NOT NULL
+-- name: find latest
+SELECT body FROM resource WHERE kind = %(kind)s AND body IS NOT NULL
 -- name: find of an owner
 SELECT body FROM resource WHERE owner = %(owner)s AND kind = %(kind)s AND body IS NOT NULL
 -- name: find alive
@@ -46,6 +48,12 @@ AND NOT resting
 AND resting
 -- name: find after
 AND (project, name) > (%(after_project)s, %(after_name)s)
+-- name: find in a state
+AND body::json -> 'status' ->> 'state' = %(state)s
+-- name: find before
+AND revision < %(before)s
+-- name: find newest first
+ORDER BY revision DESC LIMIT %(limit)s
 -- name: find in order
 ORDER BY project, name LIMIT %(limit)s
 

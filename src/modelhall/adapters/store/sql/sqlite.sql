@@ -5,6 +5,8 @@ SELECT body FROM resource WHERE kind = :kind AND project = :project AND name = :
 
 -- name: find
 SELECT body FROM resource WHERE kind = :kind AND body IS NOT NULL
+-- name: find latest
+SELECT body FROM resource WHERE +kind = :kind AND body IS NOT NULL
 -- name: find of an owner
 SELECT body FROM resource INDEXED BY resource_owned
 WHERE owner = :owner AND kind = :kind AND body IS NOT NULL
@@ -28,6 +30,12 @@ AND resting = 0
 AND resting = 1
 -- name: find after
 AND (project, name) > (:after_project, :after_name)
+-- name: find in a state
+AND json_extract(body, '$.status.state') = :state
+-- name: find before
+AND revision < :before
+-- name: find newest first
+ORDER BY revision DESC LIMIT :limit
 -- name: find in order
 ORDER BY project, name LIMIT ifnull(:limit, -1)
 
