@@ -88,8 +88,11 @@ def test_the_gateway_answers_nothing_but_health_without_the_token(hall: RealHall
             assert {stranger.get(path, headers=headers).status_code for path in paths} <= {401, 429}
 
 
-def test_a_browser_may_give_the_token_as_its_password(stranger: httpx.Client, hall: RealHall) -> None:
-    assert stranger.get("/").headers["www-authenticate"].startswith("Basic ")
+def test_a_browser_is_asked_to_sign_in_and_other_tools_may_give_the_token_as_a_password(
+    stranger: httpx.Client, hall: RealHall
+) -> None:
+    assert stranger.get("/", headers={"accept": "text/html"}).headers["location"] == "/sign-in"
+    assert stranger.get("/").headers["www-authenticate"] == "Bearer"
     page = stranger.get("/", auth=("anybody", hall.token))
     assert page.status_code == 200
     assert "digits" in page.text

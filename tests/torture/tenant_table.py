@@ -13,6 +13,7 @@ from typing import Any, Literal, NamedTuple
 from tenants import HOME, IN_PROJECTS, NOWHERE, OTHER, Caller, document, word_of
 
 from modelhall.core.access import Verb
+from modelhall.doors.console import assets
 
 Where = Literal["open", "anybody", "hall", "project", "unseen"]
 """open: no token; anybody: any token; hall: verbs in all projects; project: verbs in it, and whoever has none is told
@@ -187,6 +188,33 @@ def _of_sessions() -> Iterator[Ask]:
                body={"password": "long enough for anybody"}, status=(404,))  # fmt: skip
 
 
+def _of_pages() -> Iterator[Ask]:
+    """The console. Paths of its files change with their content, and are the only thing that is not written twice."""
+    for path in assets.PATHS:
+        yield _ask(f"GET {path}", "open")
+    yield _ask("GET /sign-in", "open")
+    yield _ask("GET /preferences", "open", status=(303,))
+    for page in ("/", "/datasets", "/models", "/services", "/runs", "/alerts", "/projects", "/apply"):
+        yield _ask(f"GET {page}", "anybody")
+    yield _ask("GET /requests", "anybody", url="/requests?request=x", status=(303,))
+    yield _ask("POST /api/v1/hall-file", "anybody", body={"text": ""})
+    for page in ("/nodes", "/audit"):
+        yield _ask(f"GET {page}", "hall", "operate")
+    yield _ask("GET /ledger", "project", "see", url="/ledger?project={p}")
+    yield _ask("GET /requests/{id}", "unseen", "see", url="/requests/{w}-request")
+    for kind in IN_PROJECTS:
+        yield _ask(f"GET /{kind}s/{{project}}/{{name}}", "project", "see", url=f"/{kind}s/{{p}}/{{w}}-{kind}")
+    for kind, end in (("dataset", "content"), ("model", "card")):
+        yield _ask(f"GET /{kind}s/{{project}}/{{name}}/{end}", "project", "see", status=(503,),
+                   url=f"/{kind}s/{{p}}/{{w}}-{kind}/{end}")  # fmt: skip
+    # There is no gateway behind this API, which is told to whoever may ask it.
+    of = "/ask/{project}/{name}"
+    yield _ask(f"GET {of}", "project", "use", url="/ask/{p}/{w}-service", status=(503,))
+    yield _ask(
+        f"POST {of}/{{way}}", "project", "use", url="/ask/{p}/{w}-service/infer", body={}, status=(503,)
+    )
+
+
 def _of_the_rest() -> Iterator[Ask]:
     for path in ("/api/v1/health", "/api/v1/ready"):
         yield _ask(f"GET {path}", "open", status=(200, 503))
@@ -194,7 +222,6 @@ def _of_the_rest() -> Iterator[Ask]:
         "/api/openapi.json",
         "/api/v1/schema",
         "/api/v1/whoami",
-        "/",
         "/api/v1/status",
         "/api/v1/events",
         "/api/v1/figures",
@@ -258,6 +285,6 @@ def _of_the_rest() -> Iterator[Ask]:
     yield _ask(f"DELETE {secrets}/{{name}}", "project", "change", url=one, victim="secret")
 
 
-ASKS = (*_of_kinds(), *_of_tokens(), *_of_sessions(), *_of_the_rest())
+ASKS = (*_of_kinds(), *_of_tokens(), *_of_sessions(), *_of_pages(), *_of_the_rest())
 STREAMS = {("GET", "/api/v1/watch")}
 """Answered without end, and asked in a test of their own."""

@@ -41,7 +41,7 @@ from modelhall.doors.api import permissions
 sys.path.append(str(Path(__file__).parents[1] / "unit" / "doors"))
 from a_hall import a_hall
 
-LOOKS = ("get", "find", "events", "counts", "answer", "commit")
+LOOKS = ("get", "find", "latest", "events", "counts", "answer", "commit")
 FEWEST = 1_200
 SHARE = 1 if os.environ.get("MODELHALL_TORTURE") else 4
 """The normal run asks every route by one in so many callers, others for each route."""

@@ -104,13 +104,20 @@ class Accounts:
         await self._book.append(entries=paid, marks={storage.UNTIL: now})
 
     async def bill(
-        self, by: str, project: str | None, since: float | None = None, until: float | None = None
+        self,
+        by: str,
+        project: str | None,
+        since: float | None = None,
+        until: float | None = None,
+        *,
+        settled: bool = True,
     ) -> dict[str, Any]:
         """What was used up to now, summed by one dimension, with the total; of the time between two instants if they
-        are given."""
+        are given. Unless it is to be `settled`, up to the last entry, which is some seconds ago and costs less."""
         if by not in get_args(By):
             raise Rejected(f"a bill is by {', '.join(get_args(By))}, not by {by!r}", field="by")
-        await self.settle(fully=True)
+        if settled:
+            await self.settle(fully=True)
         of: dict[str, Any] = {"project": project, "since": since, "until": until}
         lines = await bill.bill(self._book, by, **of)  # type: ignore[arg-type]
         whole = await bill.bill(self._book, "node", **of)

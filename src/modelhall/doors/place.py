@@ -36,7 +36,7 @@ def find(
 ) -> Place:
     """What is not given comes from the settings, and else from the home. Raises NotNow when no hall is up there."""
     chosen = settings.load(home=home)
-    tls = client_context(Path(ca) if ca is not None else _authority(chosen, is_local=address is None))
+    tls = client_context(Path(ca) if ca is not None else authority_of(chosen, is_local=address is None))
     address, gateway = address or chosen.address or None, gateway or chosen.gateway_address or None
     token = token or (chosen.token.get_secret_value() if chosen.token else None)
     if address is not None and token is not None:
@@ -49,7 +49,7 @@ def find(
     return Place(local_address, gateway or local_gateway, local_token, tls, find_again)
 
 
-def _authority(chosen: Settings, *, is_local: bool) -> Path | None:
+def authority_of(chosen: Settings, *, is_local: bool) -> Path | None:
     """Who vouches for a hall: the authority of the setting `ca`, or a hall's own on its machine; None for those that
     the machine trusts."""
     own = chosen.home / FOLDER / CA

@@ -1,4 +1,4 @@
-"""The control API: everything the command line and the client can do, over HTTP.
+"""The control API: everything the command line and the client can do, over HTTP; and the console beside it.
 
 `create(hall)` puts it together. Every route but health and readiness wants a token: that is settled before a request
 reaches any route, so a new route is closed until somebody opens it on purpose.
@@ -21,11 +21,12 @@ from modelhall.doors.api import (
     description,
     gate,
     guard,
+    hall_files,
     heads,
     keys,
+    metrics,
     models,
     monitoring,
-    pages,
     people,
     permissions,
     resources,
@@ -36,6 +37,9 @@ from modelhall.doors.api import (
     watch,
     work,
 )
+from modelhall.doors.console import asking as asking_services
+from modelhall.doors.console import assets
+from modelhall.doors.console.pages import ROUTERS
 from modelhall.version import __version__
 
 
@@ -78,9 +82,14 @@ def create(hall: Hall) -> FastAPI:
         audit,
         keys,
         people,
-        pages,
+        metrics,
         allowances,
+        hall_files,
+        assets,
+        asking_services,
         resources,
     ):
         api.include_router(part.router)
+    for router in ROUTERS:
+        api.include_router(router)
     return api

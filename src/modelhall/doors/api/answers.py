@@ -55,17 +55,14 @@ def error_response(
     error: HallError,
     *,
     document: int | None = None,
-    challenge: bool = False,
     headers: Mapping[str, str] | None = None,
 ) -> JSONResponse:
-    """`document` is the place of the document that is wrong; `challenge` asks a browser for a token."""
+    """`document` is the place of the document that is wrong."""
     more = dict(headers or {})
     if isinstance(error, NotNow):
         more["Retry-After"] = str(max(1, math.ceil(error.delay_s)))
     if error.status == 401:
-        more["WWW-Authenticate"] = (
-            'Basic realm="Modelhall: the token is the password"' if challenge else "Bearer"
-        )
+        more["WWW-Authenticate"] = "Bearer"
     return _Plain(error_body(error, document), status_code=error.status, headers=more)
 
 

@@ -7,6 +7,7 @@ import binascii
 from collections.abc import Callable, Mapping
 
 from fastapi import FastAPI
+from starlette.responses import Response
 
 from modelhall.core.access import Identity
 from modelhall.core.errors import Denied, HallError, Rejected
@@ -14,6 +15,7 @@ from modelhall.doors.api.answers import error_response
 from modelhall.doors.api.asgi import App, Message, Receive, Scope, Send
 from modelhall.doors.api.cookies import forget_session
 from modelhall.doors.api.permissions import FOR_EVERYBODY
+from modelhall.doors.console.ways import to_sign_in, wants_page
 from modelhall.trust.sessions import COOKIE, Proofs, is_session, session_in
 
 UNAUTHORIZED = 401
@@ -44,7 +46,7 @@ class _Guard:
         try:
             self._check(scope)
         except HallError as error:
-            answer = error_response(error, challenge=scope.get("path") == "/")
+            answer = _refusal(scope, error)
             if error.status == UNAUTHORIZED:
                 forget_session(answer, scope)  # it is over; shown again and again it would pass for guessing
             await answer(scope, receive, send)
@@ -87,6 +89,14 @@ class _Guard:
         return identify
 
 
+def _refusal(scope: Scope, error: HallError) -> Response:
+    """Who has not shown who he is, and sits at a browser, is asked to sign in."""
+    is_stranger = error.status == UNAUTHORIZED and scope["type"] == "http"
+    if is_stranger and wants_page(scope["method"], dict(scope["headers"])):
+        return to_sign_in(scope["path"], scope["query_string"].decode("ascii", "replace"))
+    return error_response(error)
+
+
 def _limited(receive: Receive) -> Receive:
     """Counts what comes, since a body sent in chunks does not tell its size beforehand."""
     received = 0
@@ -103,7 +113,7 @@ def _limited(receive: Receive) -> Receive:
 
 
 def _token_shown(value: bytes | None) -> bytes | None:
-    """A browser can only show a token as the password of Basic authentication; take it for the token it is."""
+    """Tools that know nothing but Basic authentication show a token as its password; take it for the token it is."""
     if value is None or not value.lower().startswith(b"basic "):
         return value
     try:

@@ -16,6 +16,7 @@ from modelhall.core.errors import Denied
 from modelhall.core.kinds import Key
 from modelhall.core.kinds.base import DEFAULT_PROJECT
 from modelhall.doors.api.asking import kind_of
+from modelhall.doors.console import assets
 from modelhall.trust import permissions
 
 Check = Callable[[Identity, Request], None]
@@ -87,7 +88,7 @@ RULES: dict[tuple[str, str], Check] = {
     ("GET", "/api/openapi.json"): ANYBODY,
     ("GET", "/api/v1/schema"): ANYBODY,
     ("GET", "/api/v1/whoami"): ANYBODY,
-    ("GET", "/"): IN_ROUTE,
+    ("POST", "/api/v1/hall-file"): ANYBODY,
     ("GET", "/metrics"): OPERATOR,
     ("GET", "/api/v1/status"): IN_ROUTE,
     ("POST", "/api/v1/apply"): IN_ROUTE,
@@ -137,6 +138,30 @@ RULES: dict[tuple[str, str], Check] = {
     ("GET", "/api/v1/audit"): OPERATOR,
     ("GET", "/api/v1/audit/head"): OPERATOR,
     ("GET", "/api/v1/audit/verify"): OPERATOR,
+    **{("GET", path): OPEN for path in assets.PATHS},
+    ("GET", "/sign-in"): OPEN,
+    ("GET", "/preferences"): OPEN,
+    ("GET", "/"): IN_ROUTE,
+    ("GET", "/datasets"): IN_ROUTE,
+    ("GET", "/datasets/{project}/{name}"): in_path("see"),
+    ("GET", "/datasets/{project}/{name}/content"): in_path("see"),
+    ("GET", "/models"): IN_ROUTE,
+    ("GET", "/models/{project}/{name}"): in_path("see"),
+    ("GET", "/models/{project}/{name}/card"): in_path("see"),
+    ("GET", "/services"): IN_ROUTE,
+    ("GET", "/services/{project}/{name}"): in_path("see"),
+    ("GET", "/ask/{project}/{name}"): in_path("use"),
+    ("POST", "/ask/{project}/{name}/{way}"): in_path("use"),
+    ("GET", "/runs"): IN_ROUTE,
+    ("GET", "/runs/{project}/{name}"): in_path("see"),
+    ("GET", "/nodes"): OPERATOR,
+    ("GET", "/alerts"): IN_ROUTE,
+    ("GET", "/ledger"): IN_ROUTE,
+    ("GET", "/requests"): ANYBODY,
+    ("GET", "/requests/{id}"): IN_ROUTE,
+    ("GET", "/projects"): IN_ROUTE,
+    ("GET", "/audit"): OPERATOR,
+    ("GET", "/apply"): ANYBODY,
 }
 
 FOR_EVERYBODY = frozenset(route for route, rule in RULES.items() if rule is OPEN)
