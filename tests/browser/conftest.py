@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from playwright import sync_api
 
 # The hall is the one that the tests of real processes start, and Debian's packages come as to the contract suites.
 sys.path[:0] = [str(Path(__file__).parents[1] / folder) for folder in ("e2e", "contract")]
@@ -17,10 +18,6 @@ sys.path[:0] = [str(Path(__file__).parents[1] / folder) for folder in ("e2e", "c
 from from_debian import found_or_installed  # noqa: E402
 from real_hall import STORY, RealHall  # noqa: E402
 from visiting import PATIENCE_MS, signed_in  # noqa: E402
-
-sync_api = pytest.importorskip(
-    "playwright.sync_api", reason="playwright is not installed: pip install '.[dev]'"
-)
 
 
 @pytest.fixture(scope="session")

@@ -96,12 +96,21 @@ function showOutcomes(found, isTry) {
     const hasPage = ["dataset", "model", "service", "run"].includes(one.kind);
     link.textContent = `${one.kind} ${one.name}`;
     link.href = hasPage ? `/${one.kind}s/${one.project}/${one.name}` : "/projects";
-    line.append(link, ` ${outcomes.dataset[one.change] ?? one.change}`);
+    line.append(link, ` ${outcomes.dataset[one.change] ?? one.change}${price(one.expected)}`);
     list.append(line);
   }
   const head = document.createElement("p");
   head.textContent = isTry ? outcomes.dataset.would : outcomes.dataset.done;
   outcomes.replaceChildren(head, list);
+}
+
+/** What something is expected to take, where that is known. */
+function price(expected) {
+  if (!expected) return "";
+  const cost = `${Number((expected.cost_nano / 1e9).toPrecision(3))} ${expected.currency}`;
+  const words = expected.like === null ? outcomes.dataset.hour : outcomes.dataset.like;
+  const took = `${Math.round(expected.duration_s ?? 0)} s`;
+  return `; ${words.replace("{cost}", cost).replace("{time}", took).replace("{run}", expected.like)}`;
 }
 
 function offer() {
