@@ -36,6 +36,7 @@ from modelhall.app.monitoring.handing_on import HandingOn, open_collector
 from modelhall.app.monitoring.instruments import Instruments, sensors_of_this_machine
 from modelhall.app.monitoring.watching import Seen, Watching
 from modelhall.app.people import People
+from modelhall.app.queueing import Queueing
 from modelhall.app.reader import Reader
 from modelhall.app.rollouts import Rollouts
 from modelhall.app.signing_in import open_signing_in
@@ -46,7 +47,6 @@ from modelhall.control.idempotency import Once, Written, unheard
 from modelhall.control.leadership import Leadership
 from modelhall.control.loop import Loop
 from modelhall.control.plane import Plane
-from modelhall.core import plugins
 from modelhall.core.access import Identity
 from modelhall.core.failpoints import reach
 from modelhall.core.follower import Follower
@@ -146,7 +146,7 @@ class Hall:
         )
         self.cards = Cards(self.store, reader, self.accounts)
         self.foresight = Foresight(self.store, self.accounts)
-        self._policy = plugins.load("schedule", settings.schedule, field="schedule").place
+        self.queueing = Queueing(settings, self.store, self.clock)
         self.traffic = FolderTraffic(home / TRAFFIC, self.clock.now())
         self.rollouts = Rollouts(self.store, self.traffic, self.clock)
         self.plane = Plane(
@@ -275,7 +275,7 @@ class Hall:
             clock=self.clock,
             new_uid=_new_uid,
             fingerprint=self._fingerprint,
-            policy=self._policy,
+            policy=self.queueing.policy,
             epoch=epoch,
             keys=self._signing if self.settings.sign else None,
             traffic=self.traffic,
