@@ -9,7 +9,6 @@ from pydantic import Field, SecretStr
 
 from modelhall.app.hall import Hall
 from modelhall.app.people import Issued
-from modelhall.core.errors import Rejected
 from modelhall.core.kinds.base import Frozen
 from modelhall.doors.api.asking import TheHall, Word
 from modelhall.doors.api.cookies import forget_session, keep_session
@@ -23,14 +22,16 @@ router = APIRouter(prefix="/api/v1")
 LONGEST = 1024
 
 
-class Credentials(Frozen):
-    """A user and his password, or a token."""
+class ByPassword(Frozen):
+    user: str = Field(max_length=63)
+    password: SecretStr = Field(max_length=LONGEST)
 
-    user: str | None = Field(default=None, max_length=63)
-    password: SecretStr | None = Field(default=None, max_length=LONGEST)
-    token: SecretStr | None = Field(
-        default=None, max_length=LONGEST, description="In place of both; the session ends with it."
-    )
+
+class ByToken(Frozen):
+    token: SecretStr = Field(max_length=LONGEST, description="The session ends with it.")
+
+
+Credentials = Annotated[ByPassword | ByToken, Body(description="A user and his password, or a token.")]
 
 
 class NewPassword(Frozen):
@@ -63,7 +64,7 @@ async def keep_alive(request: Request, hall: TheHall) -> None:
 
 
 @router.post("/session", status_code=204)
-async def sign_in(credentials: Annotated[Credentials, Body()], request: Request, hall: TheHall) -> Response:
+async def sign_in(credentials: Credentials, request: Request, hall: TheHall) -> Response:
     """Begin a session; it comes as a cookie, `hall_session`."""
     begun = await _begun(credentials, address_of(request.scope), hall)
     answer = Response(status_code=204, headers={"cache-control": "no-store"})
@@ -71,13 +72,12 @@ async def sign_in(credentials: Annotated[Credentials, Body()], request: Request,
     return answer
 
 
-async def _begun(credentials: Credentials, address: str, hall: Hall) -> Issued:
-    match credentials:
-        case Credentials(user=None, password=None, token=SecretStr() as token):
-            return await hall.signing_in.by_token(token.get_secret_value(), address)
-        case Credentials(user=str() as user, password=SecretStr() as password, token=None):
-            return await hall.signing_in.by_password(user, password.get_secret_value(), address)
-    raise Rejected("sign in with `user` and `password`, or with `token`", field="user")
+async def _begun(credentials: ByPassword | ByToken, address: str, hall: Hall) -> Issued:
+    if isinstance(credentials, ByToken):
+        return await hall.signing_in.by_token(credentials.token.get_secret_value(), address)
+    return await hall.signing_in.by_password(
+        credentials.user, credentials.password.get_secret_value(), address
+    )
 
 
 @router.get("/session")

@@ -146,7 +146,8 @@ def _is_loss(name: str) -> bool:
 
 
 def _path(points: Points, begin: float, end: float, low: float, high: float) -> str:
-    wide, tall = (end - begin) or 1.0, high - low
+    # Of numbers so small that their difference is none, there is nothing to show but a line.
+    wide, tall = (end - begin) or 1.0, (high - low) or 1.0
     places = (f"{(x - begin) / wide * WIDTH:.1f},{HEIGHT - (y - low) / tall * HEIGHT:.2f}" for x, y in points)
     drawn = "M" + "L".join(places)
     # A single point is a line as long as the field, or nobody would see it.
