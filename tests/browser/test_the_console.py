@@ -147,18 +147,24 @@ def test_no_page_has_anything_in_the_way_of_anybody(
     assert {path: ids for path, ids in found.items() if ids} == {}
 
 
+BEYOND = """() => document.documentElement.scrollWidth <= innerWidth ? [] :
+    [...document.querySelectorAll("main *")].filter(one => one.getBoundingClientRect().right > innerWidth)
+        .map(one => one.outerHTML.slice(0, 120))"""
+"""What stands out of the screen, of a page that is too wide."""
+
+
 @pytest.mark.parametrize("width", [390, 1440])
 def test_every_page_fits_the_screen(visit: Callable[..., Any], hall: RealHall, width: int) -> None:
     page = signed_in(visit(viewport={"width": width, "height": 844}), hall)
     for path in PAGES:
         _go(page, path)
-        assert page.evaluate("document.documentElement.scrollWidth - innerWidth") <= 0, path
+        assert page.evaluate(BEYOND) == [], path
 
 
 def test_all_that_a_first_visit_loads_is_light(visit: Callable[..., Any], hall: RealHall) -> None:
     page = visit()
     asked: list[Any] = []
-    page.on("requestfinished", asked.append)
+    page.on("requestfinished", lambda request: asked.append(request))
     signed_in(page, hall)
     page.goto("/services/default/digits")
     page.wait_for_load_state("load")
