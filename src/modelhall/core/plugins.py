@@ -34,6 +34,7 @@ PLACES = {
     "scale": "modelhall.policy.scale",
     "schedule": "modelhall.policy.schedule",
     "sensor": "modelhall.adapters.sensor",
+    "placement": "modelhall.policy.placement",
     "source": "modelhall.adapters.source",
     "blobs": "modelhall.adapters.blobs",
     "signature": "modelhall.adapters.signature",

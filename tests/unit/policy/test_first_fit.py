@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import random
 from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from modelhall.policy.schedule import Asking, Hold, Placement, Room, Share
-from modelhall.policy.schedule.first_fit import place
+from modelhall.policy.deciding import policy
+from modelhall.policy.schedule import Asking, Decision, Facts, Hold, Part, Placement, Room, Share
 
 GIB = 2**30
 quick = settings(max_examples=50)
@@ -53,6 +54,10 @@ def nodes(draw: st.DrawFn, *, empty: bool = False) -> list[Room]:
     return rooms
 
 
+def place(queue: Sequence[Asking], rooms: Sequence[Room], shares: Mapping[str, Share]) -> list[Decision]:
+    return policy("first-fit")(Facts(now=100.0, queue=queue, nodes=rooms, projects=shares))
+
+
 def order(asking: Asking) -> tuple[object, ...]:
     return (not asking.serves, -asking.priority, asking.since, asking.project, asking.name)
 
@@ -68,7 +73,7 @@ def room(name: str, cpus: float, memory_bytes: int = 8 * GIB) -> Room:
     )
 
 
-def started(decisions: list[Placement | Hold]) -> dict[str, str]:
+def started(decisions: list[Decision]) -> dict[str, str]:
     return {d.run: d.node for d in decisions if isinstance(d, Placement)}
 
 
@@ -260,7 +265,7 @@ def test_a_reason_names_the_freest_node_and_what_uses_it() -> None:
 def test_workers_are_placed_all_or_none() -> None:
     rooms = [room("n1", 2.0), room("n2", 3.0)]
     three, four = (ask(f"of-{n}", 1.0, workers=n, fewest_workers=n) for n in (3, 4))
-    assert place([three], rooms, {}) == [Placement("default", "of-3", "n2", 3)]
+    assert place([three], rooms, {}) == [Placement("default", "of-3", (Part("n2", 3),))]
     (hold,) = place([four], rooms, {})
     assert isinstance(hold, Hold)
     assert hold.reason.startswith("asks for 4 CPUs for 4 workers")
@@ -268,9 +273,9 @@ def test_workers_are_placed_all_or_none() -> None:
 
 def test_who_makes_do_with_fewer_workers_gets_as_many_as_there_is_room_for() -> None:
     elastic = ask("elastic", 1.0, workers=4, fewest_workers=2)
-    assert place([elastic], [room("n1", 3.0)], {}) == [Placement("default", "elastic", "n1", 3)]
+    assert place([elastic], [room("n1", 3.0)], {}) == [Placement("default", "elastic", (Part("n1", 3),))]
     share = {"default": Share(used_cpus=0.0, most_cpus=2.0)}
-    assert place([elastic], [room("n1", 3.0)], share) == [Placement("default", "elastic", "n1", 2)]
+    assert place([elastic], [room("n1", 3.0)], share) == [Placement("default", "elastic", (Part("n1", 2),))]
     (hold,) = place([elastic], [room("n1", 1.0)], {})
     assert isinstance(hold, Hold)
     assert hold.never
