@@ -50,12 +50,12 @@ from modelhall.app.clock import SystemClock
 from modelhall.app.sources import fingerprint_by
 from modelhall.control import declare
 from modelhall.control.loop import Loop, new_resource
-from modelhall.core import plugins
 from modelhall.core.kinds import AnyResource, Run
 from modelhall.core.kinds.base import Resources
 from modelhall.core.ports.launcher import NodeReport
 from modelhall.core.ports.source import SourceRules
 from modelhall.core.ports.store import Event, Hold, Lease, Put, Store
+from modelhall.policy import deciding
 
 CLIENTS = 64
 AT_ONCE = 250
@@ -158,7 +158,7 @@ async def _cpu_us(store: Store, turns: int) -> tuple[float, float]:
         clock=clock,
         new_uid=lambda: next(uids),
         fingerprint=FINGERPRINT,
-        policy=plugins.load("schedule", "first-fit").place,
+        policy=deciding.policy("fair", "best-fit"),
         epoch=1,
     )
     while await loop.step() == 0.0:

@@ -80,7 +80,8 @@ class Settings(Frozen):
         default=7070, ge=0, le=65535, description="Control API and console; 0 takes a free one."
     )
     gateway_port: int = Field(default=7080, ge=0, le=65535, description="Gateway; 0 takes a free one.")
-    schedule: str = Field(default="first-fit", description="A file in modelhall/policy/schedule.")
+    schedule: str = Field(default="fair", description="A file in modelhall/policy/schedule.")
+    placement: str = Field(default="fragmentation", description="A file in modelhall/policy/placement.")
     store: str = Field(default="", description="URL of the store; a SQLite file in the home if not given.")
     sign: bool = Field(
         default=True, description="Whether model versions are signed, and only signed ones are served."

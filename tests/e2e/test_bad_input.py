@@ -291,7 +291,10 @@ def test_damaged_pictures_below_the_limit_are_left_out_counted_and_named(hall: R
         ("pue = 0.5\n", "pue: "),
         ("port = 70000\n", "port: "),
         ('currency = "euros"\n', "currency: "),
-        ('schedule = "lottery"\n', "schedule: no schedule 'lottery'; there is: first-fit"),
+        (
+            'schedule = "lottery"\n',
+            "schedule: no schedule 'lottery'; there is: backfill, fair, fifo, first-fit",
+        ),
     ],
 )
 def test_a_setting_that_makes_no_sense_keeps_the_hall_from_starting(

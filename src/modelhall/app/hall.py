@@ -46,7 +46,6 @@ from modelhall.control.idempotency import Once, Written, unheard
 from modelhall.control.leadership import Leadership
 from modelhall.control.loop import Loop
 from modelhall.control.plane import Plane
-from modelhall.core import plugins
 from modelhall.core.access import Identity
 from modelhall.core.failpoints import reach
 from modelhall.core.follower import Follower
@@ -55,6 +54,7 @@ from modelhall.core.kinds.run import ACTIVE, RunResource
 from modelhall.core.ports.signature import SIGNING_KEY
 from modelhall.core.replica_key import REPLICA_KEY, replica_key
 from modelhall.core.unpacking import sweep_all
+from modelhall.policy import deciding
 from modelhall.settings import Settings
 from modelhall.trust.directory import Directory
 from modelhall.trust.permissions import may_look
@@ -144,7 +144,7 @@ class Hall:
         )
         self.cards = Cards(self.store, reader, self.accounts)
         self.foresight = Foresight(self.store, self.accounts)
-        self._policy = plugins.load("schedule", settings.schedule, field="schedule").place
+        self._policy = deciding.policy(settings.schedule, settings.placement)
         self.traffic = FolderTraffic(home / TRAFFIC, self.clock.now())
         self.rollouts = Rollouts(self.store, self.traffic, self.clock)
         self.plane = Plane(

@@ -12,7 +12,7 @@ import logging
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
-from modelhall.control import datasets, models, nodes, queue, removal, runs, service_facts, services
+from modelhall.control import datasets, models, nodes, queue, removal, runs, service_facts, services, shares
 from modelhall.control.actions import (
     Action,
     Create,
@@ -169,6 +169,7 @@ class Loop:
         # A node that has just been made is known by the second look.
         for _ in range(2):
             await self._do(nodes.reconcile(self.view, reports, silent_s, self._clock.now()))
+        await self._do(shares.reconcile(self.view, self._clock.now()))
 
     async def _look_at_attempts(self) -> None:
         """Ask the launcher about the active attempts; whoever's changed has to be looked at."""

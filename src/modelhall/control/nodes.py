@@ -35,7 +35,11 @@ def reconcile(
 
 def standing(node: NodeResource | None) -> tuple[object, ...] | None:
     """All of a node that runs and the queue depend on; a beat does not change it."""
-    return (node.status.state, node.status.cpus, node.status.memory_bytes) if node else None
+    if node is None:
+        return None
+    status = node.status
+    there = (status.cpus, status.memory_bytes, status.gpus, status.gpu_type)
+    return (status.state, there, node.document.labels)
 
 
 def _seen(node: NodeResource, report: NodeReport, used_cpus: float, now: float) -> list[Action]:
@@ -45,6 +49,8 @@ def _seen(node: NodeResource, report: NodeReport, used_cpus: float, now: float) 
         cpus=report.cpus,
         memory_bytes=report.memory_bytes,
         processor=report.processor,
+        gpus=report.gpus,
+        gpu_type=report.gpu_type,
         used_cpus=used_cpus,
         last_seen_at=now,
     )

@@ -1,40 +1,79 @@
-"""The queue: put the facts before the scheduling policy, and turn its decisions into starts and reasons."""
+"""The queue: put the facts before the scheduling policy, and turn its decisions into starts, stops and reasons."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from modelhall.control.actions import Action, Note, Start, Update, update_status
 from modelhall.control.runs import launch_of, said_of
+from modelhall.control.shares import shares_of
 from modelhall.control.view import View
-from modelhall.core.kinds import Key
-from modelhall.core.kinds.base import DEFAULT_PROJECT
 from modelhall.core.kinds.node import NodeResource
+from modelhall.core.kinds.project import ProjectResource
 from modelhall.core.kinds.run import ACTIVE, Attempt, RunResource, held_bytes, held_cpus
-from modelhall.policy.schedule import Asking, Hold, Placement, Room, Share
+from modelhall.policy.room import WHOLE
+from modelhall.policy.schedule import (
+    Asking,
+    Decision,
+    Facts,
+    Held,
+    Hold,
+    Part,
+    Placement,
+    Preemption,
+    Room,
+    RunKey,
+)
 
 ATTEMPTS_KEPT = 20
 """How many earlier attempts of a run are remembered; a replica may have any number."""
+MOST_REASONS = 200
+"""Of so many who wait the reason is kept up to date; those behind are told that it is not their turn yet."""
+NOT_YET = "waits for its turn"
 
-Policy = Callable[[Sequence[Asking], Sequence[Room], Mapping[str, Share]], list[Placement | Hold]]
+Policy = Callable[[Facts], list[Decision]]
 
 
 def schedule(view: View, policy: Policy, now: float) -> list[Action]:
     """Decide on every queued run."""
-    queued = {(run.key.project, run.key.name): run for run in view.queued() if _waits_for_room(run)}
+    queued = {run_key(run): run for run in view.queued() if _waits_for_room(run)}
     if not queued:
         return []
-    active = view.active()
-    rooms = [_room(node, active) for node in view.of_kind("node") if node.status.state == "ready"]
-    asking = [_asking(run) for run in queued.values()]
+    active = {run_key(run): run for run in view.active()}
+    facts = facts_of(
+        view.of_kind("node"), list(queued.values()), list(active.values()), view.of_kind("project"), now
+    )
     actions: list[Action] = []
-    for decision in policy(asking, rooms, _shares(view, [*queued.values(), *active])):
-        run = queued[decision.project, decision.run]
-        if isinstance(decision, Placement):
-            actions += _start(run, decision, now)
-        else:
-            actions += update_status(run, reason=decision.reason)
+    told = 0
+    for decision in policy(facts):
+        match decision:
+            case Placement():
+                actions += _start(queued[decision.project, decision.run], decision, now)
+            case Preemption():
+                actions += _make_room(active[decision.project, decision.run], decision)
+            case Hold():
+                told += 1
+                reason = decision.reason if decision.never or told <= MOST_REASONS else NOT_YET
+                actions += update_status(queued[decision.project, decision.run], reason=reason)
     return actions
+
+
+def facts_of(
+    nodes: Iterable[NodeResource],
+    queued: Sequence[RunResource],
+    active: Sequence[RunResource],
+    projects: Iterable[ProjectResource],
+    now: float,
+) -> Facts:
+    """All a policy goes by, of what the store holds."""
+    ready = [node for node in nodes if node.status.state == "ready"]
+    return Facts(
+        now=now,
+        queue=[asking_of(run) for run in queued],
+        nodes=[_room(node, active) for node in ready],
+        projects=shares_of(projects, [*queued, *active], ready, now),
+        held=[_held(run) for run in active],
+    )
 
 
 def standing(run: RunResource | None) -> tuple[object, ...] | None:
@@ -45,13 +84,42 @@ def standing(run: RunResource | None) -> tuple[object, ...] | None:
     return (holds and run.status.node, _waits_for_room(run) and run.document)
 
 
+def run_key(run: RunResource) -> RunKey:
+    return RunKey(run.key.project, run.key.name)
+
+
+def asking_of(run: RunResource) -> Asking:
+    """What a run asks for, as policies see it."""
+    document, asked = run.document, run.document.resources
+    return Asking(
+        name=run.key.name,
+        project=run.key.project,
+        cpus=asked.cpus,
+        memory_bytes=asked.memory_bytes,
+        gpus=asked.gpus,
+        gpu_type=asked.gpu_type,
+        labels=tuple(sorted(asked.nodes.items())),
+        workers=asked.workers.max,
+        fewest_workers=asked.workers.min,
+        serves=document.restart,
+        of=document.owner or "" if document.restart else "",
+        priority=document.priority,
+        since=run.created_at,
+        expected_s=asked.expected_s,
+        deadline=document.deadline.timestamp() if document.deadline else None,
+        preemptible=asked.preemptible,
+    )
+
+
 def _waits_for_room(run: RunResource) -> bool:
     return bool(run.status.state == "queued" and not run.deleting and not run.document.cancelled)
 
 
 def _start(run: RunResource, placement: Placement, now: float) -> list[Action]:
     number, node = run.status.attempt + 1, placement.node
-    attempt = Attempt(number=number, node=node, started_at=now, workers=placement.workers)
+    attempt = Attempt(
+        number=number, node=node, started_at=now, workers=placement.workers, gpus=placement.parts[0].gpus
+    )
     where = said_of(attempt)
     started = run.with_status(
         state="starting",
@@ -60,44 +128,55 @@ def _start(run: RunResource, placement: Placement, now: float) -> list[Action]:
         attempts=(*run.status.attempts[-ATTEMPTS_KEPT:], attempt),
         node=node,
         address=None,
+        yields_to=None,
     )
     note = Note(key=run.key, name="run.started", message=where)
     return [Update(resource=started), note, Start(launch=launch_of(started))]
 
 
-def _asking(run: RunResource) -> Asking:
-    return Asking(
-        name=run.key.name,
-        project=run.key.project,
-        cpus=run.document.resources.cpus,
-        memory_bytes=run.document.resources.memory_bytes,
-        workers=run.document.resources.workers.max,
-        fewest_workers=run.document.resources.workers.min,
-        serves=run.document.restart,
-        priority=run.document.priority,
-        since=run.created_at,
+def _make_room(run: RunResource, preemption: Preemption) -> list[Action]:
+    """Have a run leave; its own reconciler stops it, with a grace for its checkpoint."""
+    by = preemption.by.name if preemption.by.project == run.key.project else "/".join(preemption.by)
+    note = Note(key=run.key, name="run.makes-room", message=f"makes room for run {by}")
+    return [*update_status(run, yields_to=by), note]
+
+
+def _held(run: RunResource) -> Held:
+    attempt, left_s = run.status.attempts[-1], run.status.progress.left_s if run.status.progress else None
+    ends_at = None
+    if left_s is not None:
+        ends_at = run.updated_at + left_s
+    elif run.document.resources.expected_s is not None:
+        ends_at = attempt.started_at + run.document.resources.expected_s
+    return Held(
+        asking=asking_of(run),
+        parts=(Part(attempt.node, attempt.workers, attempt.gpus),),
+        started_at=attempt.started_at,
+        ends_at=ends_at,
+        leaving=run.status.yields_to is not None or run.deleting or run.document.cancelled,
     )
 
 
-def _room(node: NodeResource, active: list[RunResource]) -> Room:
+def _room(node: NodeResource, active: Sequence[RunResource]) -> Room:
     here = [run for run in active if run.status.node == node.key.name]
     return Room(
         name=node.key.name,
         cpus=node.status.cpus,
         memory_bytes=node.status.memory_bytes,
+        gpus=node.status.gpus,
+        gpu_type=node.status.gpu_type,
+        labels=node.document.labels,
         free_cpus=node.status.cpus - sum(held_cpus(run) for run in here),
         free_memory_bytes=node.status.memory_bytes - sum(held_bytes(run) for run in here),
+        free_gpus=_free_gpus(node, here),
         holders=tuple(run.key.name for run in here if run.document.resources.cpus),
     )
 
 
-def _shares(view: View, runs: list[RunResource]) -> dict[str, Share]:
-    used: dict[str, float] = {run.key.project: 0.0 for run in runs}
-    for run in runs:
-        if run.status.state in ACTIVE:
-            used[run.key.project] += held_cpus(run)
-    shares = {}
-    for name, cpus in used.items():
-        project = view.get(Key("project", DEFAULT_PROJECT, name))
-        shares[name] = Share(used_cpus=cpus, most_cpus=project.document.quota.cpus if project else None)
-    return shares
+def _free_gpus(node: NodeResource, here: Iterable[RunResource]) -> tuple[float, ...]:
+    free = [WHOLE] * node.status.gpus
+    for number, milli in (gpu for run in here for gpu in run.status.attempts[-1].gpus):
+        # A node that is back may have fewer than before.
+        if number < len(free):
+            free[number] -= milli
+    return tuple(max(0, milli) / WHOLE for milli in free)

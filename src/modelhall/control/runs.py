@@ -40,6 +40,8 @@ from modelhall.core.program import HALL_SECRETS, PROGRAMS
 from modelhall.policy import restart
 
 GRACE_S = 10.0
+ROOM_GRACE_S = 60.0
+"""How long a run that makes room has to leave its state behind."""
 START_AGAIN_S = 1.0
 """A start that has come to nothing, such as on a machine that is just going, is asked for again."""
 REPORT_EVERY_S = 1.0
@@ -110,6 +112,7 @@ def launch_of(resource: RunResource) -> Launch:
         cpus=held_cpus(resource),
         threads=asked.threads,
         memory_bytes=held_bytes(resource) or None,
+        gpus=resource.status.attempts[-1].gpus,
         timeout_s=document.timeout_s,
         project=document.project,
         secrets=document.secrets,
@@ -136,6 +139,8 @@ def _active(resource: RunResource, facts: Facts, now: float) -> list[Action]:
         return _finished(resource, seen, now)
     unwanted = resource.deleting or resource.document.cancelled or not facts.owner_there
     stops = [Stop(id=attempt_id(resource), grace_s=GRACE_S)] if unwanted else []
+    if not unwanted and resource.status.yields_to is not None:
+        stops = [Stop(id=attempt_id(resource), grace_s=ROOM_GRACE_S)]
     return [*stops, *_report(resource, seen, now)]
 
 
@@ -168,8 +173,11 @@ def _finished(resource: RunResource, seen: Observation, now: float) -> list[Acti
     if overrun := _overrun(resource, seen.exit):
         return _ended(resource, seen.exit, overrun, now)
     if seen.exit.stopped and "output" not in result:
-        # Nobody asked for this run to end, so it was stopped with the whole hall: no failure, and not the end.
-        return _again(resource, seen.exit, "stopped with the hall; goes on", now)
+        # Nobody asked for this run to end, so it made room or was stopped with the whole hall: no failure, and not
+        # the end.
+        room_for = resource.status.yields_to
+        why = f"made room for run {room_for}" if room_for is not None else "stopped with the hall"
+        return _again(resource, seen.exit, f"{why}; goes on", now)
     if seen.exit.code == 0 and not resource.document.restart:
         return _succeeded(resource, seen.exit, result, now)
     found = result.get("problem")
@@ -221,6 +229,7 @@ def _again(
         not_before=now + delay_s,
         node=None,
         address=None,
+        yields_to=None,
         attempts=_closed(status, exit),
     )
     message = f"attempt {status.attempt} ended: {reason}"

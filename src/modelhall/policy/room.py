@@ -31,6 +31,7 @@ class Shape(NamedTuple):
     gpus_milli: int
     gpu_type: str = ""
     labels: tuple[tuple[str, str], ...] = ()
+    only_on: frozenset[str] | None = None
     workers: int = 1
     """All on one node, unless it spans."""
     spans: bool = False
@@ -57,6 +58,7 @@ def shape_of(asking: Asking, workers: int | None = None) -> Shape:
         math.ceil(asking.gpus * WHOLE - ROUNDING),
         asking.gpu_type,
         asking.labels,
+        asking.only_on,
         asking.workers if workers is None else workers,
         asking.spans and asking.workers > 1,
         asking.pack,
@@ -81,8 +83,9 @@ def whole_of(room: Room) -> Free:
 
 def suits(room: Room, shape: Shape) -> bool:
     """Whether the node is of the sort that is asked for, however full."""
+    named = shape.only_on is None or room.name in shape.only_on
     typed = not shape.gpu_type or shape.gpu_type == room.gpu_type
-    return typed and all(room.labels.get(name) == value for name, value in shape.labels)
+    return named and typed and all(room.labels.get(name) == value for name, value in shape.labels)
 
 
 Gpus = tuple[tuple[int, int], ...]
@@ -127,7 +130,9 @@ def has_room(free: Free, shape: Shape) -> bool:
     return next(ways(free, shape), None) is not None
 
 
-def _whole(cpus_milli: int, memory_bytes: int, gpus: tuple[int, ...], count: int) -> Iterator[tuple[Free, Gpus]]:
+def _whole(
+    cpus_milli: int, memory_bytes: int, gpus: tuple[int, ...], count: int
+) -> Iterator[tuple[Free, Gpus]]:
     idle = [number for number, free in enumerate(gpus) if free == WHOLE][:count]
     if len(idle) == count:
         left = list(gpus)

@@ -9,12 +9,12 @@ from modelhall.adapters.store.memory import MemoryStore
 from modelhall.adapters.traffic.memory import MemoryTraffic
 from modelhall.control import declare, queue, steering
 from modelhall.control.loop import Loop
-from modelhall.core import plugins
 from modelhall.core.errors import Rejected
 from modelhall.core.kinds import AnyResource, Document, Key
 from modelhall.core.ports.launcher import Launch, NodeReport
 from modelhall.core.ports.signature import SigningKeys
 from modelhall.core.ports.store import Event, Hold, Lease
+from modelhall.policy import deciding
 from modelhall.twin.clock import OwnClock, VirtualClock
 from modelhall.twin.scheduler import finish
 
@@ -34,7 +34,7 @@ class Plant:
         nodes: Sequence[NodeReport],
         script: Callable[[Launch], Script],
         sources: dict[str, str] | None = None,
-        schedule: str = "first-fit",
+        schedule: str = "fair",
         keys: SigningKeys | None = None,
     ) -> None:
         self.clock = VirtualClock()
@@ -42,7 +42,7 @@ class Plant:
         self.launcher = VirtualLauncher(OwnClock(self.clock), nodes, script)
         self.traffic = MemoryTraffic()
         self.sources = sources or {}
-        self._policy: queue.Policy = plugins.load("schedule", schedule).place
+        self._policy: queue.Policy = deciding.policy(schedule, "best-fit")
         self._keys = keys
         self._uids = 0
         self._loop = self._new_loop()

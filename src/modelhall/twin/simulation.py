@@ -23,11 +23,11 @@ from modelhall.adapters.store.memory import MemoryStore
 from modelhall.control import queue
 from modelhall.control.leadership import Leadership
 from modelhall.control.loop import Loop
-from modelhall.core import plugins
 from modelhall.core.errors import NotNow, Rejected
 from modelhall.core.kinds import KINDS, AnyResource, rests
 from modelhall.core.ports.launcher import Launch, NodeReport
 from modelhall.core.ports.store import Store, Write
+from modelhall.policy import deciding
 from modelhall.twin.clock import VirtualClock
 from modelhall.twin.ending import left_over, startable, unfinished
 from modelhall.twin.faults import Faults, FaultyLauncher, FaultyStore, Wire
@@ -87,7 +87,7 @@ class Simulation:
             self.clock, nodes, script, started=self._started, fenced=self.witness.fenced
         )
         self.faults = Faults(Random(f"faults {seed}"), _rates(random))
-        self.policy: queue.Policy = plugins.load("schedule", "first-fit").place
+        self.policy: queue.Policy = deciding.policy("fair", "best-fit")
         parts = Parts(
             clock=self.clock,
             scheduler=self.scheduler,

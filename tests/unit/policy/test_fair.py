@@ -14,7 +14,17 @@ from hypothesis import strategies as st
 from modelhall.policy import deciding
 from modelhall.policy.deciding import Standing, begin, parts_of, typical_of
 from modelhall.policy.schedule import (
-    Asking, Decision, Facts, Held, Hold, Part, Placement, Preemption, Room, RunKey, Share,
+    Asking,
+    Decision,
+    Facts,
+    Held,
+    Hold,
+    Part,
+    Placement,
+    Preemption,
+    Room,
+    RunKey,
+    Share,
 )  # fmt: skip
 
 HOUR_S, DAY_S = 3600.0, 86400.0
@@ -108,7 +118,11 @@ def test_only_who_is_not_in_the_way_of_the_first_overtakes_him() -> None:
 
 def test_behind_one_that_is_too_long_a_shorter_one_of_the_same_size_is_found() -> None:
     long = held(ask("long", 6), "n", range(6), ends_at=1000.0)
-    queue = [ask("first", 8, since=1.0), ask("endless", 2, since=2.0), ask("short", 2, since=3.0, expected_s=60.0)]
+    queue = [
+        ask("first", 8, since=1.0),
+        ask("endless", 2, since=2.0),
+        ask("short", 2, since=3.0, expected_s=60.0),
+    ]
     assert started(decide(queue, [full(long)], [long])) == {"short"}
 
 
@@ -127,7 +141,9 @@ def test_of_those_who_can_make_room_the_ones_go_who_lose_least() -> None:
     young = held(ask("young", 4, project="blue"), "n", range(4, 8), started_at=900.0)
     kept = replace(young, asking=replace(young.asking, preemptible=False))
     shares = {"red": own(4), "blue": own(0, used=8)}
-    assert going(decide([ask("mine", 4)], [full(old, young)], [old, young], now=1000.0, **shares)) == {"young"}
+    assert going(decide([ask("mine", 4)], [full(old, young)], [old, young], now=1000.0, **shares)) == {
+        "young"
+    }
     assert going(decide([ask("mine", 4)], [full(old, kept)], [old, kept], now=1000.0, **shares)) == {"old"}
 
 
@@ -166,7 +182,10 @@ def test_replicas_of_a_service_are_kept_apart() -> None:
 
 
 def test_an_urgent_run_takes_from_less_urgent_ones_of_its_own_project_alone() -> None:
-    mine, theirs = held(ask("mine", 4), "n", range(4)), held(ask("theirs", 4, project="blue"), "n", range(4, 8))
+    mine, theirs = (
+        held(ask("mine", 4), "n", range(4)),
+        held(ask("theirs", 4, project="blue"), "n", range(4, 8)),
+    )
     there = full(mine, theirs)
     assert going(decide([ask("urgent", 4, priority=100)], [there], [mine, theirs])) == {"mine"}
     assert going(decide([ask("keen", 4, priority=99)], [there], [mine, theirs])) == set()

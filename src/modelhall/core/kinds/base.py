@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Generic, NamedTuple, Self, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema, model_validator
+from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema, field_validator, model_validator
 
 from modelhall.core.errors import HallError
 from modelhall.core.names import Name
@@ -109,6 +109,10 @@ _AS_WRITTEN = WithJsonSchema(
 )
 
 
+_FIRST = ("cpus", "memory_gib", "workers")
+"""What resources were before there was more to ask for."""
+
+
 class Resources(Frozen):
     """What a run is given on its node, and each of its workers, if it has several."""
 
@@ -119,6 +123,36 @@ class Resources(Frozen):
         description="Processes that train together, each with these CPUs and this memory.",
     )
 
+    gpus: float = Field(
+        default=0.0,
+        ge=0,
+        le=1024,
+        description="GPUs of each worker: whole ones, or a part of one such as 0.5.",
+    )
+    gpu_type: str = Field(
+        default="", max_length=63, description="Which GPUs, such as H100; any if not given."
+    )
+    nodes: dict[str, str] = Field(
+        default_factory=dict, description="What the labels of its node have to say, such as {zone: west}."
+    )
+    expected_s: float | None = Field(
+        default=None,
+        gt=0,
+        description="How long it will run, as far as you know; others may go before it then.",
+    )
+    preemptible: bool = Field(
+        default=True, description="Whether it may be asked to make room, and go on later from its checkpoint."
+    )
+
+    @field_validator("gpus")
+    @classmethod
+    def _is_whole_or_a_part(cls, gpus: float) -> float:
+        if gpus > 1 and gpus != int(gpus):
+            raise ValueError(
+                f"{gpus:g} GPUs are none; ask for {int(gpus)} or {int(gpus) + 1}, or a part of one"
+            )
+        return gpus
+
     @property
     def threads(self) -> int:
         """How many threads a numeric library should use."""
@@ -128,6 +162,17 @@ class Resources(Frozen):
     def memory_bytes(self) -> int:
         """Of one worker; 0 when there is no limit."""
         return round((self.memory_gib or 0) * 2**30)
+
+    def what_is_given(self) -> dict[str, Any]:
+        """All of it that a replica is made of. What came later is no part of it where it is at its default, so that
+        replicas of before are still the same."""
+        told = self.model_dump()
+        fields = type(self).model_fields
+        return {
+            name: value
+            for name, value in told.items()
+            if name in _FIRST or value != fields[name].get_default(call_default_factory=True)
+        }
 
     def of_one(self) -> Resources:
         """What one worker has."""

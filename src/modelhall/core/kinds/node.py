@@ -19,6 +19,8 @@ class NodeStatus(Status):
     cpus: float = Field(default=0.0)
     memory_bytes: int = 0
     processor: str = ""
+    gpus: int = 0
+    gpu_type: str = ""
     used_cpus: float = 0.0
     last_seen_at: float = 0.0
 

@@ -107,7 +107,7 @@ class Release(Frozen):
 
     @property
     def id(self) -> str:
-        return digest.of_json([self.order, self.resources.model_dump()])[:8]
+        return digest.of_json([self.order, self.resources.what_is_given()])[:8]
 
 
 class Progress(Frozen):

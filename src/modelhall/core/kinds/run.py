@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Literal, Self
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import AwareDatetime, Field, field_validator, model_validator
 
 from modelhall.core.kinds.base import Document, Frozen, Resource, Resources, Status
 from modelhall.core.names import Name
@@ -30,6 +30,9 @@ class Run(Document):
     owner: str | None = Field(default=None, description="Set by the hall: what this run is for.")
     resources: Resources = Field(default_factory=Resources)
     priority: int = Field(default=0, ge=-1000, le=1000, description="Higher starts first.")
+    deadline: AwareDatetime | None = Field(
+        default=None, description="When it should be over: it goes first when it is about to be too late."
+    )
     retries: int = Field(default=3, ge=0, le=1000, description="New attempts after a failure of the machine.")
     timeout_s: float | None = Field(
         default=None, gt=0, description="An attempt that runs longer is ended and the run fails."
@@ -77,6 +80,8 @@ class Attempt(Frozen):
     started_at: float
     workers: int = 1
     """How many it was placed with."""
+    gpus: tuple[tuple[int, int], ...] = ()
+    """Which GPUs of its node it was given: number, thousandths."""
     exit: Exit | None = None
 
 
@@ -107,6 +112,8 @@ class RunStatus(Status):
     address: str | None = None
     """host:port of a replica that is ready."""
     result: dict[str, Any] | None = None
+    yields_to: str | None = None
+    """The run for which its attempt is to make room."""
 
     @property
     def workers(self) -> int:
@@ -125,3 +132,8 @@ def held_cpus(run: RunResource) -> float:
 def held_bytes(run: RunResource) -> int:
     """The same of memory."""
     return run.document.resources.memory_bytes * run.status.workers
+
+
+def held_gpus(run: RunResource) -> float:
+    """The same of GPUs."""
+    return run.document.resources.gpus * run.status.workers

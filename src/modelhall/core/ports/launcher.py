@@ -34,6 +34,8 @@ class Launch:
     memory_bytes: int | None
     workers: int = 1
     """How many processes the program may be: a gang, told in its order how many and where on the node they meet."""
+    gpus: tuple[tuple[int, int], ...] = ()
+    """Which GPUs of the node it is given: number, thousandths."""
     timeout_s: float | None = None
     """An attempt that runs longer is ended; counted by a clock that nobody sets."""
     project: str = "default"
@@ -92,6 +94,9 @@ class NodeReport:
     cpus: float
     memory_bytes: int
     processor: str
+    gpus: int = 0
+    gpu_type: str = ""
+    """Such as H100; all GPUs of a node are alike."""
     ready: bool = True
 
 

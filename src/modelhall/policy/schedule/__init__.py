@@ -41,6 +41,8 @@ class Asking:
     gpu_type: str = ""
     labels: tuple[tuple[str, str], ...] = ()
     """What the labels of its nodes have to say."""
+    only_on: frozenset[str] | None = None
+    """The names of the nodes it may be on; None where any will do."""
     spans: bool = False
     """Whether its workers may be on several nodes."""
     pack: str = ""

@@ -1,4 +1,4 @@
-"""`backfill`: as `first-fit`, and who is over before the first who waits can begin, or is not in his way, overtakes."""
+"""`backfill`: as `first-fit`, but who is over before the first can begin, or is not in his way, overtakes him."""
 
 from __future__ import annotations
 

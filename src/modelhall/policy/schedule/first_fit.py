@@ -1,7 +1,7 @@
 """`first-fit`: replicas first, then by priority, then by age, and nobody overtakes.
 
-Who waits for room is in the way of all behind him who ask for something that he waits for too, unless not even an idle
-hall could start him. Who waits for his project's quota is in the way of that project alone. With the placement
+Who waits for room is in the way of all behind him who ask for something that he waits for too, unless not even an
+idle hall could start him. Who waits for his project's quota is in the way of that project alone. With the placement
 `first-fit`, each is put on the first node with room.
 """
 

@@ -1,4 +1,4 @@
-"""`shortest-first`: who is expected to run for the shortest time goes first, and the first who waits has a reservation.
+"""`shortest-first`: who is expected to run for the shortest time goes first; the first who waits has a reservation.
 
 With durations that are true it comes near the least mean completion time there can be; who asks for long waits long.
 """

@@ -1,23 +1,22 @@
 """The hall as a scheduling policy sees it: nodes, those who wait, those who run and their projects, all indexed.
 
-Whoever keeps one, such as a simulation, tells it what happens, and asks a policy from time to time; `deciding.py` makes
-one of a picture of the facts each time. It decides nothing itself.
+Whoever keeps one, such as a simulation, tells it what happens, and asks a policy from time to time; `deciding.py`
+makes one of a picture of the facts each time. It decides nothing itself.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
 from functools import lru_cache
 from random import Random
 
 from modelhall.policy.placement import Score
-from modelhall.policy.room import Free, Shape, shape_of, suits
+from modelhall.policy.room import Shape, shape_of, suits
 from modelhall.policy.schedule import Asking, Facts, Held, Part, RunKey, Share
 from modelhall.policy.standing import gang
 from modelhall.policy.standing.floor import Floor
 from modelhall.policy.standing.line import Line, Order
-from modelhall.policy.standing.tenants import Tenant, tenant_of
+from modelhall.policy.standing.tenants import Tenant, Whole, tenant_of
 
 NO_QUOTA = Share(used_cpus=0.0, most_cpus=None)
 
@@ -26,7 +25,13 @@ class Standing:
     """All that a policy goes by. `order` and `by_project` say how the policy has them wait."""
 
     def __init__(
-        self, facts: Facts, score: Score, *, order: Order, by_project: bool = False, chance: Random | None = None
+        self,
+        facts: Facts,
+        score: Score,
+        *,
+        order: Order,
+        by_project: bool = False,
+        chance: Random | None = None,
     ) -> None:
         self.now = facts.now
         self.floor = Floor(facts.nodes, score, chance)
@@ -84,12 +89,12 @@ class Standing:
         for part in held.parts:
             self.on[part.node][held.asking.key] = held
 
-    def _whole(self) -> Free:
+    def _whole(self) -> Whole:
         nodes = list(self.floor.nodes.values())
-        return Free(
+        return Whole(
             sum(node.whole.cpus_milli for node in nodes),
             sum(node.whole.memory_bytes for node in nodes),
-            tuple(sum(node.whole.gpus) for node in nodes),
+            sum(sum(node.whole.gpus) for node in nodes),
         )
 
     def _can_ever(self, shape: Shape) -> bool:

@@ -4,8 +4,8 @@ Three may: replicas, of all batch work; a project, of those that borrow what is 
 project that are so much less urgent. Nobody is made to give room twice over: a project loses what it borrows and no
 more, so what it lost it cannot claim back, and the less urgent cannot make the more urgent go. So it comes to an end.
 
-Of all nodes the one is chosen where the least work is interrupted, and what has been asked to go is waited for: whoever
-has a claim is first given what is about to become free.
+Of all nodes the one is chosen where the least work is interrupted, and what has been asked to go is waited for:
+whoever has a claim is first given what is about to become free.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ from heapq import heapify, heappop, heappush
 from typing import NamedTuple
 
 from modelhall.policy.room import Free, Gpus, Shape, has_room, shape_of, suits, with_given, with_taken
-from modelhall.policy.schedule import Asking, Held, Part, Preemption, RunKey, Share
+from modelhall.policy.schedule import Asking, Held, Part, Preemption, RunKey
 from modelhall.policy.standing import Standing
 from modelhall.policy.standing.floor import Floor, Node
 from modelhall.policy.standing.reservation import Kept
-from modelhall.policy.standing.tenants import Tenant, has_a_claim, may_lose, over_quota
+from modelhall.policy.standing.tenants import Tenant, dominant, has_a_claim, may_lose, over_quota
 
 URGENT = 100
 """So much more of priority is worth interrupting others for."""
@@ -33,6 +33,8 @@ class Interruption(NamedTuple):
 
     cost: float
     node: str
+    version: int
+    """Of the node, as it was when this was reckoned."""
     victims: tuple[Held, ...]
 
 
@@ -107,13 +109,27 @@ class Claims:
             heapify(offers)
             self._offers[sort] = offers
         while offers:
-            before = heappop(offers)
-            now = self._on_node(self._after_leaving().nodes[before.node], shape, may_go)
-            if now is not None and now.cost <= before.cost:
-                return now
-            if now is not None:
-                heappush(offers, now)
+            offer = heappop(offers)
+            if self._stands(offer, may_go):
+                return offer
+            again = self._on_node(self._after_leaving().nodes[offer.node], shape, may_go)
+            if again is not None:
+                heappush(offers, again)
         return None
+
+    def _stands(self, offer: Interruption, may_go: MayGo) -> bool:
+        """Whether what was reckoned for a node is so still."""
+        node = self._after_leaving().nodes[offer.node]
+        if node.version != offer.version:
+            return False
+        asked = list[Held]()
+        for held in offer.victims:
+            if may_go(held):
+                self._expect(held, -1)
+                asked.append(held)
+        for held in asked:
+            self._expect(held, 1)
+        return len(asked) == len(offer.victims)
 
     def _on_node(self, node: Node, shape: Shape, may_go: MayGo) -> Interruption | None:
         """Who would have to go from one node: the cheapest first, and none whom the others make needless."""
@@ -138,11 +154,16 @@ class Claims:
             if has_room(without := _moved(free, held, name, -1), shape):
                 free = without
                 going.remove(held)
-        return Interruption(sum(map(self._cost, going)), name, tuple(going))
+        return Interruption(sum(map(self._cost, going)), name, node.version, tuple(going))
 
     def _is_able(self, held: Held) -> bool:
         asking = held.asking
-        return asking.preemptible and not asking.serves and asking.key not in self._leaving and len(held.parts) == 1
+        return (
+            asking.preemptible
+            and not asking.serves
+            and asking.key not in self._leaving
+            and len(held.parts) == 1
+        )
 
     def _is_not_kept_for_later(self, node: Node, gpus: Gpus) -> bool:
         kept = self._kept.get(node.room.name)
@@ -150,10 +171,14 @@ class Claims:
 
     def _cost(self, held: Held) -> float:
         """The work that is interrupted; how much of it is lost, its last checkpoint decides."""
-        shape, whole = shape_of(held.asking), self._standing.whole
-        tenant = Tenant(name="", share=Share(used_cpus=0.0, most_cpus=None))
-        tenant.hold(shape, held.workers)
-        return tenant.dominant(whole) * (self._standing.now - held.started_at)
+        shape, workers = shape_of(held.asking), held.workers
+        share = dominant(
+            shape.cpus_milli * workers,
+            shape.memory_bytes * workers,
+            shape.gpus_milli * workers,
+            self._standing.whole,
+        )
+        return share * (self._standing.now - held.started_at)
 
     def _let_go(self, victim: Held, by: RunKey) -> None:
         key = victim.asking.key

@@ -12,7 +12,18 @@ from random import Random
 from typing import NamedTuple
 
 from modelhall.policy.placement import Score
-from modelhall.policy.room import Free, Gpus, Shape, free_of, has_room, suits, ways, whole_of, with_given, with_taken
+from modelhall.policy.room import (
+    Free,
+    Gpus,
+    Shape,
+    free_of,
+    has_room,
+    suits,
+    ways,
+    whole_of,
+    with_given,
+    with_taken,
+)
 from modelhall.policy.schedule import Part, Room
 
 
@@ -61,14 +72,7 @@ class Floor:
 
     def can_ever(self, shape: Shape) -> bool:
         """Whether an idle floor has room for one worker of `shape` after the other on one node."""
-        return any(suits(n.room, shape) and has_room(n.whole, shape) for n in self.distinct())
-
-    def distinct(self) -> Iterable[Node]:
-        """One node of each sort."""
-        return {
-            (node.whole, node.room.gpu_type, tuple(sorted(node.room.labels.items()))): node
-            for node in self.nodes.values()
-        }.values()
+        return any(suits(n.room, shape) and has_room(n.whole, shape) for n in self.nodes.values())
 
     def take(self, shape: Shape, part: Part) -> None:
         """Workers of `shape` begin on a node."""

@@ -24,9 +24,7 @@ def find(nodes: Iterable[Node], shape: Shape, free_of: FreeOf) -> tuple[Part, ..
     groups: dict[str, list[Node]] = defaultdict(list)
     for node in sorted(room, key=lambda node: node.number):
         groups[_value(node.room, shape.pack or shape.spread)].append(node)
-    counts = (
-        _spread(groups, room, shape.workers) if shape.spread else _packed(groups, room, shape.workers)
-    )
+    counts = _spread(groups, room, shape.workers) if shape.spread else _packed(groups, room, shape.workers)
     return tuple(_part(node, free_of(node), shape, count) for node, count in counts.items() if count)
 
 

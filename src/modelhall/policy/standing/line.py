@@ -1,7 +1,7 @@
 """Those who wait, in lanes: runs of one project and one shape, in the policy's order.
 
-Where there is no room for the first of a lane there is none for the others, so a round costs what there are lanes, and
-not what there are runs.
+Where there is no room for the first of a lane there is none for the others, so a round costs what there are lanes,
+and not what there are runs.
 """
 
 from __future__ import annotations
@@ -132,7 +132,9 @@ class Turns:
 
     def __init__(self, line: Line, rank: Rank) -> None:
         self._rank = rank
-        self._lanes = {name: [_entry(lane, 0) for lane in lanes.values()] for name, lanes in line.groups.items()}
+        self._lanes = {
+            name: [_entry(lane, 0) for lane in lanes.values()] for name, lanes in line.groups.items()
+        }
         for lanes in self._lanes.values():
             heapify(lanes)
         self._groups = [(rank(name), name) for name in self._lanes]

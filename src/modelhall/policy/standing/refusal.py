@@ -40,7 +40,9 @@ def sentence(standing: Standing, refusal: Refusal) -> str:
             return _no_room(standing, refusal.shape)
         case "behind":
             assert refusal.behind is not None
-            return f"waits for {size(refusal.shape)}; run {refusal.behind.name} is before it and waits for room"
+            return (
+                f"waits for {size(refusal.shape)}; run {refusal.behind.name} is before it and waits for room"
+            )
 
 
 def size(shape: Shape) -> str:

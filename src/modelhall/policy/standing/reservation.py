@@ -32,6 +32,8 @@ class Prospect:
     """Where a run will begin, and when."""
 
     at: float
+    ends: int
+    """How many runs have to end before. Where their ends are guessed alike, the fewer the likelier."""
     parts: tuple[Part, ...]
     free: Mapping[str, Free]
     """What is free on its nodes then, without it."""
@@ -57,27 +59,28 @@ def prospect(standing: Standing, shape: Shape, taken: Mapping[str, Kept]) -> Pro
         return _of_gang(standing, shape, nodes)
     best: Prospect | None = None
     for node in nodes:
-        found = _on_node(standing, shape, node, before=best.at if best else math.inf)
-        best = found or best
+        limit = (best.at, best.ends) if best else (math.inf, 0)
+        best = _on_node(standing, shape, node, before=limit) or best
     return best
 
 
-def _on_node(standing: Standing, shape: Shape, node: Node, *, before: float) -> Prospect | None:
+def _on_node(standing: Standing, shape: Shape, node: Node, *, before: tuple[float, int]) -> Prospect | None:
     """The soonest on one node, if it is sooner than `before`."""
     if not has_room(node.whole, shape):
         return None
-    free, at = node.free, standing.now
-    ends = iter(_ends(standing, [node]))
+    free, at, ended = node.free, standing.now, 0
+    ends = _ends(standing, [node])
     while not (way := next(ways(free, shape), None)):
         end = next(ends, None)
-        if end is None or end[0] >= before:
+        if end is None:
             return None
         at, held, part = end
+        ended += 1
+        if (at, ended) >= before:
+            return None
         free = with_given(free, shape_of(held.asking), part.gpus, part.workers)
-    if at >= before:
-        return None
     part = Part(node.room.name, shape.workers, way[1])
-    return Prospect(at=at, parts=(part,), free={node.room.name: free})
+    return Prospect(at=at, ends=ended, parts=(part,), free={node.room.name: free})
 
 
 def _of_gang(standing: Standing, shape: Shape, nodes: list[Node]) -> Prospect | None:
@@ -85,13 +88,14 @@ def _of_gang(standing: Standing, shape: Shape, nodes: list[Node]) -> Prospect | 
     at = standing.now
     room = {node: gang.most_workers(node.free, shape) for node in nodes}
     by_name = {node.room.name: node for node in nodes}
-    ends = iter(_ends(standing, nodes))
+    ends, ended = _ends(standing, nodes), 0
     total = sum(room.values())
     while total < shape.workers:
         end = next(ends, None)
         if end is None:
             return None
         at, held, part = end
+        ended += 1
         node = by_name[part.node]
         free[part.node] = with_given(free[part.node], shape_of(held.asking), part.gpus, part.workers)
         total -= room[node]
@@ -99,7 +103,7 @@ def _of_gang(standing: Standing, shape: Shape, nodes: list[Node]) -> Prospect | 
         total += room[node]
     parts = gang.find(nodes, shape, lambda node: free[node.room.name])
     assert parts is not None
-    return Prospect(at=at, parts=parts, free={part.node: free[part.node] for part in parts})
+    return Prospect(at=at, ends=ended, parts=parts, free={part.node: free[part.node] for part in parts})
 
 
 def keep(into: dict[str, Kept], found: Prospect, shape: Shape, by: RunKey, *, firm: bool = False) -> None:

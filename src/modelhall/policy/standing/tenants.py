@@ -9,12 +9,21 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import NamedTuple
 
-from modelhall.policy.room import WHOLE, Free, Shape
+from modelhall.policy.room import WHOLE, Shape
 from modelhall.policy.schedule import Share
 
 HALF_LIFE_S = 24 * 3600.0
 NOTHING = frozenset[str]()
+
+
+class Whole(NamedTuple):
+    """All there is in a hall."""
+
+    cpus_milli: int
+    memory_bytes: int
+    gpus_milli: int
 
 
 @dataclass(kw_only=True)
@@ -36,20 +45,27 @@ class Tenant:
         self.memory_bytes += shape.memory_bytes * workers
         self.gpus_milli += shape.gpus_milli * workers
 
-    def dominant(self, whole: Free) -> float:
+    def dominant(self, whole: Whole) -> float:
         """The largest of its shares of what there is."""
-        held = (self.cpus_milli, self.memory_bytes, self.gpus_milli)
-        there = (whole.cpus_milli, whole.memory_bytes, sum(whole.gpus))
-        return max((mine / all_of_it for mine, all_of_it in zip(held, there, strict=True) if all_of_it), default=0.0)
+        return dominant(self.cpus_milli, self.memory_bytes, self.gpus_milli, whole)
 
-    def rank(self, whole: Free) -> float:
+    def rank(self, whole: Whole) -> float:
         """What it has, over its weight: whose is least has the next turn."""
         return (self.use + self.dominant(whole)) / self.share.weight
 
-    def pass_time(self, now: float, whole: Free) -> None:
+    def pass_time(self, now: float, whole: Whole) -> None:
         """Reckon with what it has held until now."""
         self.use = decayed(self.use, self.dominant(whole), now - self.at)
         self.at = now
+
+
+def dominant(cpus_milli: int, memory_bytes: int, gpus_milli: int, whole: Whole) -> float:
+    """The largest of the shares of what there is."""
+    return max(
+        cpus_milli / whole.cpus_milli if whole.cpus_milli else 0.0,
+        memory_bytes / whole.memory_bytes if whole.memory_bytes else 0.0,
+        gpus_milli / whole.gpus_milli if whole.gpus_milli else 0.0,
+    )
 
 
 def decayed(use: float, held: float, passed_s: float) -> float:
