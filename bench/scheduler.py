@@ -2,11 +2,11 @@
 
     python bench/scheduler.py [--quick] [--traces FOLDER]
 
-- **Allocation** (Alibaba's openb, 1,213 nodes, 6,212 GPUs): pods drawn with replacement from the trace come one after
-  the other, until they have asked for 1.3 times the GPUs there are; one for which there is no room is refused. Told is
-  the part of all GPUs that is allocated in the end. As in the evaluation of FGD (Weng et al., ATC 2023), whose figures
-  for its default trace are 95.2 % (FGD), 92.9 % (best fit) and 86.5 % (random). Otherwise than there: the draws are
-  other ones, and the best fit weighs processors, memory and GPUs by the largest node.
+- **Allocation** (Alibaba's openb, 1,213 nodes, 6,212 GPUs): pods drawn with replacement from the trace come one
+  after the other, until they have asked for 1.3 times the GPUs there are; one for which there is no room is refused.
+  Told is the part of all GPUs that is allocated in the end. As in the evaluation of FGD (Weng et al., ATC 2023),
+  whose figures for its default trace are 95.2 % (FGD), 92.9 % (best fit) and 86.5 % (random). Otherwise than there: the
+  draws are other ones, and the best fit weighs processors, memory and GPUs by the largest node.
 - **Completion** (Microsoft's Philly): jobs are drawn from the trace, each with the same chance, so many that they ask
   for 0.9 of the GPUs there are over the time of the trace. `fair` expects of a job what the last ones like it took;
   `backfill` and `shortest-first` are told the truth, which nobody knows.
@@ -130,10 +130,8 @@ def _openb(folder: Path) -> tuple[list[Room], list[Asking]]:
     asks = [(0.47, 6, 12), (0.81, 8, 16), (0.32, 4, 8), (1, 8, 32), (1, 12, 16), (8, 64, 256), (0, 4, 8)]
     chosen = draw.choices(asks, weights=[9, 13, 4, 30, 20, 1, 13], k=4000)
     pods = [_ask(f"pod-{n}", gpus, cpus=cpus, gib=gib) for n, (gpus, cpus, gib) in enumerate(chosen)]
-    return [
-        *traces.alike(300, gpus=8, cpus=96, memory_gib=384),
-        *traces.alike(200, gpus=2, cpus=64, gpu_type="T4"),
-    ], pods
+    large = traces.alike(300, gpus=8, cpus=96, memory_gib=384)
+    return [*large, *traces.alike(200, gpus=2, cpus=64, gpu_type="T4", name="small")], pods
 
 
 def completion(folder: Path, *, quick: bool) -> dict[str, float]:

@@ -110,3 +110,35 @@ def test_only_a_training_has_workers() -> None:
         Dataset(name="a", source="a.csv", resources=Resources.model_validate({"workers": 2}))
     with pytest.raises(ValueError, match="min is at most max"):
         Resources.model_validate({"workers": {"min": 3, "max": 2}})
+
+
+def test_a_project_claims_back_what_is_its_own_and_the_interrupted_run_goes_on_later(plant: Plant) -> None:
+    plant.apply(
+        Project(name="owner", quota=Quota(cpus=2, borrow=True)),
+        Project(name="guest", quota=Quota(cpus=2, borrow=True)),
+    )
+    plant.apply(command("one", 2, project="guest"), command("two", 2, project="guest"))
+    plant.advance(2)
+    plant.apply(command("mine", 2, project="owner"))
+    plant.advance(2)
+    runs = {run.key.name: run.status for run in plant.all("run")}
+    assert runs["mine"].state == "running"
+    (waits,) = (status for name, status in runs.items() if name != "mine" and status.state == "queued")
+    assert waits.failures == 0
+    assert [attempt.exit.stopped for attempt in waits.attempts if attempt.exit] == [True]
+    assert any(event.name == "run.makes-room" for event in plant.events())
+    plant.advance(60)
+    assert {run.status.state for run in plant.all("run")} == {"succeeded"}
+    assert sum(event.name == "run.makes-room" for event in plant.events()) == 1
+
+
+def test_what_a_project_used_is_kept_and_counts_against_it(plant: Plant) -> None:
+    plant.apply(Project(name="team"))
+    plant.apply(*(command(f"job-{number}", 2, project="team") for number in range(30)))
+    plant.advance(130)
+    (team,) = (project for project in plant.all("project") if project.key.name == "team")
+    assert 0 < team.status.use < 1
+    plant.restart()
+    plant.apply(command("other", 2))
+    plant.advance(12)
+    assert state(plant, "other") in ("running", "succeeded")

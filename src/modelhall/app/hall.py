@@ -36,6 +36,7 @@ from modelhall.app.monitoring.handing_on import HandingOn, open_collector
 from modelhall.app.monitoring.instruments import Instruments, sensors_of_this_machine
 from modelhall.app.monitoring.watching import Seen, Watching
 from modelhall.app.people import People
+from modelhall.app.queueing import Queueing
 from modelhall.app.reader import Reader
 from modelhall.app.rollouts import Rollouts
 from modelhall.app.signing_in import open_signing_in
@@ -145,6 +146,8 @@ class Hall:
         self.cards = Cards(self.store, reader, self.accounts)
         self.foresight = Foresight(self.store, self.accounts)
         self._policy = deciding.policy(settings.schedule, settings.placement)
+        parts = deciding.parts_of(settings.schedule, settings.placement)
+        self.queueing = Queueing(self.store, parts, self.clock)
         self.traffic = FolderTraffic(home / TRAFFIC, self.clock.now())
         self.rollouts = Rollouts(self.store, self.traffic, self.clock)
         self.plane = Plane(

@@ -36,7 +36,7 @@ Policy = Callable[[Facts], list[Decision]]
 
 def schedule(view: View, policy: Policy, now: float) -> list[Action]:
     """Decide on every queued run."""
-    queued = {run_key(run): run for run in view.queued() if _waits_for_room(run)}
+    queued = {run_key(run): run for run in view.queued() if waits_for_room(run)}
     if not queued:
         return []
     active = {run_key(run): run for run in view.active()}
@@ -81,7 +81,7 @@ def standing(run: RunResource | None) -> tuple[object, ...] | None:
     if run is None:
         return None
     holds = run.status.state in ACTIVE
-    return (holds and run.status.node, _waits_for_room(run) and run.document)
+    return (holds and run.status.node, waits_for_room(run) and run.document)
 
 
 def run_key(run: RunResource) -> RunKey:
@@ -111,7 +111,8 @@ def asking_of(run: RunResource) -> Asking:
     )
 
 
-def _waits_for_room(run: RunResource) -> bool:
+def waits_for_room(run: RunResource) -> bool:
+    """Whether a policy decides on it."""
     return bool(run.status.state == "queued" and not run.deleting and not run.document.cancelled)
 
 

@@ -24,6 +24,7 @@ from modelhall.core.hallfile import Declared
 from modelhall.core.kinds import AnyResource, Key
 from modelhall.core.kinds.base import DEFAULT_PROJECT
 from modelhall.core.ports.store import Change
+from modelhall.core.queue_picture import QueuePicture, RunPicture
 from modelhall.core.rollout_picture import Picture
 from modelhall.doors import following
 from modelhall.doors.datasets import Datasets
@@ -236,6 +237,15 @@ class Hall:
     def steer_rollout(self, service: str, act: str) -> None:
         """Have it `promote`, `abort`, `pause` or `resume`; raises Conflict when nothing is on its way."""
         self._change("POST", f"/api/v1/services/{service}/rollout/{act}")
+
+    def queue(self) -> QueuePicture:
+        """What each project holds against its weight."""
+        return QueuePicture.model_validate(self._get("/api/v1/queue"))
+
+    def outlook(self, run: str) -> RunPicture:
+        """A queued run's place, when it will start, and what would have it start sooner; raises Conflict for one
+        that does not wait for its turn."""
+        return RunPicture.model_validate(self._get(f"/api/v1/runs/{run}/outlook", project=self.project))
 
     def put_secret(self, name: str, value: bytes) -> None:
         """Keep a secret of the project, in place of the one before. Nobody is told its value again."""

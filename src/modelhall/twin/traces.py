@@ -1,8 +1,8 @@
 """What was asked of other halls, and with what machines: traces as they are published, and plain CSV files.
 
 Read are the jobs of Microsoft's Philly (`timestamp, duration, num_gpus, gpu_time, cluster`; Jeon et al., USENIX ATC
-2019), Alibaba's pods and nodes with shared GPUs (`openb_pod`, `openb_node`; Weng et al., USENIX ATC 2023), and files with
-the columns of `COLUMNS` and `NODE_COLUMNS`. Which it is, the first line tells.
+2019), Alibaba's pods and nodes with shared GPUs (`openb_pod`, `openb_node`; Weng et al., USENIX ATC 2023), and files
+with the columns of `COLUMNS` and `NODE_COLUMNS`. Which it is, the first line tells.
 """
 
 from __future__ import annotations
@@ -80,14 +80,17 @@ def nodes(path: Path) -> list[Room]:
 
 
 def alike(
-    count: int, *, gpus: int, cpus: float = 64.0, memory_gib: float = 512.0, gpu_type: str = ""
+    count: int,
+    *,
+    gpus: int,
+    cpus: float = 64.0,
+    memory_gib: float = 512.0,
+    gpu_type: str = "",
+    name: str = "node",
 ) -> list[Room]:
-    """Nodes of one sort, such as `what if` there were more of."""
+    """Nodes of one sort."""
     width = len(str(max(0, count - 1)))
-    return [
-        _room(f"{gpu_type.lower() or 'node'}-{number:0{width}}", cpus, memory_gib, gpus, gpu_type)
-        for number in range(count)
-    ]
+    return [_room(f"{name}-{number:0{width}}", cpus, memory_gib, gpus, gpu_type) for number in range(count)]
 
 
 def _rows(path: Path) -> Iterator[Row]:

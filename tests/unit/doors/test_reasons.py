@@ -74,13 +74,6 @@ def test_a_run_that_is_held_says_what_would_start_it(
     assert helps in explain(run(state="queued", reason="held", **asked), around, 0.0).helps
 
 
-def test_those_before_it_are_told_in_the_queues_order() -> None:
-    mine = run(state="queued", at=5.0)
-    others = [run("late", state="queued", at=6.0), run("early", state="queued", at=1.0),
-              run("urgent", state="queued", at=9.0, priority=9), run("active", state="running")]  # fmt: skip
-    assert explain(mine, Around(alive=[*others, mine], nodes=[node()]), 0.0).ahead == ("urgent", "early")
-
-
 @pytest.mark.parametrize(
     ("problem", "helps"),
     [

@@ -74,8 +74,10 @@ if sys.argv[1:2] != ["up"]:
         look,
         model,
         people,
+        queue,
         rollout,
         secret,
+        simulate,
         tls,
         top,
         user,
@@ -83,7 +85,7 @@ if sys.argv[1:2] != ["up"]:
     )
 
     for group in (
-        declare, look, data, model, compare, work, rollout, secret, ask, chat, load, cost, keep, people, user, keys,
-        audit, tls, top, alerts, doctor, demo,
+        declare, look, data, model, compare, work, queue, simulate, rollout, secret, ask, chat, load, cost, keep,
+        people, user, keys, audit, tls, top, alerts, doctor, demo,
     ):  # fmt: skip
         group.add_to(cli)

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from modelhall.core.errors import Rejected
 from modelhall.doors.trainings import Curve, Training
+from modelhall.twin.figures import waits_by_project
+from modelhall.twin.replay import Played
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -56,6 +58,27 @@ def of_card(card: Mapping[str, Any], training: Training, folder: Path) -> dict[s
         _calibration(calibration, folder / "calibration.png")
         made["Calibration"] = "calibration.png"
     return made
+
+
+def replays(played: Sequence[Played], to: Path) -> None:
+    """The GPUs that are held over time, and how long the jobs of each project waited, under each policy."""
+    picture = _figure((8.0, 6.4))
+    use = picture.add_subplot(2, 1, 1, xlabel="days", ylabel="GPUs held")
+    for one in played:
+        days = [sample.at_s / 86_400 for sample in one.samples]
+        use.step(days, [sample.gpus for sample in one.samples], where="post", label=one.name, linewidth=0.8)
+    use.axhline(played[0].gpus, color="grey", linewidth=0.8, linestyle="--")
+    use.legend(fontsize="small")
+    waits = [waits_by_project(one.lives) for one in played]
+    projects = sorted({name for of in waits for name in of})
+    part = picture.add_subplot(2, 1, 2, ylabel="mean wait, hours")
+    for number, (one, of) in enumerate(zip(played, waits, strict=True)):
+        width = 0.8 / len(played)
+        places = [place + number * width for place in range(len(projects))]
+        hours = [sum(of.get(name, ())) / max(1, len(of.get(name, ()))) / 3600 for name in projects]
+        part.bar(places, hours, width=width, label=one.name)
+    part.set_xticks(range(len(projects)), projects, rotation=45, ha="right", fontsize="small")
+    _save(picture, to)
 
 
 def _confusion(confusion: Mapping[str, Any], to: Path) -> None:

@@ -28,7 +28,6 @@ class Explanation(NamedTuple):
     why: str
     helps: str = ""
     """What would start it, or what to do about how it ended."""
-    ahead: tuple[str, ...] = ()
 
 
 def explain(run: AnyResource, around: Around, now: float) -> Explanation:
@@ -54,10 +53,8 @@ def explain(run: AnyResource, around: Around, now: float) -> Explanation:
 
 
 def _queued(run: AnyResource, around: Around) -> Explanation:
-    ahead = sorted((other for other in around.alive if _is_before(other, run)), key=_place)
-    names = tuple(str(other.key).removeprefix("run ") for other in ahead)
     why = run.status.reason or "it is about to be put before the scheduler"
-    return Explanation(why, _starts_with(run, around), names)
+    return Explanation(why, _starts_with(run, around))
 
 
 def _starts_with(run: AnyResource, around: Around) -> str:
@@ -122,14 +119,3 @@ def _mended(run: AnyResource, problem: Problem | None) -> str:
     if problem.who == "time":
         return f"{look}; the machine failed it too often: to try again, declare it under another name"
     return f"{look}; this is a mistake of the hall's: `hall describe run {run.key.name}` tells what to report"
-
-
-def _is_before(other: AnyResource, run: AnyResource) -> bool:
-    """Whether the queue looks at `other` first."""
-    return other.key != run.key and other.status.state == "queued" and _place(other) < _place(run)
-
-
-def _place(run: AnyResource) -> tuple[object, ...]:
-    """As the scheduling policies sort: replicas first, then by priority and age."""
-    document = run.document
-    return (not document.restart, -document.priority, run.created_at, run.key.project, run.key.name)

@@ -9,7 +9,9 @@ from typing import Annotated, Any
 
 import typer
 
+from modelhall.core.errors import Conflict
 from modelhall.core.hallfile import Declared, document_from_json
+from modelhall.core.queue_picture import RunPicture
 from modelhall.core.units import show_seconds
 from modelhall.doors.cli.reasons import Around, explain
 from modelhall.doors.cli.terminal import (
@@ -26,6 +28,8 @@ from modelhall.doors.cli.terminal import (
 from modelhall.doors.client import Hall, follow
 from modelhall.doors.outcome import failure_of
 
+SHOWN = 5
+
 
 def add_to(cli: typer.Typer) -> None:
     cli.command(context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False})(run)
@@ -38,6 +42,9 @@ def run(
     name: Annotated[str | None, typer.Option(help="A name; made up if not given.")] = None,
     cpus: Annotated[float, typer.Option(help="Processor cores.")] = 1.0,
     memory_gib: Annotated[float | None, typer.Option(help="Memory it may use.")] = None,
+    gpus: Annotated[float | None, typer.Option(help="GPUs: whole ones, or a part of one.")] = None,
+    gpu_type: Annotated[str | None, typer.Option(help="Which GPUs, such as H100.")] = None,
+    expected: Annotated[float | None, typer.Option(help="Seconds that you think it takes.")] = None,
     timeout: Annotated[float | None, typer.Option(help="Seconds after which an attempt is ended.")] = None,
     retries: Annotated[
         int | None, typer.Option(help="New attempts after a failure of the machine; 3 if not given.")
@@ -55,7 +62,9 @@ def run(
         "project": project,
         "labels": labels_of(label),
         "command": command,
-        "resources": _given(cpus=cpus, memory_gib=memory_gib),
+        "resources": _given(
+            cpus=cpus, memory_gib=memory_gib, gpus=gpus, gpu_type=gpu_type, expected_s=expected
+        ),
         "priority": priority,
         **_given(timeout_s=timeout, retries=retries),
     }
@@ -111,12 +120,13 @@ def why(
     """Say why a run is in the state it is in, what it waits for, and what would help."""
     with Hall(home=home, project=project) as hall:
         found = hall.get("run", project, run)
-        around = _around(hall) if found.status.state == "queued" else Around()
+        is_queued = found.status.state == "queued"
+        around = _around(hall) if is_queued else Around()
+        outlook = _outlook(hall, run) if is_queued else None
     told = explain(found, around, time.time())
     status = found.status
     rows = [("state", status.state), ("why", told.why)]
-    if told.ahead:
-        rows.append(("ahead of it", ", ".join(told.ahead)))
+    rows += _outlook_rows(outlook) if outlook is not None else []
     if told.helps:
         rows.append(("what helps", told.helps))
     if status.progress and status.state == "running":
@@ -132,10 +142,38 @@ def why(
         "why": told.why,
         "helps": told.helps,
         "attempt": status.attempt,
-        "ahead": list(told.ahead),
+        "ahead": list(outlook.ahead) if outlook is not None else [],
+        "outlook": outlook.model_dump(mode="json") if outlook is not None else None,
         "problem": status.problem.model_dump() if status.problem else None,
     }
     show(output, data, ("", ""), rows)
+
+
+def _outlook(hall: Hall, run: str) -> RunPicture | None:
+    try:
+        return hall.outlook(run)
+    except Conflict:
+        # It has just been started.
+        return None
+
+
+def _outlook_rows(outlook: RunPicture) -> list[tuple[str, str]]:
+    """Its place, when it starts, and what would have it start sooner."""
+    rows = []
+    if outlook.place is not None:
+        shown = ", ".join(outlook.ahead[:SHOWN]) + (", …" if len(outlook.ahead) > SHOWN else "")
+        rows.append(("place", f"{outlook.place} in the queue" + (f", after {shown}" if shown else "")))
+    if outlook.starts_in_s is not None:
+        band = f"{_when(outlook.soonest_s)} to {_when(outlook.latest_s)}"
+        rows.append(("starts", f"{_when(outlook.starts_in_s)}, as far as one can tell ({band})"))
+    sooner = [f"{one.words}: {_when(one.starts_in_s)}" for one in outlook.changes]
+    return [*rows, ("sooner", "; ".join(sooner))] if sooner else rows
+
+
+def _when(seconds: float | None) -> str:
+    if seconds is None:
+        return "not to be seen"
+    return f"in {show_seconds(seconds)}" if seconds >= 1 else "now"
 
 
 def _around(hall: Hall) -> Around:
