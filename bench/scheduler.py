@@ -4,9 +4,9 @@
 
 - **Allocation** (Alibaba's openb, 1,213 nodes, 6,212 GPUs): pods drawn with replacement from the trace come one
   after the other, until they have asked for 1.3 times the GPUs there are; one for which there is no room is refused.
-  Told is the part of all GPUs that is allocated in the end. As in the evaluation of FGD (Weng et al., ATC 2023),
-  whose figures for its default trace are 95.2 % (FGD), 92.9 % (best fit) and 86.5 % (random). Otherwise than there: the
-  draws are other ones, and the best fit weighs processors, memory and GPUs by the largest node.
+  Told is the part of all GPUs that is allocated in the end. This is how FGD was evaluated (Weng et al., ATC 2023): on
+  its default trace 95.2 % by FGD, 92.9 % by best fit, 86.5 % at random. Otherwise than there, the draws are other
+  ones, and the best fit weighs processors, memory and GPUs by the largest node.
 - **Completion** (Microsoft's Philly): jobs are drawn from the trace, each with the same chance, so many that they ask
   for 0.9 of the GPUs there are over the time of the trace. `fair` expects of a job what the last ones like it took;
   `backfill` and `shortest-first` are told the truth, which nobody knows.

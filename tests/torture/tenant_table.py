@@ -224,6 +224,9 @@ def _of_the_rest() -> Iterator[Ask]:
     yield _ask("GET /api/v1/bill", "project", "see", url="/api/v1/bill?project={p}")
     yield _ask("GET /api/v1/trace/{request}", "unseen", "see", url="/api/v1/trace/{w}-request")
     yield _ask("GET /api/v1/runs/{name}/log", "project", "see", url="/api/v1/runs/{w}-run/log?project={p}")
+    # It waits for no turn: nothing drives this hall.
+    yield _ask("GET /api/v1/runs/{name}/outlook", "project", "see", status=(409,),
+               url="/api/v1/runs/{w}-run/outlook?project={p}")  # fmt: skip
     yield _ask("GET /api/v1/datasets/{name}/rows", "project", "see",
                url="/api/v1/datasets/{w}-dataset/rows?project={p}", status=(503,))  # fmt: skip
     of = "/api/v1/datasets/{name}"

@@ -16,6 +16,7 @@ from modelhall.adapters.launcher.process import NODE, ProcessLauncher
 from modelhall.adapters.store import open_store
 from modelhall.adapters.traffic.folder import FolderTraffic
 from modelhall.adapters.treasury.sqlite import open_treasury
+from modelhall.app import decisions
 from modelhall.app.accounts import Accounts, cpu_time_meter
 from modelhall.app.allowances import Allowances
 from modelhall.app.audit.auditing import open_auditing
@@ -145,7 +146,11 @@ class Hall:
         )
         self.cards = Cards(self.store, reader, self.accounts)
         self.foresight = Foresight(self.store, self.accounts)
-        self._policy = deciding.policy(settings.schedule, settings.placement)
+        self._policy = decisions.recorded(
+            deciding.policy(settings.schedule, settings.placement),
+            f"{settings.schedule}+{settings.placement}",
+            home / decisions.FOLDER,
+        )
         parts = deciding.parts_of(settings.schedule, settings.placement)
         self.queueing = Queueing(self.store, parts, self.clock)
         self.traffic = FolderTraffic(home / TRAFFIC, self.clock.now())

@@ -13,10 +13,10 @@ from modelhall.policy.placement import Typical
 from modelhall.policy.room import Free, Shape, shape_of, whole_of
 from modelhall.policy.schedule import Asking, Decision, Facts, Room
 from modelhall.policy.standing import Standing
-from modelhall.policy.standing.round import Outcome
 
 Policy = Callable[[Facts], list[Decision]]
 SEED = 0
+USUAL_PLACEMENT = "fragmentation"
 
 
 class Parts(NamedTuple):
@@ -26,7 +26,7 @@ class Parts(NamedTuple):
     placement: ModuleType
 
 
-def policy(schedule: str, placement: str = "first-fit") -> Policy:
+def policy(schedule: str, placement: str) -> Policy:
     """The policy of these names; raises Rejected where there is none."""
     parts = parts_of(schedule, placement)
 
@@ -38,6 +38,12 @@ def policy(schedule: str, placement: str = "first-fit") -> Policy:
         return [*outcome.placements, *outcome.preemptions, *outcome.holds(standing)]
 
     return decide
+
+
+def named(name: str) -> Policy:
+    """The policy called `SCHEDULE+PLACEMENT`, or `SCHEDULE` with the usual placement."""
+    schedule, _, placement = name.partition("+")
+    return policy(schedule, placement or USUAL_PLACEMENT)
 
 
 def parts_of(schedule: str, placement: str) -> Parts:
@@ -70,6 +76,3 @@ def typical_of(nodes: Iterable[Room], asked: Iterable[Asking]) -> Typical:
     counts = Counter[Shape](shape_of(asking, 1) for asking in asked)
     total = counts.total()
     return Typical(largest=largest, asks=[(shape, count / total) for shape, count in counts.items()])
-
-
-__all__ = ["Outcome", "Parts", "Policy", "Standing", "begin", "parts_of", "policy", "typical_of"]

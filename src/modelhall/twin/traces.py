@@ -48,7 +48,7 @@ class Job:
 
 def jobs(path: Path) -> list[Job]:
     """The jobs of a file in the order in which they came, from second 0 on. Raises Rejected."""
-    readers: dict[str, Callable[[Row, str], Job]] = {
+    readers: dict[str, Callable[[Row, str], Job | None]] = {
         "gpu_time": _of_philly, "gpu_milli": _of_openb, "arrives_s": _of_plain,
     }  # fmt: skip
     found = [

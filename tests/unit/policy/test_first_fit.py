@@ -55,7 +55,7 @@ def nodes(draw: st.DrawFn, *, empty: bool = False) -> list[Room]:
 
 
 def place(queue: Sequence[Asking], rooms: Sequence[Room], shares: Mapping[str, Share]) -> list[Decision]:
-    return policy("first-fit")(Facts(now=100.0, queue=queue, nodes=rooms, projects=shares))
+    return policy("first-fit", "first-fit")(Facts(now=100.0, queue=queue, nodes=rooms, projects=shares))
 
 
 def order(asking: Asking) -> tuple[object, ...]:

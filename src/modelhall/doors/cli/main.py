@@ -75,6 +75,7 @@ if sys.argv[1:2] != ["up"]:
         model,
         people,
         queue,
+        replay,
         rollout,
         secret,
         simulate,
@@ -85,7 +86,7 @@ if sys.argv[1:2] != ["up"]:
     )
 
     for group in (
-        declare, look, data, model, compare, work, queue, simulate, rollout, secret, ask, chat, load, cost, keep,
-        people, user, keys, audit, tls, top, alerts, doctor, demo,
+        declare, look, data, model, compare, work, queue, simulate, replay, rollout, secret, ask, chat, load, cost,
+        keep, people, user, keys, audit, tls, top, alerts, doctor, demo,
     ):  # fmt: skip
         group.add_to(cli)

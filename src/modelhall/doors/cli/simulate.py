@@ -13,7 +13,7 @@ from modelhall.core.errors import Rejected
 from modelhall.core.units import show_seconds
 from modelhall.doors.cli import pictures
 from modelhall.doors.cli.terminal import Form, Output, say, show
-from modelhall.policy.deciding import parts_of
+from modelhall.policy.deciding import USUAL_PLACEMENT, parts_of
 from modelhall.policy.schedule import Room
 from modelhall.twin import traces
 from modelhall.twin.figures import figures
@@ -73,7 +73,7 @@ def simulate(
 
 def _played(name: str, jobs: Sequence[traces.Job], rooms: Sequence[Room], expects: Expects) -> Played:
     schedule, _, placement = name.partition("+")
-    return play(name, jobs, rooms, parts_of(schedule, placement or "fragmentation"), expects=expects)
+    return play(name, jobs, rooms, parts_of(schedule, placement or USUAL_PLACEMENT), expects=expects)
 
 
 def _more(asked: Sequence[str]) -> list[Room]:

@@ -41,7 +41,7 @@ def instructions(
     own = {"MODELHALL_RUN": launch.run, MARK: str(folder), "TMPDIR": str(folder / "tmp")}
     return {
         "argv": [sys.executable if launch.argv[0] == "python" else launch.argv[0], *launch.argv[1:]],
-        "env": {**environment, **_threads(launch.threads), **own},
+        "env": {**environment, **_threads(launch.threads), **_gpus(launch), **own},
         "cpus": launch.cpus,
         "memory_bytes": launch.memory_bytes,
         "timeout_s": launch.timeout_s,
@@ -53,6 +53,13 @@ def instructions(
         "hidden": str(hidden),
         "open_within": [str(path) for path in open_within],
     }
+
+
+def _gpus(launch: Launch) -> dict[str, str]:
+    """Show a run the GPUs it was given and no others; where it was given none, there may be none to hide."""
+    if not launch.gpus:
+        return {}
+    return {"CUDA_VISIBLE_DEVICES": ",".join(str(number) for number, _ in launch.gpus)}
 
 
 def _threads(count: int) -> dict[str, str]:
