@@ -1,8 +1,8 @@
 """What the scheduler decided, and on which facts: written down as it decides, and decided again when somebody asks.
 
 One file a day, each line a round in which something started or was to make room. It is a record to learn from, and
-nothing rests on it: a disk that is full costs the record and not the decision, and the oldest days go when there is too
-much of it.
+nothing rests on it: a disk that is full costs the record and not the decision, and the oldest days go when there is
+too much of it.
 """
 
 from __future__ import annotations

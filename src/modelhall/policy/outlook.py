@@ -10,8 +10,9 @@ import heapq
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-from modelhall.policy.deciding import Parts, Standing, begin, typical_of
+from modelhall.policy.deciding import Parts, begin, typical_of
 from modelhall.policy.schedule import Asking, Facts, RunKey
+from modelhall.policy.standing import Standing
 from modelhall.policy.standing.reservation import ends_at
 
 GUESSED_S = 3600.0

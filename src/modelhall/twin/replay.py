@@ -14,9 +14,10 @@ from dataclasses import dataclass, field, replace
 from typing import Literal, NamedTuple
 
 from modelhall.policy import deciding, expecting
-from modelhall.policy.deciding import Parts, Standing
+from modelhall.policy.deciding import Parts
 from modelhall.policy.room import shape_of
 from modelhall.policy.schedule import Facts, Held, Room, RunKey, Share
+from modelhall.policy.standing import Standing
 from modelhall.twin.traces import Job
 
 Expects = Literal["told", "true", "learned", "nothing"]

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from modelhall.policy import deciding
-from modelhall.policy.deciding import Standing, begin, parts_of, typical_of
+from modelhall.policy.deciding import begin, parts_of, typical_of
 from modelhall.policy.schedule import (
     Asking,
     Decision,
@@ -26,6 +26,7 @@ from modelhall.policy.schedule import (
     RunKey,
     Share,
 )  # fmt: skip
+from modelhall.policy.standing import Standing
 
 HOUR_S, DAY_S = 3600.0, 86400.0
 few = settings(max_examples=10, deadline=None)
