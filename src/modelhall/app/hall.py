@@ -16,7 +16,6 @@ from modelhall.adapters.launcher.process import NODE, ProcessLauncher
 from modelhall.adapters.store import open_store
 from modelhall.adapters.traffic.folder import FolderTraffic
 from modelhall.adapters.treasury.sqlite import open_treasury
-from modelhall.app import decisions
 from modelhall.app.accounts import Accounts, cpu_time_meter
 from modelhall.app.allowances import Allowances
 from modelhall.app.audit.auditing import open_auditing
@@ -56,7 +55,6 @@ from modelhall.core.kinds.run import ACTIVE, RunResource
 from modelhall.core.ports.signature import SIGNING_KEY
 from modelhall.core.replica_key import REPLICA_KEY, replica_key
 from modelhall.core.unpacking import sweep_all
-from modelhall.policy import deciding
 from modelhall.settings import Settings
 from modelhall.trust.directory import Directory
 from modelhall.trust.permissions import may_look
@@ -146,13 +144,7 @@ class Hall:
         )
         self.cards = Cards(self.store, reader, self.accounts)
         self.foresight = Foresight(self.store, self.accounts)
-        self._policy = decisions.recorded(
-            deciding.policy(settings.schedule, settings.placement),
-            f"{settings.schedule}+{settings.placement}",
-            home / decisions.FOLDER,
-        )
-        parts = deciding.parts_of(settings.schedule, settings.placement)
-        self.queueing = Queueing(self.store, parts, self.clock)
+        self.queueing = Queueing(settings, self.store, self.clock)
         self.traffic = FolderTraffic(home / TRAFFIC, self.clock.now())
         self.rollouts = Rollouts(self.store, self.traffic, self.clock)
         self.plane = Plane(
@@ -281,7 +273,7 @@ class Hall:
             clock=self.clock,
             new_uid=_new_uid,
             fingerprint=self._fingerprint,
-            policy=self._policy,
+            policy=self.queueing.policy,
             epoch=epoch,
             keys=self._signing if self.settings.sign else None,
             traffic=self.traffic,

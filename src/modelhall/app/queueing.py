@@ -1,7 +1,8 @@
-"""What the queue looks like to those who wait in it: whose share is how large, and what a run has before it."""
+"""The queue: the policy that decides on it, whose share is how large, and what a run that waits has before it."""
 
 from __future__ import annotations
 
+from modelhall.app.decisions import FOLDER, recorded
 from modelhall.control import queue
 from modelhall.core.access import Identity
 from modelhall.core.errors import Conflict, NotFound
@@ -10,17 +11,20 @@ from modelhall.core.kinds.run import ACTIVE, RunResource
 from modelhall.core.ports.clock import Clock
 from modelhall.core.ports.store import Store
 from modelhall.core.queue_picture import ChangePicture, ProjectPicture, QueuePicture, RunPicture
-from modelhall.policy.deciding import Parts, begin, typical_of
+from modelhall.policy.deciding import begin, named, parts_of, typical_of
 from modelhall.policy.outlook import outlook
 from modelhall.policy.schedule import Facts
+from modelhall.settings import Settings
 
 
 class Queueing:
-    """Of one hall. Asked now and then by people, so it reads the store anew each time."""
+    """Of one hall. People ask now and then, so what they are told is read from the store each time."""
 
-    def __init__(self, store: Store, parts: Parts, clock: Clock) -> None:
+    def __init__(self, settings: Settings, store: Store, clock: Clock) -> None:
+        self._parts = parts_of(settings.schedule, settings.placement)
+        name = f"{settings.schedule}+{settings.placement}"
+        self.policy = recorded(named(name), name, settings.home / FOLDER)
         self._store = store
-        self._parts = parts
         self._clock = clock
 
     async def shares(self, who: Identity) -> QueuePicture:

@@ -48,13 +48,13 @@ def schedule(view: View, policy: Policy, now: float) -> list[Action]:
     for decision in policy(facts):
         match decision:
             case Placement():
-                actions += _start(queued[decision.project, decision.run], decision, now)
+                actions += _start(queued[decision.key], decision, now)
             case Preemption():
-                actions += _make_room(active[decision.project, decision.run], decision)
+                actions += _make_room(active[decision.key], decision)
             case Hold():
                 told += 1
                 reason = decision.reason if decision.never or told <= MOST_REASONS else NOT_YET
-                actions += update_status(queued[decision.project, decision.run], reason=reason)
+                actions += update_status(queued[decision.key], reason=reason)
     return actions
 
 

@@ -73,14 +73,14 @@ def _foretold(
     for _ in range(MOST_ROUNDS):
         outcome = parts.schedule.decide(standing)
         for placed in outcome.placements:
-            run = RunKey(placed.project, placed.run)
+            run = placed.key
             if run == key:
                 return tuple(ahead), standing.now - facts.now
             ahead.append(run)
             takes_s = standing.held[run].asking.expected_s or GUESSED_S
             heapq.heappush(ends, (standing.now + takes_s * stretch, run))
         for going in outcome.preemptions:
-            run = RunKey(going.project, going.run)
+            run = going.key
             standing.replace(replace(standing.held[run], leaving=True))
             heapq.heappush(ends, (standing.now, run))
         if not ends:
@@ -120,7 +120,7 @@ def _changes(facts: Facts, parts: Parts, asking: Asking, starts_in_s: float | No
 
 def _starts_now(facts: Facts, parts: Parts, asking: Asking) -> bool:
     outcome = parts.schedule.decide(_begun(_with(facts, asking), parts))
-    return any(RunKey(placed.project, placed.run) == asking.key for placed in outcome.placements)
+    return any(placed.key == asking.key for placed in outcome.placements)
 
 
 def _with(facts: Facts, asking: Asking) -> Facts:

@@ -155,14 +155,14 @@ class _Replay:
         outcome = self._decide(standing)
         self.played.rounds += 1
         for placed in outcome.placements:
-            key = RunKey(placed.project, placed.run)
+            key = placed.key
             life = self._lives[key]
             life.started_s = now if life.started_s is None else life.started_s
             self._turns[key] += 1
             self._gpus += _gpus(standing.held[key])
             self._at(now + life.left_s, "ends", (key, self._turns[key]))
         for going in outcome.preemptions:
-            key = RunKey(going.project, going.run)
+            key = going.key
             standing.replace(replace(standing.held[key], leaving=True))
             self._at(now + GRACE_S, "leaves", (key, self._turns[key]))
 

@@ -168,6 +168,15 @@ def test_what_becomes_free_bit_by_bit_is_not_taken_by_those_who_were_to_leave_it
     assert (started(decisions), going(decisions)) == (set(), set())
 
 
+def test_who_waits_for_a_quota_of_gpus_is_in_the_way_of_those_who_ask_for_gpus_alone() -> None:
+    limit = Share(used_cpus=0.0, most_cpus=None, used_gpus=1.0, most_gpus=2.0)
+    queue = [ask("two", 2, since=1.0), ask("one", 1, since=2.0), ask("none", 0, since=3.0)]
+    decisions = decide(queue, [room("n")], red=limit)
+    assert started(decisions) == {"none"}
+    reasons = {d.run: d.reason for d in decisions if isinstance(d, Hold)}
+    assert reasons["two"] == "project red holds 1 of its 2 GPUs, and this asks for 1 CPUs and 2 GPUs"
+
+
 def test_replicas_take_from_batch_work_and_never_from_each_other() -> None:
     batch = held(ask("batch", 8, project="blue"), "n", range(8))
     replica = ask("replica", 1, serves=True, of="chat")
@@ -263,10 +272,10 @@ class World:
             del self.ends[key]
         outcome = self.parts.schedule.decide(standing)
         for placed in outcome.placements:
-            key = RunKey(placed.project, placed.run)
+            key = placed.key
             self.ends[key] = now + self.takes_s[key]
         for one in outcome.preemptions:
-            key = RunKey(one.project, one.run)
+            key = one.key
             self.preempted[key] += 1
             gone = standing.end(key)
             del self.ends[key]

@@ -138,6 +138,10 @@ class Placement(NamedTuple):
     parts: tuple[Part, ...]
 
     @property
+    def key(self) -> RunKey:
+        return RunKey(self.project, self.run)
+
+    @property
     def node(self) -> str:
         return self.parts[0].node
 
@@ -153,6 +157,10 @@ class Hold(NamedTuple):
     never: bool
     """Whether no change of the present load would start it."""
 
+    @property
+    def key(self) -> RunKey:
+        return RunKey(self.project, self.run)
+
 
 class Preemption(NamedTuple):
     """A run that is to end its attempt, keep what it has done, and wait again."""
@@ -161,6 +169,10 @@ class Preemption(NamedTuple):
     run: str
     by: RunKey
     """For whom it makes room."""
+
+    @property
+    def key(self) -> RunKey:
+        return RunKey(self.project, self.run)
 
 
 Decision = Placement | Hold | Preemption

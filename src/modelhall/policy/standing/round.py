@@ -122,8 +122,7 @@ class Round:
         """The run waits, and with it all of its lane."""
         self.outcome.refused[turn.lane.key] = refusal
         if refusal.cause == "quota":
-            before = self._closed.get(refusal.project, frozenset())
-            self._closed[refusal.project] = before | refusal.shape.kinds
+            self._closed[refusal.project] = self._used_up(refusal.project, refusal.shape)
 
     def claim(self, turn: Turn) -> bool:
         """Whether others make room for the run."""
@@ -162,10 +161,13 @@ class Round:
         return Refusal("room", least)
 
     def _over_quota(self, project: str, shape: Shape) -> Refusal | None:
-        tenant = self._standing.tenant(project)
-        closed = self._closed.get(project, tenants.NOTHING) & shape.kinds if self._closed else None
-        over = closed or tenants.over_quota(tenant, shape, shape.workers)
+        over = self._used_up(project, shape) & shape.kinds
         return Refusal("quota", shape, project) if over else None
+
+    def _used_up(self, project: str, shape: Shape) -> frozenset[str]:
+        """The kinds of which the quota has no room for `shape`, or had none for one who was before it."""
+        over = tenants.over_quota(self._standing.tenant(project), shape, shape.workers)
+        return over | self._closed.get(project, tenants.NOTHING)
 
     def _parts(self, asking: Asking, shape: Shape) -> tuple[Part, ...] | None:
         """Where a run may start now without being in the way of those for whom something is kept."""
