@@ -128,7 +128,8 @@ class Witness:
         self.there[key] = after
         self.changed[key] = None
         if key.kind == "project":
-            self._quotas[key.name].append((after.revision, after.document.quota.cpus))
+            quota = after.document.quota
+            self._quotas[key.name].append((after.revision, None if quota.borrow else quota.cpus))
         if key.kind == "run":
             self._run(before, after, events, since)
 

@@ -83,7 +83,8 @@ class Client:
             case "pipeline":
                 await self._apply(self._pipeline())
             case "project":
-                quota = Quota(cpus=random.choice((None, 0.0, 1.0, 2.0)))
+                cpus = random.choice((None, 0.0, 1.0, 2.0))
+                quota = Quota(cpus=cpus, borrow=random.random() < 0.4)
                 await self._apply([Project(name=f"p-{self._name}", quota=quota)])
             case "delete":
                 if keys := [key for key, states in self._may_be.items() if states[0] not in (None, GONE)]:
@@ -108,7 +109,7 @@ class Client:
                 cpus=random.choice((0.0, 0.5, 1.0, 1.0, 2.0, 3.0)),
                 memory_gib=random.choice((None, None, 1.0, 5.0)),
             ),
-            priority=random.choice((0, 0, 5)),
+            priority=random.choice((0, 0, 5, 200)),
             retries=random.choice((0, 1, 3)),
             timeout_s=random.choice((None, None, None, 1.0)),
         )

@@ -137,6 +137,12 @@ def test_what_is_lent_is_claimed_back_from_whoever_borrows_it() -> None:
     assert going(more) == set()
 
 
+def test_what_is_free_goes_to_its_owner_before_anybody_borrows_it() -> None:
+    queue = [ask("mine", 4, since=50.0), ask("lent", 8, project="blue", since=1.0)]
+    decisions = decide(queue, [room("n")], red=replace(own(4), use=0.9))
+    assert (started(decisions), going(decisions)) == ({"mine"}, set())
+
+
 def test_of_those_who_can_make_room_the_ones_go_who_lose_least() -> None:
     old = held(ask("old", 4, project="blue"), "n", range(4), started_at=0.0)
     young = held(ask("young", 4, project="blue"), "n", range(4, 8), started_at=900.0)

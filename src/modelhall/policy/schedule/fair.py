@@ -1,17 +1,18 @@
 """`fair`: each project by its weight; what nobody waits for is lent, and claimed back.
 
-Replicas go first. Then it is the turn of the project that has the least over its weight, now and lately
-(`standing/tenants.py`). In a project a point of priority is worth an hour of waiting, and who should be over by a
-deadline goes as if he had waited for a day when it is about to be too late: every run comes to be the first at last.
-The first who waits for room has it kept free for him, and others overtake him only where they are not in his way, as
-far as one can tell by how long they are expected to run. Who has been overtaken within his project, and has waited
-for a day, is overtaken no more.
+Replicas go first, then projects that hold less than what is their own, then the others; among them it is the turn of
+the one that has the least over its weight, now and lately (`standing/tenants.py`). In a project a point of priority is
+worth an hour of waiting, and who should be over by a deadline goes as if he had waited for a day when it is about to be
+too late: every run comes to be the first at last. The first who waits for room has it kept free for him, and others
+overtake him only where they are not in his way, as far as one can tell by how long they are expected to run. Who has
+been overtaken within his project, and has waited for a day, is overtaken no more.
 
 Replicas, projects that lend what is theirs, and urgent runs have others make room (`standing/claims.py`).
 """
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
 from collections.abc import Iterator
 
@@ -19,6 +20,7 @@ from modelhall.policy.schedule import Asking
 from modelhall.policy.standing import Standing
 from modelhall.policy.standing.line import SERVICES, Turn
 from modelhall.policy.standing.round import Outcome, never, with_backfill
+from modelhall.policy.standing.tenants import is_owed
 
 BY_PROJECT = True
 POINT_S = 3600.0
@@ -38,7 +40,12 @@ def order(asking: Asking) -> Place:
 
 def decide(standing: Standing) -> Outcome:
     def rank(group: str) -> float:
-        return -1.0 if group == SERVICES else standing.tenant(group).rank(standing.whole)
+        if group == SERVICES:
+            return -math.inf
+        tenant = standing.tenant(group)
+        had = tenant.rank(standing.whole)
+        # Below nothing, and the less it has the lower.
+        return -1.0 / (1.0 + had) if is_owed(tenant) else had
 
     overtaken = min(_overtaken(standing), key=lambda turn: rank(turn.lane.key.group), default=None)
     return with_backfill(standing, rank, claims=True, overtaken=overtaken)

@@ -46,6 +46,7 @@ class Claims:
         self._kept = kept
         self._preemptions = preemptions
         self._leaving = {key for key, held in standing.held.items() if held.leaving}
+        self._started = set[RunKey]()
         self._soon: Floor | None = None
         """The nodes as they are once all who leave have left, and all claimants have come."""
         self._changes: dict[str, Tenant] = {}
@@ -54,8 +55,9 @@ class Claims:
         for key in self._leaving:
             self._expect(standing.held[key], -1)
 
-    def take_in(self, shape: Shape, parts: Iterable[Part]) -> None:
-        """A run has started."""
+    def take_in(self, key: RunKey, shape: Shape, parts: Iterable[Part]) -> None:
+        """A run has started. It is not asked to go in the round that started it."""
+        self._started.add(key)
         if self._soon is not None:
             for part in parts:
                 self._soon.take(shape, part)
@@ -158,12 +160,8 @@ class Claims:
 
     def _is_able(self, held: Held) -> bool:
         asking = held.asking
-        return (
-            asking.preemptible
-            and not asking.serves
-            and asking.key not in self._leaving
-            and len(held.parts) == 1
-        )
+        stays = asking.serves or not asking.preemptible or len(held.parts) > 1
+        return not stays and asking.key not in self._leaving and asking.key not in self._started
 
     def _is_not_kept_for_later(self, node: Node, gpus: Gpus) -> bool:
         kept = self._kept.get(node.room.name)

@@ -189,7 +189,7 @@ class Round:
         self._standing.start(asking, parts)
         self.outcome.placements.append(Placement(asking.project, asking.name, parts))
         if self._claims is not None:
-            self._claims.take_in(shape, parts)
+            self._claims.take_in(asking.key, shape, parts)
         for part in parts:
             kept = self.outcome.kept.get(part.node)
             if kept is not None and not self._is_over_by(asking, kept):

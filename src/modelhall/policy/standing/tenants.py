@@ -109,6 +109,14 @@ def has_a_claim(tenant: Tenant, shape: Shape, workers: int) -> bool:
     return bool(asked) and not _beyond(share, tenant.cpus_milli, tenant.gpus_milli, shape, workers)
 
 
+def is_owed(tenant: Tenant) -> bool:
+    """Whether a project holds less than what is its own though it is lent."""
+    share = tenant.share
+    owed_cpus = share.most_cpus is not None and tenant.cpus_milli < round(share.most_cpus * 1000)
+    owed_gpus = share.most_gpus is not None and tenant.gpus_milli < round(share.most_gpus * WHOLE)
+    return share.borrows and (owed_cpus or owed_gpus)
+
+
 def may_lose(tenant: Tenant, shape: Shape, workers: int) -> bool:
     """Whether a project holds no less than what is its own when so many of its workers have gone."""
     share = tenant.share
