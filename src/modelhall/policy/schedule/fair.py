@@ -1,11 +1,11 @@
 """`fair`: each project by its weight; what nobody waits for is lent, and claimed back.
 
-Replicas go first, then projects that hold less than what is their own, then the others; among them it is the turn of
-the one that has the least over its weight, now and lately (`standing/tenants.py`). In a project a point of priority is
-worth an hour of waiting, and who should be over by a deadline goes as if he had waited for a day when it is about to be
-too late: every run comes to be the first at last. The first who waits for room has it kept free for him, and others
-overtake him only where they are not in his way, as far as one can tell by how long they are expected to run. Who has
-been overtaken within his project, and has waited for a day, is overtaken no more.
+Replicas go first, then projects that hold less than what is their own, then the others; among them it is the turn
+of the one that has the least over its weight, now and lately (`standing/tenants.py`). In a project a point of
+priority is worth an hour of waiting, and who should be over by a deadline goes as if he had waited for a day when it
+is about to be too late: every run comes to be the first at last. The first who waits for room has it kept free for
+him, and others overtake him only where they are not in his way, as far as one can tell by how long they are expected
+to run. Who has been overtaken within his project, and has waited for a day, is overtaken no more.
 
 Replicas, projects that lend what is theirs, and urgent runs have others make room (`standing/claims.py`).
 """
