@@ -13,7 +13,7 @@ from modelhall.core.ports.store import Store
 from modelhall.core.queue_picture import ChangePicture, ProjectPicture, QueuePicture, RunPicture
 from modelhall.policy.deciding import begin, named, parts_of, typical_of
 from modelhall.policy.outlook import outlook
-from modelhall.policy.schedule import Facts
+from modelhall.policy.schedule import Facts, RunKey
 from modelhall.settings import Settings
 
 
@@ -60,7 +60,7 @@ class Queueing:
         found = outlook(facts, self._parts, queue.run_key(run))
         return RunPicture(
             run=key.name, reason=run.status.reason, place=found.place,
-            ahead=tuple("/".join(other) for other in found.ahead if who.may("see", other.project)),
+            ahead=tuple(_named(other, key) for other in found.ahead if who.may("see", other.project)),
             starts_in_s=found.starts_in_s, soonest_s=found.soonest_s, latest_s=found.latest_s,
             changes=tuple(ChangePicture(words=one.words, starts_in_s=one.starts_in_s) for one in found.changes),
         )  # fmt: skip
@@ -74,3 +74,8 @@ class Queueing:
             await self._store.find("project"),
             self._clock.now(),
         )
+
+
+def _named(other: RunKey, beside: Key) -> str:
+    """A run as who asks about `beside` would call it."""
+    return other.name if other.project == beside.project else "/".join(other)
