@@ -12,6 +12,9 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from modelhall.adapters.history.sqlite import open_history
+from modelhall.adapters.launcher._handover import Handover
+from modelhall.adapters.launcher.agent import NAME as AGENT
+from modelhall.adapters.launcher.agent import AgentLauncher
 from modelhall.adapters.launcher.process import NODE, ProcessLauncher
 from modelhall.adapters.store import open_store
 from modelhall.adapters.traffic.folder import FolderTraffic
@@ -29,12 +32,15 @@ from modelhall.app.feed import Feed
 from modelhall.app.foresight import Foresight
 from modelhall.app.home import TRAFFIC, lay_out
 from modelhall.app.keys import Keys, Rotated
+from modelhall.app.launchers import Launchers
 from modelhall.app.looking import Looking
 from modelhall.app.monitoring.alarms import open_alarms
 from modelhall.app.monitoring.asked import Past
 from modelhall.app.monitoring.handing_on import HandingOn, open_collector
 from modelhall.app.monitoring.instruments import Instruments, sensors_of_this_machine
 from modelhall.app.monitoring.watching import Seen, Watching
+from modelhall.app.node_files import NodeFiles
+from modelhall.app.nodes import Nodes
 from modelhall.app.people import People
 from modelhall.app.reader import Reader
 from modelhall.app.rollouts import Rollouts
@@ -51,6 +57,7 @@ from modelhall.core.access import Identity
 from modelhall.core.failpoints import reach
 from modelhall.core.follower import Follower
 from modelhall.core.kinds import Document, Key
+from modelhall.core.kinds.node import HOME
 from modelhall.core.kinds.run import ACTIVE, RunResource
 from modelhall.core.ports.signature import SIGNING_KEY
 from modelhall.core.replica_key import REPLICA_KEY, replica_key
@@ -104,21 +111,20 @@ class Hall:
             new_uid=_new_uid,
         )
         self._signing = KeyFolder(home / "keys")
-        self.launcher = ProcessLauncher(
-            home / "runs",
-            blobs=settings.blobs,
-            cache=home / "cache",
-            environment=settings.environment,
-            secrets=self.secrets,
-            hall_secrets={
-                SIGNING_KEY: self._signing.private,
-                REPLICA_KEY: lambda: replica_key(read_key(home)),
-            },
-            keys=self.keys.ring.keys_of,
-            hidden=home,
-            sources=settings.source_rules,
-            failpoints=settings.failpoints,
+        self.nodes = Nodes(self.store, read_key(home), self.clock, _new_uid)
+        self.node_files = NodeFiles(home, self.keys.blobs, self.keys.ring.keys_of)
+        self.agents = AgentLauncher(
+            home / "nodes",
+            handover=Handover(
+                secrets=self.secrets,
+                hall_secrets={REPLICA_KEY: self._replica_key},
+                keys=self.keys.ring.keys_of,
+            ),
+            sift=self.nodes.unwanted,
+            now=self.clock.now,
+            monotonic=self.clock.monotonic,
         )
+        self.launcher = Launchers({HOME: self._processes(), AGENT: self.agents}, home=NODE)
         self._fingerprint = fingerprint_by(settings.source_rules, self.secrets)
         self.addresses = {"address": "", "gateway": ""}
         self.allowances = Allowances(self.store, open_treasury(home), self.clock.now)
@@ -165,6 +171,25 @@ class Hall:
         """Whether this control plane is the one that acts."""
         return self.plane.epoch is not None
 
+    def _processes(self) -> ProcessLauncher:
+        """What starts programs on this machine."""
+        home = self.settings.home
+        return ProcessLauncher(
+            home / "runs",
+            blobs=self.settings.blobs,
+            cache=home / "cache",
+            environment=self.settings.environment,
+            secrets=self.secrets,
+            hall_secrets={SIGNING_KEY: self._signing.private, REPLICA_KEY: self._replica_key},
+            keys=self.keys.ring.keys_of,
+            hidden=home,
+            sources=self.settings.source_rules,
+            failpoints=self.settings.failpoints,
+        )
+
+    def _replica_key(self) -> str:
+        return replica_key(read_key(self.settings.home))
+
     async def _heed(self, seen: Seen) -> None:
         """What follows from a look."""
         await self.alarms.look(seen)
@@ -176,10 +201,11 @@ class Hall:
         return examine(await gather(self.settings, self.store, self.history, seen, self.clock.now()))
 
     async def stop_runs(self) -> None:
-        """End every attempt, and come back when all have ended. What was running goes on after the next start."""
+        """End every attempt on this machine, and come back when all have ended. What was running goes on after the
+        next start; what runs on other nodes goes on meanwhile."""
         alive = await self.store.find("run", resting=False)
         active = [run for run in alive if run.status.state in ACTIVE]
-        ids = [runs.attempt_id(run) for run in active]
+        ids = [id for run in active if (id := runs.attempt_id(run)).node == NODE]
         for id in ids:
             await self.launcher.stop(id, STOP_GRACE_S)
         deadline = self.clock.monotonic() + STOP_GRACE_S + 2

@@ -177,7 +177,7 @@ class Loop:
         self._observe_at = self._clock.monotonic() + OBSERVE_EVERY_S
         active = {runs.attempt_id(run): run.key for run in self.view.active()}
         seen = await self._launcher.observe(list(active)) if active else {}
-        self._wakeups.wake(*(key for id, key in active.items() if seen[id] != self._seen.get(id)))
+        self._wakeups.wake(*(key for id, key in active.items() if seen.get(id) != self._seen.get(id)))
         self._seen = seen
 
     async def _look_at_traffic(self) -> None:

@@ -9,8 +9,9 @@ from modelhall.control.runs import launch_of, said_of
 from modelhall.control.view import View
 from modelhall.core.kinds import Key
 from modelhall.core.kinds.base import DEFAULT_PROJECT
-from modelhall.core.kinds.node import NodeResource
+from modelhall.core.kinds.node import HOME, NodeResource
 from modelhall.core.kinds.run import ACTIVE, Attempt, RunResource, held_bytes, held_cpus
+from modelhall.core.program import AT_HOME
 from modelhall.policy.schedule import Asking, Hold, Placement, Room, Share
 
 ATTEMPTS_KEPT = 20
@@ -25,8 +26,10 @@ def schedule(view: View, policy: Policy, now: float) -> list[Action]:
     if not queued:
         return []
     active = view.active()
-    rooms = [_room(node, active) for node in view.of_kind("node") if node.status.state == "ready"]
-    asking = [_asking(run) for run in queued.values()]
+    nodes: list[NodeResource] = view.of_kind("node")
+    rooms = [_room(node, active) for node in nodes if node.status.state == "ready"]
+    home = frozenset(node.key.name for node in nodes if node.status.launcher == HOME)
+    asking = [_asking(run, home) for run in queued.values()]
     actions: list[Action] = []
     for decision in policy(asking, rooms, _shares(view, [*queued.values(), *active])):
         run = queued[decision.project, decision.run]
@@ -65,7 +68,8 @@ def _start(run: RunResource, placement: Placement, now: float) -> list[Action]:
     return [Update(resource=started), note, Start(launch=launch_of(started))]
 
 
-def _asking(run: RunResource) -> Asking:
+def _asking(run: RunResource, home: frozenset[str]) -> Asking:
+    stage = run.document.stage
     return Asking(
         name=run.key.name,
         project=run.key.project,
@@ -76,6 +80,7 @@ def _asking(run: RunResource) -> Asking:
         serves=run.document.restart,
         priority=run.document.priority,
         since=run.created_at,
+        only_on=home if stage is not None and stage.program in AT_HOME else None,
     )
 
 

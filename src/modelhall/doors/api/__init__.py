@@ -25,6 +25,7 @@ from modelhall.doors.api import (
     keys,
     models,
     monitoring,
+    nodes,
     pages,
     people,
     permissions,
@@ -80,6 +81,7 @@ def create(hall: Hall) -> FastAPI:
         people,
         pages,
         allowances,
+        nodes,
         resources,
     ):
         api.include_router(part.router)

@@ -73,6 +73,7 @@ if sys.argv[1:2] != ["up"]:
         load,
         look,
         model,
+        node,
         people,
         rollout,
         secret,
@@ -84,6 +85,6 @@ if sys.argv[1:2] != ["up"]:
 
     for group in (
         declare, look, data, model, compare, work, rollout, secret, ask, chat, load, cost, keep, people, user, keys,
-        audit, tls, top, alerts, doctor, demo,
+        audit, tls, top, alerts, doctor, node, demo,
     ):  # fmt: skip
         group.add_to(cli)

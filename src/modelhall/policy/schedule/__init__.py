@@ -28,6 +28,11 @@ class Asking:
     """How many processes it asks for; all are placed on one node, or none."""
     fewest_workers: int = 1
     """With how many it makes do."""
+    only_on: frozenset[str] | None = None
+    """Names of the only nodes it can run on; None where any will do."""
+
+    def may_be_on(self, node: str) -> bool:
+        return self.only_on is None or node in self.only_on
 
 
 @dataclass(frozen=True, kw_only=True)

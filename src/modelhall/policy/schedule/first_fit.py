@@ -29,17 +29,18 @@ def place(
     for asking in sorted(queue, key=lambda a: (not a.serves, -a.priority, a.since, a.project, a.name)):
         share, of_quota = shares.get(asking.project, UNLIMITED), kept_of_quota[asking.project]
         least = _Size.of(asking, asking.fewest_workers)
-        never = _never_starts(asking, least, share, list(rooms.values()))
+        possible = [room for room in rooms.values() if asking.may_be_on(room.name)]
+        never = _never_starts(asking, least, share, possible)
         reason = never or _over_quota(asking, least, share, of_quota)
         if reason is None:
-            found = _best(asking, share, of_quota, list(rooms.values()), kept)
+            found = _best(asking, share, of_quota, possible, kept)
             if found is not None:
                 size, room = found
                 rooms[room.name] = _taken(room, asking.name, size)
                 shares[asking.project] = replace(share, used_cpus=share.used_cpus + size.cpus)
                 decisions.append(Placement(asking.project, asking.name, room.name, size.workers))
                 continue
-            reason = _no_room(least, list(rooms.values()), kept)
+            reason = _no_room(least, possible, kept)
             kept = _Kept(kept.cpus + least.cpus, kept.memory_bytes + least.memory_bytes)
         if never is None:
             kept_of_quota[asking.project] += least.cpus
@@ -85,7 +86,7 @@ def _best(
 def _never_starts(asking: Asking, size: _Size, share: Share, rooms: list[Room]) -> str | None:
     """Why not even an idle hall would start this, if so."""
     if not rooms:
-        return "no node is ready"
+        return "no node is ready" if asking.only_on is None else "no node that it can run on is ready"
     if share.most_cpus is not None and size.cpus > share.most_cpus + 1e-9:
         return f"asks for {size}; project {asking.project} may hold {share.most_cpus:g}"
     if any(size.cpus <= r.cpus + 1e-9 and size.memory_bytes <= r.memory_bytes for r in rooms):
