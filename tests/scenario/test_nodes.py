@@ -148,3 +148,15 @@ def test_what_reads_the_halls_own_files_runs_on_its_own_machine() -> None:
     assert (by_stage["prepare"], by_stage["train"]) == ("b", "a")
     assert plant.get("node", "a") is not None
     assert finish(plant.store.get(Key("node", "default", "a"))).status.launcher == "agent"  # type: ignore[union-attr]
+
+
+def test_time_in_which_the_hall_itself_stood_still_is_not_held_against_its_nodes(plant: Plant) -> None:
+    plant.apply(Run(name="r", command=("x",)))
+    plant.advance(5)
+    plant.clock.advance(60.0)
+    plant.launcher.lose_node("a")
+    plant.advance(1)
+    assert (state(plant, "node", "a"), on(plant, "r")) == ("ready", "a")
+    plant.launcher._nodes["a"] = NODES[0]
+    plant.advance(20)
+    assert state(plant, "node", "a") == "ready"

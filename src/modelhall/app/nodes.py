@@ -26,8 +26,9 @@ from modelhall.trust.issuing import new_secret
 
 TRIES = 20
 RETRY_S = 1.0
-JOIN = "join-"
-"""How the names of tokens to join with begin."""
+JOIN, AGENT = "join-", "node-"
+"""How the names of tokens to join with begin, and those of nodes' own."""
+LONGEST_NAME = 63 - len(AGENT)
 
 
 class Invitation(Frozen):
@@ -94,7 +95,7 @@ class Nodes:
             raise Denied("the invitation is not there any more", status=401)
         made = new_secret(self._key)
         labels = dict(invitation.document.labels)
-        document = Token(name=f"node-{name}"[:63], node=name)
+        document = Token(name=f"{AGENT}{name}", node=name)
         status = TokenStatus(state="active", credentials=(made.credential,))
         node = NodeResource(
             document=Node(name=name, labels=labels), status=NodeStatus(), uid=self._new_uid(),
@@ -139,7 +140,7 @@ class Nodes:
         if await self._active_on(name):
             raise Conflict(f"runs are on {found.key}; drain it first", field="node")
         writes: list[Write] = [Delete(key=found.key, revision=found.revision)]
-        token = await self._store.get(Key("token", DEFAULT_PROJECT, f"node-{name}"[:63]))
+        token = await self._store.get(Key("token", DEFAULT_PROJECT, f"{AGENT}{name}"))
         if token is not None:
             writes.append(Delete(key=token.key, revision=token.revision))
         event = Event(at=self._clock.now(), key=found.key, name="node.removed", message=f"by {by.name}")

@@ -23,7 +23,6 @@ from modelhall.doors.agent.line import Line
 log = logging.getLogger(__name__)
 
 LOOK_S = 0.2
-STATE_EVERY_S = 1.0
 RETRY_S = 1.0
 
 
@@ -56,15 +55,11 @@ class Moving:
 
     async def run(self) -> None:
         """Fetch and bring, for ever."""
-        looks = 0
         while True:
             for project in self._home.projects():
                 await self._tried(self._move_contents, project)
-            if looks * LOOK_S >= STATE_EVERY_S:
-                looks = 0
-                for its in self._alive():
-                    await self._tried(self._bring_state, its)
-            looks += 1
+            for its in self._alive():
+                await self._tried(self._bring_state, its)
             await asyncio.sleep(LOOK_S)
 
     async def begin(self, its: Its) -> None:

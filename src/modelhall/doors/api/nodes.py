@@ -12,7 +12,7 @@ from pydantic import Field
 
 from modelhall.app.hall import Hall
 from modelhall.app.node_files import StateFile
-from modelhall.app.nodes import Invitation, Joined, Wishes, hear
+from modelhall.app.nodes import LONGEST_NAME, Invitation, Joined, Wishes, hear
 from modelhall.core.errors import NotFound
 from modelhall.core.kinds import Key
 from modelhall.core.kinds.base import Frozen
@@ -48,7 +48,7 @@ class Invite(Frozen):
 class Join(Frozen):
     """As which node a machine joins."""
 
-    name: Name
+    name: Name = Field(max_length=LONGEST_NAME)
 
 
 @router.post("/invite", status_code=201)
