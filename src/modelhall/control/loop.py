@@ -159,8 +159,8 @@ class Loop:
         if now < self._nodes_at:
             return
         self._nodes_at = now + NODES_EVERY_S
-        # While this process stood still, nobody could be heard, so that time is not held against any node; nor is what
-        # was before this loop began.
+        # While this process stood still, nobody could be heard, so that time is not held against any node; nor is
+        # what was before this loop began.
         listened_s = min(now - self._nodes_looked_at, 2 * NODES_EVERY_S)
         self._nodes_looked_at = now
         reports = await self._launcher.nodes()
