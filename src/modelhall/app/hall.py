@@ -12,10 +12,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from modelhall.adapters.history.sqlite import open_history
-from modelhall.adapters.launcher._handover import Handover
-from modelhall.adapters.launcher.agent import NAME as AGENT
-from modelhall.adapters.launcher.agent import AgentLauncher
-from modelhall.adapters.launcher.process import NODE, ProcessLauncher
+from modelhall.adapters.launcher.process import NODE
 from modelhall.adapters.store import open_store
 from modelhall.adapters.traffic.folder import FolderTraffic
 from modelhall.adapters.treasury.sqlite import open_treasury
@@ -32,7 +29,7 @@ from modelhall.app.feed import Feed
 from modelhall.app.foresight import Foresight
 from modelhall.app.home import TRAFFIC, lay_out
 from modelhall.app.keys import Keys, Rotated
-from modelhall.app.launchers import Launchers
+from modelhall.app.launching import open_launchers
 from modelhall.app.looking import Looking
 from modelhall.app.monitoring.alarms import open_alarms
 from modelhall.app.monitoring.asked import Past
@@ -57,10 +54,7 @@ from modelhall.core.access import Identity
 from modelhall.core.failpoints import reach
 from modelhall.core.follower import Follower
 from modelhall.core.kinds import Document, Key
-from modelhall.core.kinds.node import HOME
 from modelhall.core.kinds.run import ACTIVE, RunResource
-from modelhall.core.ports.signature import SIGNING_KEY
-from modelhall.core.replica_key import REPLICA_KEY, replica_key
 from modelhall.core.unpacking import sweep_all
 from modelhall.settings import Settings
 from modelhall.trust.directory import Directory
@@ -113,18 +107,9 @@ class Hall:
         self._signing = KeyFolder(home / "keys")
         self.nodes = Nodes(self.store, read_key(home), self.clock, _new_uid)
         self.node_files = NodeFiles(home, self.keys.blobs, self.keys.ring.keys_of)
-        self.agents = AgentLauncher(
-            home / "nodes",
-            handover=Handover(
-                secrets=self.secrets,
-                hall_secrets={REPLICA_KEY: self._replica_key},
-                keys=self.keys.ring.keys_of,
-            ),
-            sift=self.nodes.unwanted,
-            now=self.clock.now,
-            monotonic=self.clock.monotonic,
+        self.agents, self.launcher = open_launchers(
+            settings, self.keys, self._signing, clock=self.clock, sift=self.nodes.unwanted
         )
-        self.launcher = Launchers({HOME: self._processes(), AGENT: self.agents}, home=NODE)
         self._fingerprint = fingerprint_by(settings.source_rules, self.secrets)
         self.addresses = {"address": "", "gateway": ""}
         self.allowances = Allowances(self.store, open_treasury(home), self.clock.now)
@@ -170,25 +155,6 @@ class Hall:
     def leads(self) -> bool:
         """Whether this control plane is the one that acts."""
         return self.plane.epoch is not None
-
-    def _processes(self) -> ProcessLauncher:
-        """What starts programs on this machine."""
-        home = self.settings.home
-        return ProcessLauncher(
-            home / "runs",
-            blobs=self.settings.blobs,
-            cache=home / "cache",
-            environment=self.settings.environment,
-            secrets=self.secrets,
-            hall_secrets={SIGNING_KEY: self._signing.private, REPLICA_KEY: self._replica_key},
-            keys=self.keys.ring.keys_of,
-            hidden=home,
-            sources=self.settings.source_rules,
-            failpoints=self.settings.failpoints,
-        )
-
-    def _replica_key(self) -> str:
-        return replica_key(read_key(self.settings.home))
 
     async def _heed(self, seen: Seen) -> None:
         """What follows from a look."""
