@@ -18,6 +18,13 @@ pytestmark = pytest.mark.e2e
 
 TOGETHER = MODEL.replace("epochs: 2", "epochs: 4") + "resources: {cpus: 0.5, workers: 2}\n"
 PATIENCE_S = 250.0
+COUNTS = """
+n=$(cat ../state/n 2>/dev/null || echo 0)
+while [ $n -lt 100000 ]; do
+  n=$((n + 1)); echo $n; echo $n > ../state/.n; mv ../state/.n ../state/n; sleep 0.2
+  [ -e ../2 ] && [ $n -gt 5 ] && exit 0
+done
+"""
 SERVICE = "kind: service\nname: digits\nmodel: digits\nreplicas: %d\n"
 
 
@@ -48,6 +55,36 @@ def trained(hall: RealHall, project: str) -> AnyResource:
         return run if run is not None and run.status.state == "succeeded" else None
 
     return until(over, f"the training in {project}", deadline_s=PATIENCE_S)
+
+
+def test_a_command_goes_on_elsewhere_from_what_it_had_brought_when_its_node_is_lost(
+    new_hall: Callable[[], RealHall], join: Callable[[RealHall, str], RealNode]
+) -> None:
+    hall = new_hall()
+    nodes = {name: join(hall, name) for name in ("a1", "a2")}
+    assert hall.command("run", "--name", "count", "-d", "--", "sh", "-c", COUNTS).code == 0
+
+    def brought() -> AnyResource | None:
+        """The run, once what it left so far is at the hall."""
+        run = hall.get("run", "count")
+        kept = hall.home / "runs" / run.uid / "state" / "n"
+        return run if kept.exists() and int(kept.read_text() or 0) >= 3 else None
+
+    run = until(brought, "a count of three at the hall", deadline_s=PATIENCE_S)
+    assert run.status.node == "a1"
+    first = hall.command("logs", "count", "--attempt", "1").out.split()
+    assert first[:3] == ["1", "2", "3"], "logs come from the node"
+    nodes["a1"].kill()
+    until(
+        lambda: hall.get("run", "count").status.node == "a2", "the run on another node", deadline_s=PATIENCE_S
+    )
+    until(lambda: hall.get("run", "count").status.state == "succeeded", "its end", deadline_s=PATIENCE_S)
+    second = [int(word) for word in hall.command("logs", "count").out.split()]
+    assert second[0] > 3, "it went on from there"
+    assert second == list(range(second[0], second[-1] + 1))
+    nodes["a1"].again()
+    until(lambda: hall.get("node", "a1").status.state == "ready", "a1 to be back", deadline_s=PATIENCE_S)
+    assert hall.get("run", "count").status.state == "succeeded"
 
 
 def test_a_training_by_two_workers_outlives_its_node_and_ends_with_the_same_bits(
