@@ -19,9 +19,11 @@ class Launchers:
     that none has named since the hall started is out of reach."""
 
     def __init__(self, launchers: Mapping[str, Launcher], home: str) -> None:
-        """`launchers` by their names; the node called `home` is of the first of them from the beginning."""
+        """`launchers` by their names; the node called `home` is of the first of them from the beginning. So is an
+        attempt that was placed nowhere yet: of that one nothing is known, and it says so."""
         self._launchers = dict(launchers)
-        self._of_node: dict[str, Launcher] = {home: next(iter(self._launchers.values()))}
+        at_home = next(iter(self._launchers.values()))
+        self._of_node: dict[str, Launcher] = {home: at_home, "": at_home}
 
     async def start(self, launch: Launch) -> None:
         """Raises NotNow, too, while the node is out of reach."""

@@ -40,6 +40,7 @@ log = logging.getLogger(__name__)
 BUSY_HOLD_S, IDLE_HOLD_S = 0.2, 2.0
 """How long the hall may hold a beat: what programs say is to be known soon; a machine that idles is left alone."""
 RETRY_S = 1.0
+ENDS_S = 0.1
 TAKEN_EVERY_S = 2.0
 
 
@@ -266,6 +267,13 @@ class Worker:
         await self._launcher.start(launch)
 
     async def _forget(self, uid: str) -> None:
+        """Remove all of a run, once nothing of it is at work: of one that went while this node was away, something
+        may be."""
+        ids = [AttemptId(uid, number) for number in self._home.attempts(uid)]
+        while any(one.alive for one in (await self._launcher.observe(ids)).values()):
+            for id in ids:
+                await self._launcher.stop(id, grace_s=0.0)
+            await self._pause(ENDS_S)
         await self._launcher.forget(uid)
         if self._files is not None:
             self._files.forget(uid)
