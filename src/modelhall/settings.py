@@ -136,6 +136,9 @@ class Settings(Frozen):
     address: str = Field(default="", description="For clients: the address of the API of a hall elsewhere.")
     gateway_address: str = Field(default="", description="For clients: the address of its gateway.")
     token: SecretStr | None = Field(default=None, description="For clients: the token they show.")
+    join: SecretStr | None = Field(
+        default=None, description="For a machine that joins a hall: the ticket it joins with."
+    )
     ca: Path | None = Field(
         default=None, description="For clients: PEM of the authority of the hall they ask."
     )

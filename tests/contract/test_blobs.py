@@ -6,6 +6,8 @@ import errno
 import hashlib
 import multiprocessing
 import os
+import threading
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,12 +15,14 @@ import pytest
 
 from modelhall.adapters.blobs import open_blobs
 from modelhall.adapters.blobs._contents import Contents
+from modelhall.adapters.blobs.folder import FolderBlobs
+from modelhall.adapters.blobs.node import Marks, NodeBlobs
 from modelhall.core import plugins, sealing
-from modelhall.core.errors import Broken, Full, NotFound, Rejected
+from modelhall.core.errors import Broken, Full, NotFound, NotNow, Rejected
 from modelhall.core.ports.blobs import Blobs
 from modelhall.core.sealing import KeySet
 
-URLS = {"folder": "folder://{folder}/blobs/p"}
+URLS = {"folder": "folder://{folder}/blobs/p", "node": "node://{folder}/blobs/p"}
 
 
 def key_set(of: str, *keys: bytes) -> KeySet:
@@ -31,8 +35,23 @@ KEYS = key_set("project p", FIRST)
 
 
 @pytest.fixture(params=plugins.names("blobs"))
-def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    return URLS[request.param].format(folder=tmp_path)
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """Where blobs lie. Those of a node have an agent whose hall has none of what is not there."""
+    over = threading.Event()
+
+    def bring_nothing() -> None:
+        while not over.wait(0.01):
+            for root in tmp_path.glob("blobs/*"):
+                for digest in Marks(root).wanted():
+                    Marks(root).never(digest, f"no blob {digest} at the hall")
+
+    agent = threading.Thread(target=bring_nothing)
+    if request.param == "node":
+        agent.start()
+    yield URLS[request.param].format(folder=tmp_path)
+    over.set()
+    if request.param == "node":
+        agent.join()
 
 
 @pytest.fixture(params=[None, KEYS], ids=["plain", "sealed"])
@@ -354,3 +373,39 @@ def sealed_bytes(blobs: Blobs) -> dict[str, bytes]:
             with blobs.open_kept(name) as file:
                 found[name] = file.read()
     return found
+
+
+def test_what_is_not_on_a_node_comes_when_it_is_asked_for_and_what_is_made_is_told(
+    keys: KeySet | None, folder: Path, tmp_path: Path
+) -> None:
+    hall = FolderBlobs(tmp_path / "hall" / "p", keys)
+    digest = hall.put_folder(folder)
+    root, over = tmp_path / "node" / "p", threading.Event()
+    there, marks = FolderBlobs(root), Marks(root)
+
+    def bring() -> None:
+        while not over.wait(0.01):
+            for wanted in marks.wanted():
+                for one in hall.kept(wanted):
+                    with hall.open_kept(one.name) as file:
+                        there.put_kept(one.name, file)
+                marks.came(wanted)
+
+    agent = threading.Thread(target=bring)
+    agent.start()
+    try:
+        node = NodeBlobs(root, keys)
+        node.get_folder(digest, tmp_path / "got")
+        assert content(tmp_path / "got") == content(folder)
+        assert marks.made() == []
+        (folder / "one").write_bytes(b"new")
+        made = node.put_folder(folder)
+        assert marks.made() == sorted({made, *node.files_of(made)})
+    finally:
+        over.set()
+        agent.join()
+
+
+def test_a_program_on_a_node_without_an_agent_is_told_so(tmp_path: Path) -> None:
+    with pytest.raises(NotNow, match="no agent brings blob aaaa"):
+        NodeBlobs(tmp_path, None, patience_s=0.0).get_folder("a" * 64, tmp_path / "got")

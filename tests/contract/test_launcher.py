@@ -10,7 +10,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Awaitable, Callable, Coroutine, Iterator
+from collections.abc import Awaitable, Callable, Coroutine, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,11 +19,18 @@ import pytest
 
 from modelhall.adapters import launcher as launchers
 from modelhall.adapters.launcher import supervisor
+from modelhall.adapters.launcher._handover import Handover
+from modelhall.adapters.launcher.agent import AgentLauncher, Unwanted
 from modelhall.adapters.launcher.process import ProcessLauncher
 from modelhall.adapters.launcher.virtual import Script, VirtualLauncher
+from modelhall.app.clock import SystemClock
 from modelhall.core import files
-from modelhall.core.errors import Stale
+from modelhall.core.errors import Conflict, Stale
+from modelhall.core.kinds.run import Exit
+from modelhall.core.node_line import Beat, KeptRun, Seen
 from modelhall.core.ports.launcher import AttemptId, Launch, Launcher, LogPart, NodeReport, Observation
+from modelhall.doors.agent.home import AgentHome, KnownRun
+from modelhall.doors.agent.worker import Handed, Worker
 from modelhall.twin.clock import VirtualClock
 
 PATIENCE_S = 60.0
@@ -79,7 +86,78 @@ class Processes:
                 if pid is not None and psutil.pid_exists(pid):
                     os.kill(pid, signal.SIGKILL)
         for run in self.folder.glob("runs/*/"):
-            asyncio.run(self.launcher.forget(run.name))
+            asyncio.run(Processes.again(self).forget(run.name))
+
+
+class Agents(Processes):
+    """Real programs under an agent, which dials in to whichever hall has started last."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.home = AgentHome(folder)
+        self._workers: list[asyncio.Task[None]] = []
+        self.far = Processes.again(self)
+        """What starts programs on the node."""
+        super().__init__(folder)
+        self.node = "far"
+
+    def again(self) -> Launcher:  # type: ignore[override]
+        """Another hall, to which an agent over the same folder dials in."""
+        handover = Handover(secrets=None, hall_secrets={}, keys=None)
+        hall = AgentLauncher(self.folder / "hall", handover=handover, sift=self._sift)
+        return Dialled(hall, self._dial, lambda id: self.work(id).exists())
+
+    def _dial(self, hall: AgentLauncher) -> None:
+        """Have an agent work for this hall, until the story ends."""
+        worker = Worker(
+            self.home, name="far", launcher=self.far, handed=Handed(),
+            say=lambda beat: hall.hear("far", beat), clock=SystemClock(),
+        )  # fmt: skip
+        self._workers.append(asyncio.get_running_loop().create_task(worker.run()))
+
+    async def _sift(self, node: str, kept: Sequence[KeptRun]) -> Unwanted:
+        gone = tuple(run.uid for run in kept if run.uid.startswith("gone"))
+        given_up = [AttemptId(run.uid, 1, node) for run in kept if run.uid.startswith("given-up")]
+        return Unwanted(tuple(given_up), gone)
+
+
+class Dialled:
+    """A hall's launcher that waits: for its node to dial in when it is first asked for anything, and for what it is
+    asked to be heard there."""
+
+    def __init__(
+        self,
+        hall: AgentLauncher,
+        dial: Callable[[AgentLauncher], None],
+        is_there: Callable[[AttemptId], bool],
+    ) -> None:
+        self._hall = hall
+        self._dial = dial
+        self._is_there = is_there
+        self._is_dialled = False
+
+    def __getattr__(self, name: str) -> Any:
+        async def asked(*args: Any, **fields: Any) -> Any:
+            if not self._is_dialled:
+                self._is_dialled = True
+                self._dial(self._hall)
+            while not await self._hall.nodes():
+                await asyncio.sleep(0.01)
+            found = await getattr(self._hall, name)(*args, **fields)
+            while name == "start" and not self._is_there(args[0].id):
+                await asyncio.sleep(0.01)
+            while name == "taken" and not found and await self._any_alive(args[0]):
+                await asyncio.sleep(0.01)
+                found = await self._hall.taken(*args)
+            while name == "observe" and (missing := [id for id in args[0] if id not in found]):
+                await asyncio.sleep(0.01)
+                found |= await self._hall.observe(missing)
+            return found
+
+        return asked
+
+    async def _any_alive(self, ids: Sequence[AttemptId]) -> bool:
+        return any(one.alive for one in (await self._hall.observe(ids)).values())
 
 
 class Virtual:
@@ -117,7 +195,9 @@ class Virtual:
         pass
 
 
-RIGS: dict[str, Callable[[Path], Processes | Virtual]] = {"process": Processes, "virtual": Virtual}
+RIGS: dict[str, Callable[[Path], Processes | Virtual]] = {
+    "process": Processes, "agent": Agents, "virtual": Virtual,
+}  # fmt: skip
 
 
 def test_every_launcher_there_is_is_tested() -> None:
@@ -132,9 +212,9 @@ def rig(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Processes | 
     made.close()
 
 
-@pytest.fixture
-def processes(tmp_path: Path) -> Iterator[Processes]:
-    made = Processes(tmp_path)
+@pytest.fixture(params=["process", "agent"])
+def processes(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Processes]:
+    made = Processes(tmp_path) if request.param == "process" else Agents(tmp_path)
     yield made
     made.close()
 
@@ -145,7 +225,7 @@ def play(story: Story) -> None:
 
 def launch(rig: Processes | Virtual, does: str, run: str = "r", number: int = 1, **fields: Any) -> Launch:
     some = {"argv": rig.program(does), "order": None, "cpus": 1.0, "threads": 1, "memory_bytes": None}
-    return Launch(id=AttemptId(run, number), run=run, node=rig.node, **{**some, **fields})
+    return Launch(id=AttemptId(run, number, rig.node), run=run, node=rig.node, **{**some, **fields})
 
 
 async def observe(launcher: Launcher, id: AttemptId) -> Observation:
@@ -219,7 +299,7 @@ def test_the_next_attempt_of_a_run_is_another(rig: Processes | Virtual) -> None:
     async def story() -> None:
         for number in (1, 2):
             await rig.launcher.start(launch(rig, "ends", number=number))
-            await ended(rig, AttemptId("r", number))
+            await ended(rig, AttemptId("r", number, rig.node))
         assert rig.starts() == 2
 
     play(story())
@@ -229,7 +309,7 @@ def test_every_attempt_asked_for_is_answered_and_of_unknown_ones_nothing_is_know
     rig: Processes | Virtual,
 ) -> None:
     async def story() -> None:
-        unknown = [AttemptId("none", 1), AttemptId("r", 2)]
+        unknown = [AttemptId("none", 1, rig.node), AttemptId("r", 2, rig.node)]
         await rig.launcher.start(asked := launch(rig, "stays"))
         seen = await rig.launcher.observe([*unknown, asked.id])
         assert [seen[id].alive for id in (*unknown, asked.id)] == [None, None, True]
@@ -242,7 +322,7 @@ def test_what_an_attempt_takes_is_told_while_it_is_alive(rig: Processes | Virtua
     async def story() -> None:
         await rig.launcher.start(asked := launch(rig, "stays"))
         await rig.until(lambda: alive(rig, asked.id))
-        taken = await rig.launcher.taken([asked.id, AttemptId("unknown", 1)])
+        taken = await rig.launcher.taken([asked.id, AttemptId("unknown", 1, rig.node)])
         assert taken.keys() == {asked.id}
         assert taken[asked.id].cpu_s >= 0
         await rig.kill(asked.id)
@@ -301,8 +381,8 @@ def test_once_a_new_control_plane_leads_the_one_before_starts_nothing_more(rig: 
                 await old.start(asked)
         with pytest.raises(Stale):
             await old.fence(1)
-        assert (await observe(new, AttemptId("r", 1))).alive is None
-        assert (await ended(rig, AttemptId("before", 1))).exit is not None, "what ran goes on"
+        assert (await observe(new, AttemptId("r", 1, rig.node))).alive is None
+        assert (await ended(rig, AttemptId("before", 1, rig.node))).exit is not None, "what ran goes on"
         await new.fence(2)
         await new.start(asked := launch(rig, "ends", epoch=2))
         await ended(rig, asked.id)
@@ -324,7 +404,7 @@ def test_reading_a_log_past_its_end_gives_nothing_from_where_it_was_asked(rig: P
     async def story() -> None:
         await rig.launcher.start(asked := launch(rig, "ends"))
         await ended(rig, asked.id)
-        for id in (asked.id, AttemptId("none", 1)):
+        for id in (asked.id, AttemptId("none", 1, rig.node)):
             assert await rig.launcher.log(id, 10**12) == LogPart(offset=10**12, data=b"")
 
     play(story())
@@ -345,10 +425,10 @@ def test_stopping_what_is_over_or_unknown_does_no_harm(rig: Processes | Virtual)
     async def story() -> None:
         await rig.launcher.start(asked := launch(rig, "ends"))
         seen = await ended(rig, asked.id)
-        for id in (asked.id, AttemptId("none", 1)):
+        for id in (asked.id, AttemptId("none", 1, rig.node)):
             await rig.launcher.stop(id, grace_s=0)
         assert await observe(rig.launcher, asked.id) == seen
-        assert (await observe(rig.launcher, AttemptId("none", 1))).alive is None
+        assert (await observe(rig.launcher, AttemptId("none", 1, rig.node))).alive is None
 
     play(story())
 
@@ -357,12 +437,12 @@ def test_of_a_forgotten_run_nothing_is_known_and_others_are(rig: Processes | Vir
     async def story() -> None:
         for run in ("r", "other"):
             await rig.launcher.start(launch(rig, "ends", run=run))
-            await ended(rig, AttemptId(run, 1))
+            await ended(rig, AttemptId(run, 1, rig.node))
         await rig.launcher.forget("r")
         await rig.launcher.forget("none")
-        assert (await observe(rig.launcher, AttemptId("r", 1))).alive is None
-        assert (await observe(rig.launcher, AttemptId("other", 1))).alive is False
-        assert await log(rig.launcher, AttemptId("r", 1), 0) == b""
+        assert (await observe(rig.launcher, AttemptId("r", 1, rig.node))).alive is None
+        assert (await observe(rig.launcher, AttemptId("other", 1, rig.node))).alive is False
+        assert await log(rig.launcher, AttemptId("r", 1, rig.node), 0) == b""
 
     play(story())
 
@@ -375,6 +455,67 @@ def test_the_nodes_are_there_with_what_they_have(rig: Processes | Virtual) -> No
         assert node.memory_bytes > 2**20
 
     play(story())
+
+
+def test_an_agent_that_comes_back_ends_what_was_given_up_and_forgets_what_is_no_more(tmp_path: Path) -> None:
+    async def story(rig: Agents) -> None:
+        for run in ("given-up", "gone", "kept"):
+            rig.home.know(run, KnownRun(project="default", run=run))
+            await rig.far.start(launch(rig, "stays", run=run))
+            await started(rig, AttemptId(run, 1, rig.node))
+        await rig.launcher.nodes()
+        assert (await ended(rig, AttemptId("given-up", 1, rig.node))).exit is not None
+
+        async def is_forgotten() -> bool:
+            return not rig.home.attempts("gone")
+
+        await rig.until(is_forgotten)
+        assert (await observe(rig.launcher, AttemptId("gone", 1, rig.node))).alive is None
+        assert (await observe(rig.launcher, AttemptId("kept", 1, rig.node))).alive is True
+
+    rig = Agents(tmp_path)
+    try:
+        play(story(rig))
+    finally:
+        rig.close()
+
+
+def test_two_agents_cannot_speak_for_one_node(tmp_path: Path) -> None:
+    async def story() -> None:
+        handover = Handover(secrets=None, hall_secrets={}, keys=None)
+        hall = AgentLauncher(tmp_path, handover=handover, sift=nobody_is_unwanted)
+        report = NodeReport(name="far", cpus=1.0, memory_bytes=2**30, processor="")
+        first, second = (
+            Beat(session=word, node=report, now=time.time(), hold_s=0.0, kept=()) for word in ("a", "b")
+        )
+        await hall.hear("far", first)
+        with pytest.raises(Conflict, match="another agent speaks for node far"):
+            await hall.hear("far", second)
+        await hall.hear("far", first)
+
+    play(story())
+
+
+def test_what_a_node_says_is_told_by_the_halls_clock_and_of_its_own_address(tmp_path: Path) -> None:
+    async def story() -> None:
+        handover = Handover(secrets=None, hall_secrets={}, keys=None)
+        hall = AgentLauncher(tmp_path, handover=handover, sift=nobody_is_unwanted, now=lambda: 1000.0)
+        id, elsewhere = AttemptId("r", 1, "far"), AttemptId("s", 1, "far")
+        seen = (
+            Seen(id=id, observation=Observation(alive=False, exit=Exit(code=0, ended_at=1290.0))),
+            Seen(id=elsewhere, observation=Observation(alive=True, address="10.0.0.1:22")),
+        )
+        report = NodeReport(name="far", cpus=1.0, memory_bytes=2**30, processor="")
+        await hall.hear("far", Beat(session="a", node=report, now=1300.0, hold_s=0.0, kept=(), seen=seen))
+        found = await hall.observe([id, elsewhere])
+        assert found[id].exit == Exit(code=0, ended_at=990.0)
+        assert found[elsewhere].address is None
+
+    play(story())
+
+
+async def nobody_is_unwanted(node: str, kept: Sequence[KeptRun]) -> Unwanted:
+    return Unwanted((), ())
 
 
 def test_the_log_is_read_from_any_offset_also_while_it_grows(processes: Processes) -> None:
@@ -478,7 +619,7 @@ def test_an_attempt_whose_launcher_died_before_starting_it_is_given_up_and_never
     processes: Processes,
 ) -> None:
     async def story() -> None:
-        id = AttemptId("r", 1)
+        id = AttemptId("r", 1, processes.node)
         folder = processes.work(id)
         folder.mkdir(parents=True)
         files.write_json(
@@ -549,12 +690,16 @@ def test_memory_held_and_bytes_written_by_a_program_are_told(processes: Processe
             return b"ready" in await log(processes.launcher, asked.id)
 
         await processes.until(is_ready)
-        taken = (await processes.launcher.taken([asked.id]))[asked.id]
-        assert taken.memory_bytes is not None
-        assert 50 * 2**20 < taken.memory_bytes < 500 * 2**20
-        if taken.written_bytes is not None:
-            assert taken.written_bytes >= 50 * 2**20
-            assert taken.read_bytes is not None
+
+        async def is_told() -> bool:
+            taken = (await processes.launcher.taken([asked.id]))[asked.id]
+            assert taken.memory_bytes is not None
+            assert taken.memory_bytes < 500 * 2**20
+            assert (taken.written_bytes is None) == (taken.read_bytes is None)
+            written = taken.written_bytes is None or taken.written_bytes >= 50 * 2**20
+            return written and taken.memory_bytes > 50 * 2**20
+
+        await processes.until(is_told)
 
     play(story())
 
@@ -606,6 +751,11 @@ def test_a_stage_finds_its_order_and_its_reports_and_result_are_read(processes: 
         assert (order["workers"], order["address"]) == (4, "127.0.0.1")
         assert Path(order["work"]) == processes.work(asked.id)
         assert Path(order["state"]).is_dir()
+
+        async def has_reported() -> bool:
+            return (await observe(processes.launcher, asked.id)).progress is not None
+
+        await processes.until(has_reported)
         seen = await observe(processes.launcher, asked.id)
         assert seen.progress is not None
         assert (seen.progress.done, dict(seen.metrics), seen.address) == (1, {"loss": 0.5}, "127.0.0.1:1")
@@ -632,7 +782,7 @@ def test_whatever_a_program_writes_into_its_folder_the_launcher_goes_on(
     """Every file there is the program's to write. What makes no sense counts as not there."""
 
     async def story() -> None:
-        id = AttemptId("r", 1)
+        id = AttemptId("r", 1, processes.node)
         processes.work(id).mkdir(parents=True)
         for name in ("report.json", "result.json", supervisor.CHILD, supervisor.EXIT):
             (processes.work(id) / name).write_text(written)

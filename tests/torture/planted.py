@@ -17,7 +17,7 @@ from pydantic import TypeAdapter
 
 from modelhall.adapters.launcher.process import ProcessLauncher
 from modelhall.adapters.store import sqlite
-from modelhall.app import hall
+from modelhall.app import launching
 from modelhall.control import declare
 from modelhall.control.idempotency import Once, Written, unheard
 from modelhall.core.failpoints import reach
@@ -99,7 +99,7 @@ def forget_attempts() -> None:
             self._folder(launch.id).parent.mkdir(parents=True, exist_ok=True)
             super()._start(launch)
 
-    hall.ProcessLauncher = Forgetful  # type: ignore[misc]
+    launching.ProcessLauncher = Forgetful  # type: ignore[misc]
 
 
 def give_up_attempts() -> None:
@@ -117,7 +117,7 @@ def give_up_attempts() -> None:
                 return seen
             return Observation(alive=False, exit=Exit(ended_at=time.time()))
 
-    hall.ProcessLauncher = Pessimist  # type: ignore[misc]
+    launching.ProcessLauncher = Pessimist  # type: ignore[misc]
 
 
 BUGS = {

@@ -215,6 +215,21 @@ def _of_pages() -> Iterator[Ask]:
     )
 
 
+def _of_nodes() -> Iterator[Ask]:
+    """What operators say of machines; and an agent's part, which no token of a person has."""
+    agent: Any = "an agent's part"
+    at = "/api/v1/nodes/{name}"
+    yield _ask("POST /api/v1/nodes/invite", "hall", "operate", body={})
+    yield _ask("POST /api/v1/nodes/join", "hall", agent, body={"name": "far"})
+    yield _ask(f"PATCH {at}", "hall", "operate", url="/api/v1/nodes/none", body={}, status=(404,))
+    yield _ask(f"POST {at}/remove", "hall", "operate", url="/api/v1/nodes/none/remove", status=(404,))
+    yield _ask(f"POST {at}/beat", "hall", agent, url="/api/v1/nodes/none/beat", body={})
+    for line in ("GET blobs", "GET object", "PUT object", "GET state", "GET state/file", "PUT state/file",
+                 "DELETE state/file"):  # fmt: skip
+        method, part = line.split(" ")
+        yield _ask(f"{method} {at}/{part}", "hall", agent, url=f"/api/v1/nodes/none/{part}")
+
+
 def _of_the_rest() -> Iterator[Ask]:
     for path in ("/api/v1/health", "/api/v1/ready"):
         yield _ask(f"GET {path}", "open", status=(200, 503))
@@ -288,6 +303,6 @@ def _of_the_rest() -> Iterator[Ask]:
     yield _ask(f"DELETE {secrets}/{{name}}", "project", "change", url=one, victim="secret")
 
 
-ASKS = (*_of_kinds(), *_of_tokens(), *_of_sessions(), *_of_pages(), *_of_the_rest())
+ASKS = (*_of_kinds(), *_of_tokens(), *_of_sessions(), *_of_pages(), *_of_nodes(), *_of_the_rest())
 STREAMS = {("GET", "/api/v1/watch")}
 """Answered without end, and asked in a test of their own."""

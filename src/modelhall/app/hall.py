@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from modelhall.adapters.history.sqlite import open_history
-from modelhall.adapters.launcher.process import NODE, ProcessLauncher
+from modelhall.adapters.launcher.process import NODE
 from modelhall.adapters.store import open_store
 from modelhall.adapters.traffic.folder import FolderTraffic
 from modelhall.adapters.treasury.sqlite import open_treasury
@@ -29,12 +29,15 @@ from modelhall.app.feed import Feed
 from modelhall.app.foresight import Foresight
 from modelhall.app.home import TRAFFIC, lay_out
 from modelhall.app.keys import Keys, Rotated
+from modelhall.app.launching import open_launchers
 from modelhall.app.looking import Looking
 from modelhall.app.monitoring.alarms import open_alarms
 from modelhall.app.monitoring.asked import Past
 from modelhall.app.monitoring.handing_on import HandingOn, open_collector
 from modelhall.app.monitoring.instruments import Instruments, sensors_of_this_machine
 from modelhall.app.monitoring.watching import Seen, Watching
+from modelhall.app.node_files import NodeFiles
+from modelhall.app.nodes import Nodes
 from modelhall.app.people import People
 from modelhall.app.queueing import Queueing
 from modelhall.app.reader import Reader
@@ -52,9 +55,6 @@ from modelhall.core.failpoints import reach
 from modelhall.core.follower import Follower
 from modelhall.core.kinds import Document, Key
 from modelhall.core.kinds.run import ACTIVE, RunResource
-from modelhall.core.ports.reports import Reports
-from modelhall.core.ports.signature import SIGNING_KEY
-from modelhall.core.replica_key import REPLICA_KEY, replica_key
 from modelhall.core.unpacking import sweep_all
 from modelhall.settings import Settings
 from modelhall.trust.directory import Directory
@@ -105,22 +105,11 @@ class Hall:
             new_uid=_new_uid,
         )
         self._signing = KeyFolder(home / "keys")
-        self.launcher = ProcessLauncher(
-            home / "runs",
-            blobs=settings.blobs,
-            cache=home / "cache",
-            environment=settings.environment,
-            secrets=self.secrets,
-            hall_secrets={
-                SIGNING_KEY: self._signing.private,
-                REPLICA_KEY: lambda: replica_key(read_key(home)),
-            },
-            keys=self.keys.ring.keys_of,
-            hidden=home,
-            sources=settings.source_rules,
-            failpoints=settings.failpoints,
+        self.nodes = Nodes(self.store, read_key(home), self.clock, _new_uid)
+        self.node_files = NodeFiles(home, self.keys.blobs, self.keys.ring.keys_of)
+        self.agents, self.launcher, self.reports = open_launchers(
+            settings, self.keys, self._signing, clock=self.clock, sift=self.nodes.unwanted
         )
-        self.reports: Reports = self.launcher
         self._fingerprint = fingerprint_by(settings.source_rules, self.secrets)
         self.addresses = {"address": "", "gateway": ""}
         self.allowances = Allowances(self.store, open_treasury(home), self.clock.now)
@@ -178,10 +167,11 @@ class Hall:
         return examine(await gather(self.settings, self.store, self.history, seen, self.clock.now()))
 
     async def stop_runs(self) -> None:
-        """End every attempt, and come back when all have ended. What was running goes on after the next start."""
+        """End every attempt on this machine, and come back when all have ended. What was running goes on after the
+        next start; what runs on other nodes goes on meanwhile."""
         alive = await self.store.find("run", resting=False)
         active = [run for run in alive if run.status.state in ACTIVE]
-        ids = [runs.attempt_id(run) for run in active]
+        ids = [id for run in active if (id := runs.attempt_id(run)).node == NODE]
         for id in ids:
             await self.launcher.stop(id, STOP_GRACE_S)
         deadline = self.clock.monotonic() + STOP_GRACE_S + 2

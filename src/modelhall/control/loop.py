@@ -82,8 +82,8 @@ class Loop:
         self._requests = Requests(traffic)
         self._wakeups = Wakeups()
         self._seen: dict[AttemptId, Observation] = {}
-        self._heard_at: dict[str, float] = {}
-        self._observe_at = self._nodes_at = clock.monotonic()
+        self._silent_s: dict[str, float] = {}
+        self._observe_at = self._nodes_at = self._nodes_looked_at = clock.monotonic()
         self._queue_changed = True
 
     async def step(self) -> float:
@@ -159,16 +159,19 @@ class Loop:
         if now < self._nodes_at:
             return
         self._nodes_at = now + NODES_EVERY_S
+        # While this process stood still, nobody could be heard, so that time is not held against any node; nor is
+        # what was before this loop began.
+        listened_s = min(now - self._nodes_looked_at, 2 * NODES_EVERY_S)
+        self._nodes_looked_at = now
         reports = await self._launcher.nodes()
-        self._heard_at |= {report.name: now for report in reports if report.ready}
-        # A node that was known before this loop began is given the same time as one that has just been heard of.
-        silent_s = {
-            node.key.name: now - self._heard_at.setdefault(node.key.name, now)
-            for node in self.view.of_kind("node")
+        heard = {report.name for report in reports if report.ready}
+        names = [node.key.name for node in self.view.of_kind("node")]
+        self._silent_s = {
+            name: 0.0 if name in heard else self._silent_s.get(name, 0.0) + listened_s for name in names
         }
         # A node that has just been made is known by the second look.
         for _ in range(2):
-            await self._do(nodes.reconcile(self.view, reports, silent_s, self._clock.now()))
+            await self._do(nodes.reconcile(self.view, reports, self._silent_s, self._clock.now()))
         await self._do(shares.reconcile(self.view, self._clock.now()))
 
     async def _look_at_attempts(self) -> None:
@@ -178,7 +181,7 @@ class Loop:
         self._observe_at = self._clock.monotonic() + OBSERVE_EVERY_S
         active = {runs.attempt_id(run): run.key for run in self.view.active()}
         seen = await self._launcher.observe(list(active)) if active else {}
-        self._wakeups.wake(*(key for id, key in active.items() if seen[id] != self._seen.get(id)))
+        self._wakeups.wake(*(key for id, key in active.items() if seen.get(id) != self._seen.get(id)))
         self._seen = seen
 
     async def _look_at_traffic(self) -> None:

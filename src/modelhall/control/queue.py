@@ -8,9 +8,10 @@ from modelhall.control.actions import Action, Note, Start, Update, update_status
 from modelhall.control.runs import launch_of, said_of
 from modelhall.control.shares import shares_of
 from modelhall.control.view import View
-from modelhall.core.kinds.node import NodeResource
+from modelhall.core.kinds.node import HOME, NodeResource
 from modelhall.core.kinds.project import ProjectResource
 from modelhall.core.kinds.run import ACTIVE, Attempt, RunResource, held_bytes, held_cpus
+from modelhall.core.program import AT_HOME
 from modelhall.policy.room import WHOLE
 from modelhall.policy.schedule import (
     Asking,
@@ -66,10 +67,12 @@ def facts_of(
     now: float,
 ) -> Facts:
     """All a policy goes by, of what the store holds."""
-    ready = [node for node in nodes if node.status.state == "ready"]
+    there = list(nodes)
+    ready = [node for node in there if node.status.state == "ready"]
+    home = frozenset(node.key.name for node in there if node.status.launcher == HOME)
     return Facts(
         now=now,
-        queue=[asking_of(run) for run in queued],
+        queue=[asking_of(run, home) for run in queued],
         nodes=[_room(node, active) for node in ready],
         projects=shares_of(projects, [*queued, *active], ready, now),
         held=[_held(run) for run in active],
@@ -88,9 +91,10 @@ def run_key(run: RunResource) -> RunKey:
     return RunKey(run.key.project, run.key.name)
 
 
-def asking_of(run: RunResource) -> Asking:
-    """What a run asks for, as policies see it."""
+def asking_of(run: RunResource, home: frozenset[str] = frozenset()) -> Asking:
+    """What a run asks for, as policies see it; some can run on the nodes alone that are the hall's `home`."""
     document, asked = run.document, run.document.resources
+    is_at_home = document.stage is not None and document.stage.program in AT_HOME
     return Asking(
         name=run.key.name,
         project=run.key.project,
@@ -99,6 +103,7 @@ def asking_of(run: RunResource) -> Asking:
         gpus=asked.gpus,
         gpu_type=asked.gpu_type,
         labels=tuple(sorted(asked.nodes.items())),
+        only_on=home if is_at_home else None,
         workers=asked.workers.max,
         fewest_workers=asked.workers.min,
         serves=document.restart,

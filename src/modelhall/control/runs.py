@@ -23,6 +23,8 @@ from modelhall.control.actions import (
 )
 from modelhall.control.view import View
 from modelhall.core.kinds import Key, Problem, Result
+from modelhall.core.kinds.base import DEFAULT_PROJECT
+from modelhall.core.kinds.node import NodeResource
 from modelhall.core.kinds.result import result_name
 from modelhall.core.kinds.run import (
     ACTIVE,
@@ -40,8 +42,9 @@ from modelhall.core.program import HALL_SECRETS, PROGRAMS
 from modelhall.policy import restart
 
 GRACE_S = 10.0
-ROOM_GRACE_S = 60.0
-"""How long a run that makes room has to leave its state behind."""
+LEAVE_GRACE_S = 60.0
+"""How long a run that makes room, or moves to another node, has to leave its state behind."""
+LOOK_AGAIN_S = 1.0
 START_AGAIN_S = 1.0
 """A start that has come to nothing, such as on a machine that is just going, is asked for again."""
 REPORT_EVERY_S = 1.0
@@ -52,18 +55,26 @@ REPORT_EVERY_S = 1.0
 class Facts:
     observation: Observation | None
     """What the launcher sees of the newest attempt; None when there is none to see."""
-    node_ready: bool
+    node_heard: bool
     owner_there: bool
+    leaves: bool = False
+    """Whether it is to move to another node, now."""
+    leaves_later: bool = False
+    """Whether it is to move once those it stands in for are back."""
 
 
 async def observe(resource: RunResource, view: View, seen: dict[AttemptId, Observation]) -> Facts:
     """Gather what the launcher and the store know of this run."""
     document, status = resource.document, resource.status
-    node = view.get(Key("node", "default", status.node)) if status.node else None
+    node = _node_of(resource, view)
+    draining = _is_on_draining(resource, view)
+    needed = draining and _is_needed(resource, view)
     return Facts(
         observation=seen.get(attempt_id(resource)) if status.state in ACTIVE else None,
-        node_ready=node is not None and node.status.state == "ready",
+        node_heard=node is not None and node.status.is_heard,
         owner_there=document.owner is None or view.get(Key.parse(document.owner)) is not None,
+        leaves=draining and not needed,
+        leaves_later=needed,
     )
 
 
@@ -85,9 +96,34 @@ def reconcile(resource: RunResource, facts: Facts, now: float) -> list[Action]:
     return update_status(resource, state="queued") if state == "waiting" else []
 
 
-def attempt_id(resource: RunResource) -> AttemptId:
-    """The newest attempt of a run."""
-    return AttemptId(resource.uid, resource.status.attempt)
+def attempt_id(resource: RunResource, number: int | None = None) -> AttemptId:
+    """The newest attempt of a run, or the one with this number."""
+    status: RunStatus = resource.status
+    number = number or status.attempt
+    node = next((one.node for one in status.attempts if one.number == number), status.node)
+    return AttemptId(resource.uid, number, node or "")
+
+
+def _is_needed(resource: RunResource, view: View) -> bool:
+    """Whether this answers requests while another of its service does not, or goes first: they move one by one."""
+    owner = resource.document.owner
+    if not resource.document.restart or owner is None or resource.status.address is None:
+        return False
+    others = [run for run in view.runs_of(Key.parse(owner)) if run.key != resource.key and not run.deleting]
+    return any(
+        run.status.address is None or (run.key < resource.key and _is_on_draining(run, view))
+        for run in others
+    )
+
+
+def _is_on_draining(resource: RunResource, view: View) -> bool:
+    node = _node_of(resource, view)
+    return node is not None and node.status.state == "draining"
+
+
+def _node_of(resource: RunResource, view: View) -> NodeResource | None:
+    name = resource.status.node
+    return view.get(Key("node", DEFAULT_PROJECT, name)) if name else None
 
 
 def said_of(attempt: Attempt) -> str:
@@ -122,13 +158,13 @@ def launch_of(resource: RunResource) -> Launch:
 
 def _active(resource: RunResource, facts: Facts, now: float) -> list[Action]:
     seen = facts.observation
-    if seen is None:
-        return []
-    if not facts.node_ready:
+    if not facts.node_heard:
         # It may still run there, cut off from here, and be found running when the node is back.
         stop = Stop(id=attempt_id(resource), grace_s=GRACE_S)
         problem = Problem(message="its node is lost", who="time")
         return [stop, *_ended(resource, Exit(ended_at=now), problem, now)]
+    if seen is None:
+        return []
     if seen.alive is None:
         if resource.status.state == "starting" and not (resource.deleting or resource.document.cancelled):
             again = Wake(key=resource.key, after_s=START_AGAIN_S)
@@ -136,12 +172,14 @@ def _active(resource: RunResource, facts: Facts, now: float) -> list[Action]:
         problem = Problem(message="the attempt is gone from its node", who="time")
         return _ended(resource, Exit(ended_at=now), problem, now)
     if not seen.alive:
-        return _finished(resource, seen, now)
+        return _finished(resource, facts, seen, now)
     unwanted = resource.deleting or resource.document.cancelled or not facts.owner_there
-    stops = [Stop(id=attempt_id(resource), grace_s=GRACE_S)] if unwanted else []
-    if not unwanted and resource.status.yields_to is not None:
-        stops = [Stop(id=attempt_id(resource), grace_s=ROOM_GRACE_S)]
-    return [*stops, *_report(resource, seen, now)]
+    makes_room = resource.status.yields_to is not None
+    if unwanted or facts.leaves or makes_room:
+        grace_s = GRACE_S if unwanted else LEAVE_GRACE_S
+        return [Stop(id=attempt_id(resource), grace_s=grace_s), *_report(resource, seen, now)]
+    later = [Wake(key=resource.key, after_s=LOOK_AGAIN_S)] if facts.leaves_later else []
+    return [*later, *_report(resource, seen, now)]
 
 
 def _report(resource: RunResource, seen: Observation, now: float) -> list[Action]:
@@ -160,7 +198,7 @@ def _report(resource: RunResource, seen: Observation, now: float) -> list[Action
     return [Update(resource=resource.model_copy(update={"status": changed}))]
 
 
-def _finished(resource: RunResource, seen: Observation, now: float) -> list[Action]:
+def _finished(resource: RunResource, facts: Facts, seen: Observation, now: float) -> list[Action]:
     """The attempt is over: a result, a mistake of the user's, or a failure of the machine."""
     assert seen.exit is not None
     resource = resource.with_status(
@@ -173,16 +211,22 @@ def _finished(resource: RunResource, seen: Observation, now: float) -> list[Acti
     if overrun := _overrun(resource, seen.exit):
         return _ended(resource, seen.exit, overrun, now)
     if seen.exit.stopped and "output" not in result:
-        # Nobody asked for this run to end, so it made room or was stopped with the whole hall: no failure, and not
-        # the end.
-        room_for = resource.status.yields_to
-        why = f"made room for run {room_for}" if room_for is not None else "stopped with the hall"
-        return _again(resource, seen.exit, f"{why}; goes on", now)
+        # Nobody asked for this run to end, so it made room, or was stopped with its node or the hall: no failure, and
+        # not the end.
+        return _again(resource, seen.exit, _why_it_stopped(resource, facts), now)
     if seen.exit.code == 0 and not resource.document.restart:
         return _succeeded(resource, seen.exit, result, now)
     found = result.get("problem")
     problem = Problem.model_validate(found) if found else _problem_of(resource, seen.exit)
     return _ended(resource, seen.exit, problem, now)
+
+
+def _why_it_stopped(resource: RunResource, facts: Facts) -> str:
+    if resource.status.yields_to is not None:
+        return f"made room for run {resource.status.yields_to}; goes on"
+    if facts.leaves or facts.leaves_later:
+        return "its node is to be empty; goes on elsewhere"
+    return "stopped with the hall; goes on"
 
 
 def _succeeded(resource: RunResource, exit: Exit, result: dict[str, object], now: float) -> list[Action]:

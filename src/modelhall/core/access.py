@@ -41,6 +41,10 @@ class Identity:
     """Project → what he may do there."""
     everywhere: frozenset[Verb] = NOTHING
     """What he may do in every project: an operator's verbs."""
+    node: str = ""
+    """The machine whose agent this is; it may do an agent's part for that machine, and nothing else."""
+    joins: bool = False
+    """Whether this is a machine that has yet to join."""
 
     def verbs(self, project: str) -> frozenset[Verb]:
         """What he may do in a project; nothing in one he has no part in, whether there is such a project or not."""

@@ -42,6 +42,8 @@ PROGRAMS = {
 }
 HALL_SECRETS = {"sign": (SIGNING_KEY,), "serve": (REPLICA_KEY,)}
 """Secrets of the hall's own, by the only programs that are handed them; no project has or sees them."""
+AT_HOME = frozenset({"prepare", "fetch", "sign", "erase"})
+"""Programs that run on the hall's own machine alone: they read files that lie there, or are handed its own keys."""
 REPORT_EVERY_S = 0.25
 
 
@@ -67,7 +69,7 @@ class Order(Frozen):
     workers: int = Field(default=1, ge=1)
     """How many processes it may be: those of one gang."""
     address: str = "127.0.0.1"
-    """Of this node, at which workers meet; they listen nowhere else."""
+    """Of this node, at which workers meet and replicas answer; they listen nowhere else."""
     memory_bytes: int | None = None
     """The most they may hold together; None when nobody has said."""
     sources: SourceRules = Field(default_factory=SourceRules)

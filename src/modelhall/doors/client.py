@@ -31,6 +31,7 @@ from modelhall.doors.datasets import Datasets
 from modelhall.doors.figures import Figures
 from modelhall.doors.following import Listing, resource_of
 from modelhall.doors.models import Models
+from modelhall.doors.nodes import Nodes
 from modelhall.doors.outcome import failure_of, is_pending
 from modelhall.doors.people import People
 from modelhall.doors.place import find
@@ -65,6 +66,7 @@ class Hall:
         self.project = project
         self._wire = Wire(place.address, place.token, tls=place.tls, find_again=place.find_again)
         self.people = People(self._wire)
+        self.nodes = Nodes(self._wire)
         self.datasets = Datasets(self._wire)
         self.figures = Figures(self._wire)
         self.models = Models(self._wire)

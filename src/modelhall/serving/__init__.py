@@ -38,14 +38,14 @@ _GRACE_S = 5
 
 
 def carry_out(order: Order, reporter: Reporter) -> Mapping[str, Any]:
-    """Answer requests on a free port of 127.0.0.1 until SIGTERM; then finish what is in flight and return.
+    """Answer requests on a free port of its node's address until SIGTERM; then finish what is in flight and return.
 
     Ready is reported once the model has answered a first request of its own.
     """
     what = ServeOrder.model_validate(order.what)
     model, generation = _load(order, what)
     model.warm_up()
-    listener = socket.create_server(("127.0.0.1", 0), backlog=2048)
+    listener = socket.create_server((order.address, 0), backlog=2048)
     batcher = Batcher(
         model.answer, max_size=what.batching.max_size, max_delay_s=what.batching.max_delay_ms / 1000
     )

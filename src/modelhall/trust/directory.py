@@ -168,6 +168,8 @@ class Directory:
             token=token_name,
             grants=rights.grants,
             everywhere=rights.everywhere,
+            node=document.node or "",
+            joins=document.joins,
         )
         return identity if document.scopes is None else _narrowed(identity, frozenset(document.scopes))
 

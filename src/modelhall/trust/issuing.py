@@ -34,6 +34,8 @@ def check_issue(issuer: Identity, token: Token, now: float) -> None:
     Whoever has a new secret made for a token has it from then on, so rotating takes the same.
     """
     ways = [name for name in ("user", "role", "operator") if getattr(token, name)]
+    if token.node is not None or token.joins:
+        raise Rejected("a machine gets its token by joining; `hall node join` says how", field="node")
     if len(ways) != 1:
         raise Rejected(
             f"a token has a user, a role, or is an operator's; this one has {' and '.join(ways) or 'none of them'}",

@@ -51,6 +51,18 @@ def check_part(identity: Identity, project: str) -> None:
         raise NotYours(f"no project {project!r} that you have a part in", project=project, field="project")
 
 
+def check_node(identity: Identity, name: str) -> None:
+    """Raise Denied unless this is the agent of the node with this name."""
+    if identity.node != name:
+        raise Denied(f"{identity.name} does not speak for node {name}; only its own agent does")
+
+
+def check_joins(identity: Identity) -> None:
+    """Raise Denied unless this is a machine that may join."""
+    if not identity.joins:
+        raise Denied(f"{identity.name} is no token to join with; `hall node join` makes one")
+
+
 def check_operator(identity: Identity) -> None:
     """Raise Denied unless he runs the hall."""
     if "operate" not in identity.everywhere:

@@ -11,7 +11,7 @@ from modelhall.control import runs
 from modelhall.control.actions import Action, Forget, Remove, Start, Stop, Update, Wake
 from modelhall.control.runs import Facts, reconcile
 from modelhall.core.kinds.run import Exit, Progress, RunResource
-from modelhall.core.ports.launcher import Observation
+from modelhall.core.ports.launcher import AttemptId, Observation
 from modelhall.policy.restart import LONGEST_DELAY_S
 
 
@@ -19,10 +19,10 @@ def decide(
     resource: RunResource,
     seen: Observation | None = None,
     *,
-    node_ready: bool = True,
+    node_heard: bool = True,
     owner_there: bool = True,
 ) -> list[Action]:
-    return reconcile(resource, Facts(observation=seen, node_ready=node_ready, owner_there=owner_there), NOW)
+    return reconcile(resource, Facts(observation=seen, node_heard=node_heard, owner_there=owner_there), NOW)
 
 
 def over(result: dict[str, Any] | None = None, **exit: Any) -> Observation:
@@ -51,7 +51,7 @@ def test_a_run_cancelled_before_it_started_is_over_at_once() -> None:
 
 def test_an_attempt_on_record_that_was_never_launched_is_launched() -> None:
     (start,) = of(Start, decide(run(state="starting"), Observation(alive=None)))
-    assert (start.launch.id, start.launch.node) == (("uid-r", 1), "n1")
+    assert (start.launch.id, start.launch.node) == (AttemptId("uid-r", 1), "n1")
 
 
 @pytest.mark.parametrize("why", [{"cancelled": True}, {"deleting": True}])
@@ -69,7 +69,7 @@ def test_an_attempt_that_vanished_from_its_node_is_tried_again() -> None:
 
 @pytest.mark.parametrize("seen", [ALIVE, Observation(alive=None), over(code=0)])
 def test_a_run_on_a_lost_node_is_tried_elsewhere_whatever_its_launcher_says(seen: Observation) -> None:
-    status = status_of(decide(run(), seen, node_ready=False), run())
+    status = status_of(decide(run(), seen, node_heard=False), run())
     assert (status.state, status.node, status.address) == ("queued", None, None)
     assert "its node is lost" in status.reason
 
@@ -83,7 +83,7 @@ def test_a_live_attempt_nobody_wants_is_stopped_and_its_run_kept_until_it_has_en
     resource: RunResource, owner_there: bool
 ) -> None:
     actions = decide(resource, ALIVE, owner_there=owner_there)
-    assert [stop.id for stop in of(Stop, actions)] == [("uid-r", 1)]
+    assert [stop.id for stop in of(Stop, actions)] == [AttemptId("uid-r", 1)]
     assert not of(Remove, actions)
 
 

@@ -55,7 +55,15 @@ class FolderBlobs:
                 name = path.relative_to(folder).as_posix()
                 listed.append({"path": name, "digest": self._put(path), "size_bytes": path.stat().st_size})
         content = json.dumps({"files": listed}, sort_keys=True, ensure_ascii=False).encode()
-        return self._write(digests.of_bytes(content), [content])
+        digest = digests.of_bytes(content)
+        self.put(digest, [content])
+        return digest
+
+    def put(self, digest: str, content: Iterable[bytes]) -> None:
+        """Store one content unless it is here."""
+        if not self._is_stored(digest):
+            with files.room(f"blobs in {self._root}"):
+                self._own.write(digest, content)
 
     def get_folder(self, digest: str, into: Path) -> None:
         """Make `into` of the folder's files; every content is checked while it is written."""
@@ -152,12 +160,7 @@ class FolderBlobs:
         """Store one file unless its content is here; return its digest."""
         with path.open("rb") as file:
             digest = hashlib.file_digest(file, "sha256").hexdigest()
-        return self._write(digest, _chunks(path))
-
-    def _write(self, digest: str, content: Iterable[bytes]) -> str:
-        if not self._is_stored(digest):
-            with files.room(f"blobs in {self._root}"):
-                self._own.write(digest, content)
+        self.put(digest, _chunks(path))
         return digest
 
     def _is_stored(self, digest: str) -> bool:

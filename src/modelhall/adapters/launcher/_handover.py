@@ -6,19 +6,32 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Callable, Iterator, Mapping
+from typing import NamedTuple
 
 from modelhall.core.errors import Rejected
 from modelhall.core.ports.launcher import Launch
-from modelhall.core.ports.secrets import Secrets
+from modelhall.core.ports.secrets import ReadSecrets
 from modelhall.core.sealing import KeySet, KeysOf
 from modelhall.core.secrets import VARIABLE, handed_keys, sealed
+
+
+class Values(NamedTuple):
+    """The secrets of one attempt, by their names."""
+
+    own: dict[str, str]
+    """Of its project."""
+    of_hall: dict[str, str]
 
 
 class Handover:
     """Gathers what each attempt is handed. `hall_secrets` are the hall's own, each asked for when it is needed."""
 
     def __init__(
-        self, *, secrets: Secrets | None, hall_secrets: Mapping[str, Callable[[], str]], keys: KeysOf | None
+        self,
+        *,
+        secrets: ReadSecrets | None,
+        hall_secrets: Mapping[str, Callable[[], str]],
+        keys: KeysOf | None,
     ) -> None:
         self._secrets = secrets
         self._hall_secrets = dict(hall_secrets)
@@ -32,7 +45,8 @@ class Handover:
             if not launch.secrets and not launch.hall_secrets:
                 yield keys
                 return
-            descriptor = sealed(self._values(launch))
+            values = self.values(launch)
+            descriptor = sealed({**values.own, **values.of_hall})
             try:
                 yield {VARIABLE: descriptor, **keys}
             finally:
@@ -42,9 +56,10 @@ class Handover:
         """The keys that an attempt is handed: a stage's project's; none for a user's own program."""
         return self._keys(launch.project) if self._keys is not None and launch.order is not None else None
 
-    def _values(self, launch: Launch) -> dict[str, str]:
-        own = {name: self._hall_secrets[name]() for name in launch.hall_secrets}
-        return {**self._values_of_project(launch), **own}
+    def values(self, launch: Launch) -> Values:
+        """The secrets that it asks for. Raises Rejected when one is not there."""
+        of_hall = {name: self._hall_secrets[name]() for name in launch.hall_secrets}
+        return Values(self._values_of_project(launch), of_hall)
 
     def _values_of_project(self, launch: Launch) -> dict[str, str]:
         if not launch.secrets:

@@ -41,13 +41,12 @@ from modelhall.core.kinds.base import Problem
 from modelhall.core.machine import processor
 from modelhall.core.ports.launcher import AttemptId, Launch, LogPart, NodeReport, Observation, Taken
 from modelhall.core.ports.reports import Points
-from modelhall.core.ports.secrets import Secrets
+from modelhall.core.ports.secrets import ReadSecrets
 from modelhall.core.ports.source import SourceRules
 from modelhall.core.sealing import KeysOf
 
 NODE = "local"
 LOOPBACK = "127.0.0.1"
-"""Where the workers of a gang meet, since all of them are on this machine."""
 SLOWEST_START_S = 20.0
 """An attempt whose supervisor has not shown up after this long is given up."""
 REFUSED = 127
@@ -64,21 +63,22 @@ class ProcessLauncher:
         blobs: str,
         cache: Path,
         environment: Mapping[str, str],
-        secrets: Secrets | None = None,
+        secrets: ReadSecrets | None = None,
         hall_secrets: Mapping[str, Callable[[], str]] | None = None,
         keys: KeysOf | None = None,
         hidden: Path | None = None,
         sources: SourceRules | None = None,
         supervision: Supervision | None = None,
         failpoints: str = "",
+        address: str = LOOPBACK,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         """`environment` is all that programs see of this process's own; stages are given the URL of their project's
         blobs, below `blobs`, and a folder of its own below `cache`.
 
         What programs are handed comes from `secrets`, `hall_secrets` and `keys` (see `handover`). `failpoints` are
-        armed in the supervisors it starts. Programs cannot reach into the folder `hidden`, the runs if none is
-        given, but for what is theirs.
+        armed in the supervisors it starts. Replicas and workers listen at `address`, one of this machine's.
+        Programs cannot reach into the folder `hidden`, the runs if none is given, but for what is theirs.
         """
         self._runs = runs.absolute()
         self._blobs = blobs
@@ -89,6 +89,7 @@ class ProcessLauncher:
         self._sources = (sources or SourceRules()).model_dump(mode="json")
         self._supervision = supervision or Supervision()
         self._failpoints = failpoints
+        self._address = address
         self._monotonic = monotonic
         self._fence = Fence(self._runs)
         self._groups = Subtree(wanted=self._supervision.groups)
@@ -125,7 +126,15 @@ class ProcessLauncher:
     async def nodes(self) -> list[NodeReport]:
         cpus = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
         memory = psutil.virtual_memory().total
-        return [NodeReport(name=NODE, cpus=float(cpus), memory_bytes=memory, processor=processor())]
+        return [
+            NodeReport(
+                name=NODE,
+                cpus=float(cpus),
+                memory_bytes=memory,
+                processor=processor(),
+                address=self._address,
+            )
+        ]
 
     def _folder(self, id: AttemptId) -> Path:
         return self._runs / id.run_uid / str(id.number)
@@ -217,7 +226,7 @@ class ProcessLauncher:
             "cache": str(self._cache / launch.project),
             "threads": launch.threads,
             "workers": launch.workers,
-            "address": LOOPBACK,
+            "address": self._address,
             "memory_bytes": launch.memory_bytes,
             "sources": self._sources,
         }

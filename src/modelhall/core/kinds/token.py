@@ -13,7 +13,7 @@ from modelhall.core.names import Name
 
 
 class Token(Document):
-    """Of a user, for whom it stands in all his projects; or of nobody, with a role in its own project."""
+    """Of a user, for whom it stands in all his projects; of nobody, with a role in its own project; or of a node."""
 
     kind: Literal["token"] = "token"
     user: Name | None = Field(default=None, description="Whose it is; it may do what he may.")
@@ -22,6 +22,8 @@ class Token(Document):
     scopes: tuple[Verb, ...] | None = Field(default=None, description="If given, nothing but these.")
     expires_at: float | None = Field(default=None, description="From when on it is of no use.")
     canary: bool = Field(default=False, description="Put out to be found: whoever uses it is an intruder.")
+    node: Name | None = Field(default=None, description="The machine whose agent shows it; made by joining.")
+    joins: bool = Field(default=False, description="Whether one machine may join with it, once.")
     limits: Limits = Field(default_factory=Limits, description="What may be used with it, of all services.")
 
 

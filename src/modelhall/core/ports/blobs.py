@@ -35,6 +35,10 @@ class Blobs(Protocol):
         """Store every file under `folder`, durably; return the folder's digest."""
         ...
 
+    def put(self, digest: str, content: Iterable[bytes]) -> None:
+        """Store one content, durably, unless it is there. Raises Broken when it has another digest."""
+        ...
+
     def get_folder(self, digest: str, into: Path) -> None:
         """Make the folder `into`, which is not there yet, of the folder's files, read-only. Raises Broken when one
         cannot be read as it was stored, or was put aside for that, and NotFound when it is not there; then there is

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Protocol
 
+from modelhall.core.kinds.node import HOME
 from modelhall.core.kinds.run import Exit, Progress
 
 
-class AttemptId(NamedTuple):
+@dataclass(frozen=True, order=True)
+class AttemptId:
     """One attempt of one run; a launcher starts it at most once."""
 
     run_uid: str
     number: int
+    node: str = field(default="", compare=False)
+    """Where it was placed, by which one of several launchers is told apart; no part of which attempt it is."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,9 +102,17 @@ class NodeReport:
     gpu_type: str = ""
     """Such as H100; all GPUs of a node are alike."""
     ready: bool = True
+    address: str = "127.0.0.1"
+    """Where its replicas and the workers of its gangs are reached."""
+    launcher: str = HOME
+    """The file in modelhall/adapters/launcher that starts programs on it."""
+    unfit: str = ""
+    """Why nothing is to be started on it, such as devices that cannot be what it says; empty where it is fit."""
 
 
 class Launcher(Protocol):
+    """An attempt is known by its id alone; its node is told for those who pass on to one of several launchers."""
+
     async def start(self, launch: Launch) -> None:
         """Start the attempt, unless it has been started before. Raises Stale when a later epoch than the
         launch's is known, NotNow when the machine cannot start anything for the moment."""
@@ -112,7 +124,8 @@ class Launcher(Protocol):
         ...
 
     async def observe(self, ids: Sequence[AttemptId]) -> dict[AttemptId, Observation]:
-        """What each attempt is doing; an answer for every id asked."""
+        """What each attempt is doing. Those of which nothing can be said for the moment, since their node is not
+        heard of, are left out."""
         ...
 
     async def taken(self, ids: Sequence[AttemptId]) -> dict[AttemptId, Taken]:
@@ -129,7 +142,7 @@ class Launcher(Protocol):
         ...
 
     async def forget(self, run_uid: str) -> None:
-        """Remove everything kept about a run that is over."""
+        """Remove everything kept about a run that is over; from a node that is out of reach once it is back."""
         ...
 
     async def nodes(self) -> list[NodeReport]: ...

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Protocol
 
 
-class Secrets(Protocol):
+class ReadSecrets(Protocol):
     """Values by project and name. Synchronous: asked when an attempt starts, never by the loop.
 
     All methods raise Rejected for what is no name.
@@ -15,6 +15,14 @@ class Secrets(Protocol):
         """The value, or None when there is no such secret."""
         ...
 
+    def names(self, project: str) -> list[str]:
+        """The names of a project's secrets, in order; never their values."""
+        ...
+
+
+class Secrets(ReadSecrets, Protocol):
+    """The same, to be changed."""
+
     def put(self, project: str, name: str, value: bytes) -> None:
         """Keep a value durably in place of the one before. Raises Rejected unless it is UTF-8 text of a size
         a program can be handed."""
@@ -22,8 +30,4 @@ class Secrets(Protocol):
 
     def delete(self, project: str, name: str) -> bool:
         """Forget a secret; False when there was none."""
-        ...
-
-    def names(self, project: str) -> list[str]:
-        """The names of a project's secrets, in order; never their values."""
         ...

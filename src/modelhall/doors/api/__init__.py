@@ -27,6 +27,7 @@ from modelhall.doors.api import (
     metrics,
     models,
     monitoring,
+    nodes,
     people,
     permissions,
     queue,
@@ -89,6 +90,7 @@ def create(hall: Hall) -> FastAPI:
         hall_files,
         assets,
         asking_services,
+        nodes,
         resources,
     ):
         api.include_router(part.router)

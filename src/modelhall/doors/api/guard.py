@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import re
 from collections.abc import Callable, Mapping
 
 from fastapi import FastAPI
@@ -21,6 +22,8 @@ from modelhall.trust.sessions import COOKIE, Proofs, is_session, session_in
 UNAUTHORIZED = 401
 LARGEST_BODY_BYTES = 8 * 2**20
 TOO_LARGE = f"a body may have {LARGEST_BODY_BYTES} bytes"
+MOVED = re.compile("/api/v1/nodes/[^/]*/(object|state/file)")
+"""Files on their way, which have any size; they go to the disk as they come, once it is known who sends them."""
 
 Bearer = Callable[[bytes | None], Callable[[], Identity]]
 """The value of the Authorization header → what tells who that is now; both raise Denied and NotNow."""
@@ -51,14 +54,14 @@ class _Guard:
                 forget_session(answer, scope)  # it is over; shown again and again it would pass for guessing
             await answer(scope, receive, send)
             return
-        await self._app(scope, _limited(receive), send)
+        await self._app(scope, receive if _moves_a_file(scope) else _limited(receive), send)
 
     def _check(self, scope: Scope) -> None:
         if scope["type"] != "http":
             raise Denied("only HTTP is spoken here")
         headers = dict(scope["headers"])
         size = headers.get(b"content-length", b"0")
-        if not size.isdigit() or int(size) > LARGEST_BODY_BYTES:
+        if not size.isdigit() or (int(size) > LARGEST_BODY_BYTES and not _moves_a_file(scope)):
             raise Rejected(TOO_LARGE, status=413)
         if (scope["method"], scope["path"]) not in FOR_EVERYBODY:
             state = scope.setdefault("state", {})
@@ -95,6 +98,10 @@ def _refusal(scope: Scope, error: HallError) -> Response:
     if is_stranger and wants_page(scope["method"], dict(scope["headers"])):
         return to_sign_in(scope["path"], scope["query_string"].decode("ascii", "replace"))
     return error_response(error)
+
+
+def _moves_a_file(scope: Scope) -> bool:
+    return MOVED.fullmatch(scope["path"]) is not None
 
 
 def _limited(receive: Receive) -> Receive:

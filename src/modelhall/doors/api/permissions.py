@@ -57,6 +57,16 @@ def OPERATOR(identity: Identity, request: Request) -> None:
     permissions.check_operator(identity)
 
 
+def JOINS(identity: Identity, request: Request) -> None:
+    """For a machine that shows an invitation."""
+    permissions.check_joins(identity)
+
+
+def ITSELF(identity: Identity, request: Request) -> None:
+    """For the agent of the node that the path names."""
+    permissions.check_node(identity, request.path_params["name"])
+
+
 def in_query(verb: Verb) -> Check:
     """Takes a verb in the project named by the query."""
     return lambda identity, request: permissions.check(identity, verb, _project(request))
@@ -137,6 +147,18 @@ RULES: dict[tuple[str, str], Check] = {
     ("POST", "/api/v1/keys/root/rotate"): OPERATOR,
     ("POST", "/api/v1/keys/projects/{project}/rotate"): OPERATOR,
     ("DELETE", "/api/v1/keys/projects/{project}"): OPERATOR,
+    ("POST", "/api/v1/nodes/invite"): OPERATOR,
+    ("POST", "/api/v1/nodes/join"): JOINS,
+    ("PATCH", "/api/v1/nodes/{name}"): OPERATOR,
+    ("POST", "/api/v1/nodes/{name}/remove"): OPERATOR,
+    ("POST", "/api/v1/nodes/{name}/beat"): ITSELF,
+    ("GET", "/api/v1/nodes/{name}/blobs"): ITSELF,
+    ("GET", "/api/v1/nodes/{name}/object"): ITSELF,
+    ("PUT", "/api/v1/nodes/{name}/object"): ITSELF,
+    ("GET", "/api/v1/nodes/{name}/state"): ITSELF,
+    ("GET", "/api/v1/nodes/{name}/state/file"): ITSELF,
+    ("PUT", "/api/v1/nodes/{name}/state/file"): ITSELF,
+    ("DELETE", "/api/v1/nodes/{name}/state/file"): ITSELF,
     ("GET", "/api/v1/audit"): OPERATOR,
     ("GET", "/api/v1/audit/head"): OPERATOR,
     ("GET", "/api/v1/audit/verify"): OPERATOR,

@@ -7,11 +7,11 @@ from typing import Annotated, Any, get_args
 from fastapi import APIRouter, Query
 from fastapi.responses import Response
 
+from modelhall.control.runs import attempt_id
 from modelhall.core.errors import NotFound, NotNow
 from modelhall.core.kinds import Key
 from modelhall.core.kinds.base import DEFAULT_PROJECT
 from modelhall.core.ports.book import By
-from modelhall.core.ports.launcher import AttemptId
 from modelhall.doors.api.asking import OnceOnly, OnRecord, Project, TheHall
 from modelhall.doors.api.monitoring import Instant
 from modelhall.doors.api.permissions import Who
@@ -54,7 +54,7 @@ async def log(
     run = await hall.store.get(Key("run", project, name))
     if run is None:
         raise NotFound(f"no run {name}")
-    part = await hall.launcher.log(AttemptId(run.uid, attempt or run.status.attempt), offset)
+    part = await hall.launcher.log(attempt_id(run, attempt), offset)
     where = {"x-log-offset": str(part.offset)}
     return Response(part.data, media_type="text/plain; charset=utf-8", headers=where)
 

@@ -73,6 +73,7 @@ if sys.argv[1:2] != ["up"]:
         load,
         look,
         model,
+        node,
         people,
         queue,
         replay,
@@ -87,6 +88,6 @@ if sys.argv[1:2] != ["up"]:
 
     for group in (
         declare, look, data, model, compare, work, queue, simulate, replay, rollout, secret, ask, chat, load, cost,
-        keep, people, user, keys, audit, tls, top, alerts, doctor, demo,
+        keep, people, user, keys, audit, tls, top, alerts, doctor, node, demo,
     ):  # fmt: skip
         group.add_to(cli)

@@ -37,7 +37,7 @@ class Fence:
         """
         self._runs.mkdir(parents=True, exist_ok=True)
         with file_lock.held(self._runs / "epoch.lock", longest_wait_s=self._longest_wait_s):
-            known = self._known()
+            known = self.known()
             if epoch < known:
                 raise Stale(
                     f"this control plane leads epoch {epoch}, and another leads epoch {known} since; "
@@ -45,7 +45,8 @@ class Fence:
                 )
             yield known
 
-    def _known(self) -> int:
+    def known(self) -> int:
+        """The highest epoch that was told of; 0 before any was."""
         path = self._runs / "epoch"
         try:
             return int(path.read_text())

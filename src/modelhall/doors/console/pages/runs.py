@@ -9,11 +9,12 @@ from fastapi.responses import HTMLResponse
 
 from modelhall.app import sight
 from modelhall.app.hall import Hall
+from modelhall.control.runs import attempt_id
 from modelhall.core.access import Identity
 from modelhall.core.errors import NotFound
 from modelhall.core.kinds import Key
 from modelhall.core.kinds.run import DONE, RunResource
-from modelhall.core.ports.launcher import AttemptId, LogPart
+from modelhall.core.ports.launcher import LogPart
 from modelhall.doors.api.asking import TheHall
 from modelhall.doors.api.permissions import Who
 from modelhall.doors.cli.reasons import Around, explain
@@ -82,7 +83,7 @@ async def run(request: Request, project: str, name: str, hall: TheHall, who: Who
     found: RunResource | None = await hall.store.get(key)
     if found is None:
         raise NotFound(f"no {key}")
-    curves = await hall.reports.reported(AttemptId(found.uid, found.status.attempt))
+    curves = await hall.reports.reported(attempt_id(found))
     log = await _log(hall, found)
     around = await _around(hall, who, [found])
     return page(
@@ -114,7 +115,7 @@ async def _around(hall: Hall, who: Identity, runs: list[Any]) -> Around:
 
 async def _log(hall: Hall, run: RunResource) -> LogPart:
     """The end of what the newest attempt has said."""
-    id = AttemptId(run.uid, run.status.attempt)
+    id = attempt_id(run)
     begin, end = 0, LOG_BYTES
     # How long it is nobody tells; where it ends is found by looking for the first place with nothing behind it.
     while (await hall.launcher.log(id, end, 1)).data:
