@@ -20,7 +20,7 @@ from real_hall import STORY, RealHall  # noqa: E402
 from visiting import PATIENCE_MS, signed_in  # noqa: E402
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def hall(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RealHall]:
     """A hall that serves `digits`."""
     shared = RealHall(tmp_path_factory.mktemp("console") / "home")
@@ -33,8 +33,9 @@ def hall(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RealHall]:
         shared.end()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def chromium() -> Iterator[Any]:
+    """Stopped with its file: while it runs, no other loop runs in the thread of the tests."""
     try:
         path = found_or_installed("chromium", lambda: shutil.which("chromium"))
     except LookupError as error:

@@ -53,7 +53,7 @@ MISTAKES = {
         MODEL.replace("classification", "clasification"), 3, "task", "did you mean 'image-classification'?"
     ),
     "an unknown task like no other": Mistake(
-        MODEL.replace("image-classification", "xyz"), 3, "task", "image-classification, tabular-classification"
+        MODEL.replace("image-classification", "xyz"), 3, "task", "image-classification, next-sentence"
     ),
     "an unknown network": Mistake(MODEL.replace("cnn", "cnm"), 5, "network.family", "did you mean"),
     "an unknown network option": Mistake(

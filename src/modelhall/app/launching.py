@@ -22,7 +22,8 @@ from modelhall.trust.tokens import read_key
 def open_launchers(
     settings: Settings, keys: Keys, signing: KeyFolder, *, clock: Clock, sift: Sifting
 ) -> tuple[AgentLauncher, Launchers, Reports]:
-    """The one that agents talk to, all of them as one, and what tells the curves of what runs at home. `sift` finds out what a node keeps for nobody."""
+    """The one that agents talk to, all of them as one, and what tells the curves of what runs at home. `sift` finds
+    out what a node keeps for nobody."""
     home = settings.home
     of_replicas = {REPLICA_KEY: lambda: replica_key(read_key(home))}
     agents = AgentLauncher(
