@@ -79,8 +79,11 @@ def test_what_runs_on_a_drained_node_moves_and_loses_no_try_by_it(plant: Plant) 
 
 def test_replicas_leave_a_drained_node_one_after_the_other(world: World, plant: Plant) -> None:
     world.takes_s = 1.0
+    say(plant, "b", cordoned=True)
     declare(plant)
     plant.advance(60)
+    say(plant, "b", cordoned=False)
+    plant.advance(5)
     service = plant.get("service", "digits")
     assert service is not None
     assert len(service.status.ready) == 2

@@ -93,6 +93,9 @@ class Nodes:
             )
         if invitation is None:
             raise Denied("the invitation is not there any more", status=401)
+        if invitation.status.state != "active":
+            # Somebody joined with it while this one was being let in.
+            raise Denied(f"the invitation is used up: {invitation.status.reason}", status=401)
         made = new_secret(self._key)
         labels = dict(invitation.document.labels)
         document = Token(name=f"{AGENT}{name}", node=name)
