@@ -238,6 +238,7 @@ def _of_the_rest() -> Iterator[Ask]:
         "/api/v1/schema",
         "/api/v1/whoami",
         "/api/v1/status",
+        "/api/v1/queue",
         "/api/v1/events",
         "/api/v1/figures",
         "/api/v1/alerts",
