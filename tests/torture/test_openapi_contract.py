@@ -30,6 +30,8 @@ MORE_THAN_A_SCHEMA = {
     "POST /api/v1/apply": "which documents there may be depends on what they name",
     "GET /api/v1/audit/verify": "a head is one that was signed",
     "GET /api/v1/events": "kind and name are given together",
+    "PATCH /api/v1/nodes/{name}": "a window ends after it starts",
+    "POST /api/v1/nodes/{name}/beat": "bytes are told in base64",
     "POST /api/v1/services/{name}/rollout/{act}": "there has to be something on its way",
     "POST /api/v1/tokens": "a token is of a user, has a role, or is an operator's",
 }
