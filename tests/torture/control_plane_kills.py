@@ -105,7 +105,7 @@ class Torture:
         elif self.rng.random() < 0.25:
             life.until_dead(self.rng.uniform(0.05, 0.2))
             self._kill_an_attempt()
-        life.until_dead(self.rng.uniform(0.02, 0.45))
+        life.until_dead(self.rng.uniform(0.02, 0.9))
 
     def die_at(self, name: str, times: int) -> None:
         """One life that is to die at a failpoint, and is killed anyway when it does not get there."""

@@ -216,8 +216,8 @@ class Judge:
         marks = dict(book.execute("SELECT name, value FROM mark").fetchall())
         for id in [id for id, entry in self._entries.items() if entries.get(id) != entry]:
             self._accuse(f"entry {id} of the book is lost or changed")
-        # What a node has drawn and nobody has paid yet grows and is paid.
-        kept = {name: value for name, value in self._marks.items() if not name.endswith("/owed_j")}
+        # What a node has drawn is counted anew by each life, and what nobody has paid of it yet is paid.
+        kept = {name: value for name, value in self._marks.items() if not name.startswith("node/")}
         for name in [name for name, value in kept.items() if marks.get(name, -1) < value]:
             self._accuse(f"mark {name} of the book went back from {self._marks[name]} to {marks.get(name)}")
         self._entries, self._marks = entries, marks

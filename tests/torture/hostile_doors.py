@@ -409,6 +409,9 @@ def _answers(data: bytes, made: Case) -> Iterator[Answer]:
 
 
 def _structured(door: Door, answer: Answer) -> bool:
+    """In the door's own shape; or, of the console, on a whole page."""
+    if answer.headers.get(b"content-type", b"").startswith(b"text/html"):
+        return answer.body.startswith(b"<!doctype html>") and answer.body.rstrip().endswith(b"</html>")
     if not answer.headers.get(b"content-type", b"").startswith(b"application/json"):
         return False
     try:

@@ -87,8 +87,7 @@ def test_a_service_is_told_by_what_its_replicas_cost_while_nobody_asks(tmp_path:
 
 def test_what_is_expected_is_said_in_one_line() -> None:
     expected = {"duration_s": 90.0, "energy_j": 2000.0, "cost_nano": 5_000_000, "currency": "EUR"}
-    said = _price({"expected": {**expected, "like": "letters-train"}})
-    assert said == "; about 1 min 30 s, 0.0050000 EUR, ~2.00 kJ, as run letters-train took"
-    said = _price({"expected": {**expected, "like": None}})
-    assert said == "; an hour in which nobody asks costs 0.0050000 EUR, ~2.00 kJ"
-    assert _price({"expected": None}) == ""
+    said = _price({**expected, "like": "letters-train"})
+    assert said == "about 1 min 30 s, 0.0050000 EUR, ~2.00 kJ, as run letters-train took"
+    said = _price({**expected, "like": None})
+    assert said == "an hour in which nobody asks costs 0.0050000 EUR, ~2.00 kJ"

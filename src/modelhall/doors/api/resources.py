@@ -39,7 +39,7 @@ class Done(Frozen):
 
 
 class Applied(Frozen):
-    """What declaring documents did to each, or would do, and what that will take."""
+    """What declaring documents did to each; of a dry run, what it would do, and what that is expected to take."""
 
     outcomes: list[Foreseen]
 
@@ -71,6 +71,9 @@ async def apply(
             raise Refusal(place, error) from None
         documents.append(document)
     outcomes = await hall.apply(documents, dry_run=application.dry_run, once=once, written=written)
+    if not application.dry_run:
+        # Whoever asks again with the same key is to hear the same.
+        return Applied(outcomes=[Foreseen(**outcome.model_dump()) for outcome in outcomes])
     return Applied(outcomes=await hall.foresight.of(documents, outcomes))
 
 

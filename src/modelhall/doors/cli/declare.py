@@ -38,26 +38,36 @@ def apply(
     """Declare what a hall file says. Applying it twice does nothing."""
     declared = read_hall_file(file)
     with Hall(home=home) as hall:
-        outcomes = hall.apply(declared, dry_run=dry_run)
+        foreseen = hall.apply(declared, dry_run=True)
         if output is Form.table:
-            for outcome in outcomes:
-                would = "would be " if dry_run and outcome["change"] != "unchanged" else ""
-                say(f"{outcome['kind']} {outcome['name']}: {would}{outcome['change']}{_price(outcome)}")
-        else:
+            _foretell(foreseen, dry_run=dry_run)
+        outcomes = foreseen if dry_run else hall.apply(declared)
+        if output is not Form.table:
             show(output, outcomes)
+        elif not dry_run:
+            for outcome in outcomes:
+                say(f"{outcome['kind']} {outcome['name']}: {outcome['change']}")
         if wait and not dry_run:
             _wait(hall, declared, timeout)
 
 
-def _price(outcome: dict[str, Any]) -> str:
-    """What it is expected to take; nothing where nobody knows."""
-    expected = outcome["expected"]
-    if expected is None:
-        return ""
+def _foretell(outcomes: list[dict[str, Any]], *, dry_run: bool) -> None:
+    """What is expected of each, before it is begun; of a dry run, also what would become of it."""
+    for outcome in outcomes:
+        would = "would be " if outcome["change"] != "unchanged" else ""
+        words = [f"{would}{outcome['change']}"] * dry_run + [_price(outcome["expected"])] * bool(
+            outcome["expected"]
+        )
+        if words:
+            say(f"{outcome['kind']} {outcome['name']}: {'; '.join(words)}")
+
+
+def _price(expected: dict[str, Any]) -> str:
+    """What something is expected to take."""
     cost = f"{show_money(expected['cost_nano'], expected['currency'])}, ~{show_energy(expected['energy_j'])}"
     if expected["like"] is None:
-        return f"; an hour in which nobody asks costs {cost}"
-    return f"; about {show_seconds(expected['duration_s'])}, {cost}, as run {expected['like']} took"
+        return f"an hour in which nobody asks costs {cost}"
+    return f"about {show_seconds(expected['duration_s'])}, {cost}, as run {expected['like']} took"
 
 
 def _wait(hall: Hall, declared: list[Declared], timeout_s: float | None) -> None:
