@@ -54,10 +54,11 @@ def apply(
 def _foretell(outcomes: list[dict[str, Any]], *, dry_run: bool) -> None:
     """What is expected of each, before it is begun; of a dry run, also what would become of it."""
     for outcome in outcomes:
-        would = "would be " if outcome["change"] != "unchanged" else ""
-        words = [f"{would}{outcome['change']}"] * dry_run + [_price(outcome["expected"])] * bool(
-            outcome["expected"]
-        )
+        words = []
+        if dry_run:
+            words.append(f"{'' if outcome['change'] == 'unchanged' else 'would be '}{outcome['change']}")
+        if outcome["expected"] is not None:
+            words.append(_price(outcome["expected"]))
         if words:
             say(f"{outcome['kind']} {outcome['name']}: {'; '.join(words)}")
 
