@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import os
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -57,6 +58,9 @@ def trained(hall: RealHall, project: str) -> AnyResource:
     return until(over, f"the training in {project}", deadline_s=PATIENCE_S)
 
 
+@pytest.mark.skipif(
+    "MODELHALL_TORTURE" not in os.environ, reason="takes a minute or two; `make torture` does it"
+)
 def test_a_command_goes_on_elsewhere_from_what_it_had_brought_when_its_node_is_lost(
     new_hall: Callable[[], RealHall], join: Callable[[RealHall, str], RealNode]
 ) -> None:
@@ -116,6 +120,9 @@ def test_a_training_by_two_workers_outlives_its_node_and_ends_with_the_same_bits
     assert not list(kept.glob("step-*")), "once there is a result, there is no checkpoint any more"
 
 
+@pytest.mark.skipif(
+    "MODELHALL_TORTURE" not in os.environ, reason="takes a minute or two; `make torture` does it"
+)
 def test_a_service_answers_while_a_node_of_its_replicas_dies_and_comes_back(
     new_hall: Callable[[], RealHall], join: Callable[[RealHall, str], RealNode]
 ) -> None:
