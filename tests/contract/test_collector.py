@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import threading
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +12,7 @@ import pytest
 pytest.importorskip("opentelemetry.sdk", reason="handing on figures needs the extra `traces`")
 
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
+from otlp import Collector
 
 from modelhall.adapters.figures.otlp import open_figures
 from modelhall.app.hall import Hall
@@ -25,36 +24,17 @@ CPUS = Family("modelhall_node_cpus", "Processors.", False, [({"node": "n1"}, 4.0
 JOULES = Family("modelhall_node_energy_joules_total", "Energy.", True, [({}, 1e9)])
 
 
-class Taking:
-    """A collector that keeps the metrics it is sent."""
+class Taking(Collector):
+    """Keeps the metrics it is sent, by their names."""
 
     def __init__(self) -> None:
         self.metrics: dict[str, Any] = {}
-        self.status = 200
-        taking = self
+        super().__init__("/v1/metrics", self._take)
 
-        class Handler(BaseHTTPRequestHandler):
-            def do_POST(self) -> None:
-                body = self.rfile.read(int(self.headers["content-length"]))
-                for resource in ExportMetricsServiceRequest.FromString(body).resource_metrics:
-                    for scope in resource.scope_metrics:
-                        taking.metrics |= {metric.name: metric for metric in scope.metrics}
-                self.send_response(taking.status)
-                self.send_header("content-length", "0")
-                self.end_headers()
-
-            def log_message(self, *_: object) -> None:
-                pass
-
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.url = f"http://127.0.0.1:{self._server.server_port}/v1/metrics"
-        self._thread = threading.Thread(target=self._server.serve_forever)
-        self._thread.start()
-
-    def stop(self) -> None:
-        self._server.shutdown()
-        self._server.server_close()
-        self._thread.join()
+    def _take(self, body: bytes) -> None:
+        for resource in ExportMetricsServiceRequest.FromString(body).resource_metrics:
+            for scope in resource.scope_metrics:
+                self.metrics |= {metric.name: metric for metric in scope.metrics}
 
 
 @pytest.fixture

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import re
-import threading
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import pytest
@@ -13,56 +11,39 @@ import pytest
 pytest.importorskip("opentelemetry.sdk", reason="traces need the extra `traces`")
 
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+from otlp import Collector
 
 from modelhall.adapters.traces.otlp import OtlpTraces, open_traces
 
 TRACE, CALLER = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
 
 
-class Collector:
+class Spans(Collector):
     """Keeps the spans it is sent."""
 
     def __init__(self) -> None:
         self.spans: list[Any] = []
-        collector = self
+        super().__init__("/v1/traces", self._take)
 
-        class Handler(BaseHTTPRequestHandler):
-            def do_POST(self) -> None:
-                body = self.rfile.read(int(self.headers["content-length"]))
-                for resource in ExportTraceServiceRequest.FromString(body).resource_spans:
-                    for scope in resource.scope_spans:
-                        collector.spans += scope.spans
-                self.send_response(200)
-                self.send_header("content-length", "0")
-                self.end_headers()
-
-            def log_message(self, *_: object) -> None:
-                pass
-
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.url = f"http://127.0.0.1:{self._server.server_port}/v1/traces"
-        self._thread = threading.Thread(target=self._server.serve_forever)
-        self._thread.start()
-
-    def stop(self) -> None:
-        self._server.shutdown()
-        self._server.server_close()
-        self._thread.join()
+    def _take(self, body: bytes) -> None:
+        for resource in ExportTraceServiceRequest.FromString(body).resource_spans:
+            for scope in resource.scope_spans:
+                self.spans += scope.spans
 
 
 @pytest.fixture
-def collector() -> Iterator[Collector]:
-    running = Collector()
+def collector() -> Iterator[Spans]:
+    running = Spans()
     yield running
     running.stop()
 
 
 @pytest.fixture
-def traces(collector: Collector) -> OtlpTraces:
+def traces(collector: Spans) -> OtlpTraces:
     return open_traces(collector.url)
 
 
-def test_a_span_is_part_of_the_callers_trace(collector: Collector, traces: OtlpTraces) -> None:
+def test_a_span_is_part_of_the_callers_trace(collector: Spans, traces: OtlpTraces) -> None:
     span = traces.begin("POST /v1", {b"traceparent": f"00-{TRACE}-{CALLER}-01".encode()})
     version, trace, id, flags = span.parent.decode().split("-")
     assert (version, trace, flags) == ("00", TRACE, "01")
@@ -78,14 +59,14 @@ def test_a_span_is_part_of_the_callers_trace(collector: Collector, traces: OtlpT
     assert told.end_time_unix_nano >= told.start_time_unix_nano
 
 
-def test_what_failed_is_marked(collector: Collector, traces: OtlpTraces) -> None:
+def test_what_failed_is_marked(collector: Spans, traces: OtlpTraces) -> None:
     traces.begin("POST /v1", {}).end({}, failed=True)
     traces.close()
     assert [told.status.code for told in collector.spans] == [2]
 
 
 def test_a_trace_that_its_beginning_does_not_sample_is_passed_on_and_not_told(
-    collector: Collector, traces: OtlpTraces
+    collector: Spans, traces: OtlpTraces
 ) -> None:
     span = traces.begin("POST /v1", {b"traceparent": f"00-{TRACE}-{CALLER}-00".encode()})
     assert re.fullmatch(rf"00-{TRACE}-[0-9a-f]{{16}}-00", span.parent.decode())

@@ -96,11 +96,11 @@ class Accounts:
         until = (await self._book.marks([storage.UNTIL])).get(storage.UNTIL)
         if not storage.is_due(until, now):
             return
-        price = self._settings.price_per_gb_month
+        per_gb_month = self._settings.price_per_gb_month
         # Keeping is paid for from the first look on; while it has no price, nobody looks how much it is.
-        sizes = await asyncio.to_thread(self._stored) if until is not None and price else {}
+        sizes = await asyncio.to_thread(self._stored) if until is not None and per_gb_month else {}
         since = now if until is None else until
-        paid = storage.entries(sizes, node=node, since=since, now=now, price_per_gb_month=price)
+        paid = storage.entries(sizes, node=node, since=since, now=now, price_per_gb_month=per_gb_month)
         await self._book.append(entries=paid, marks={storage.UNTIL: now})
 
     async def bill(

@@ -11,7 +11,7 @@ from modelhall.core.kinds.run import ACTIVE, RunResource
 from modelhall.core.ports.clock import Clock
 from modelhall.core.ports.store import Store
 from modelhall.core.queue_picture import ChangePicture, ProjectPicture, QueuePicture, RunPicture
-from modelhall.policy.deciding import begin, named, parts_of, typical_of
+from modelhall.policy.deciding import begin, parts_of, policy, typical_of
 from modelhall.policy.outlook import outlook
 from modelhall.policy.schedule import Facts, RunKey
 from modelhall.settings import Settings
@@ -23,7 +23,8 @@ class Queueing:
     def __init__(self, settings: Settings, store: Store, clock: Clock) -> None:
         self._parts = parts_of(settings.schedule, settings.placement)
         name = f"{settings.schedule}+{settings.placement}"
-        self.policy = recorded(named(name), name, settings.home / FOLDER)
+        decide = policy(settings.schedule, settings.placement)
+        self.policy = recorded(decide, name, settings.home / FOLDER)
         self._store = store
         self._clock = clock
 

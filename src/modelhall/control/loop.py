@@ -35,6 +35,7 @@ from modelhall.core.ports.launcher import AttemptId, Launcher, Observation
 from modelhall.core.ports.signature import SigningKeys
 from modelhall.core.ports.store import Change, Delete, Event, Lead, Put, Store, Write
 from modelhall.core.ports.traffic import Traffic
+from modelhall.policy.deciding import Policy
 
 log = logging.getLogger(__name__)
 
@@ -61,7 +62,7 @@ class Loop:
         clock: Clock,
         new_uid: Callable[[], str],
         fingerprint: datasets.Fingerprint,
-        policy: queue.Policy,
+        policy: Policy,
         epoch: int,
         keys: SigningKeys | None = None,
         traffic: Traffic | None = None,

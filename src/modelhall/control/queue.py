@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 
 from modelhall.control.actions import Action, Note, Start, Update, update_status
 from modelhall.control.runs import launch_of, said_of
@@ -12,10 +12,10 @@ from modelhall.core.kinds.node import HOME, NodeResource
 from modelhall.core.kinds.project import ProjectResource
 from modelhall.core.kinds.run import ACTIVE, Attempt, RunResource, held_bytes, held_cpus
 from modelhall.core.program import AT_HOME
+from modelhall.policy.deciding import Policy
 from modelhall.policy.room import WHOLE
 from modelhall.policy.schedule import (
     Asking,
-    Decision,
     Facts,
     Held,
     Hold,
@@ -31,8 +31,6 @@ ATTEMPTS_KEPT = 20
 MOST_REASONS = 200
 """Of so many who wait the reason is kept up to date; those behind are told that it is not their turn yet."""
 NOT_YET = "waits for its turn"
-
-Policy = Callable[[Facts], list[Decision]]
 
 
 def schedule(view: View, policy: Policy, now: float) -> list[Action]:
@@ -72,10 +70,10 @@ def facts_of(
     home = frozenset(node.key.name for node in there if node.status.launcher == HOME)
     return Facts(
         now=now,
-        queue=[asking_of(run, home) for run in queued],
+        queue=[_asking(run, home) for run in queued],
         nodes=[_room(node, active) for node in ready],
         projects=shares_of(projects, [*queued, *active], ready, now),
-        held=[_held(run) for run in active],
+        held=[_held(run, home) for run in active],
     )
 
 
@@ -91,7 +89,7 @@ def run_key(run: RunResource) -> RunKey:
     return RunKey(run.key.project, run.key.name)
 
 
-def asking_of(run: RunResource, home: frozenset[str] = frozenset()) -> Asking:
+def _asking(run: RunResource, home: frozenset[str]) -> Asking:
     """What a run asks for, as policies see it; some can run on the nodes alone that are the hall's `home`."""
     document, asked = run.document, run.document.resources
     is_at_home = document.stage is not None and document.stage.program in AT_HOME
@@ -147,7 +145,7 @@ def _make_room(run: RunResource, preemption: Preemption) -> list[Action]:
     return [*update_status(run, yields_to=by), note]
 
 
-def _held(run: RunResource) -> Held:
+def _held(run: RunResource, home: frozenset[str]) -> Held:
     attempt, left_s = run.status.attempts[-1], run.status.progress.left_s if run.status.progress else None
     ends_at = None
     if left_s is not None:
@@ -155,7 +153,7 @@ def _held(run: RunResource) -> Held:
     elif run.document.resources.expected_s is not None:
         ends_at = attempt.started_at + run.document.resources.expected_s
     return Held(
-        asking=asking_of(run),
+        asking=_asking(run, home),
         parts=(Part(attempt.node, attempt.workers, attempt.gpus),),
         started_at=attempt.started_at,
         ends_at=ends_at,

@@ -12,6 +12,7 @@ from modelhall.core.kinds import AnyResource, Key
 from modelhall.core.kinds.run import ACTIVE, DONE
 from modelhall.core.ports.store import Store
 from modelhall.core.references import references
+from modelhall.policy.deciding import Policy
 from modelhall.twin.machines import Machines
 from modelhall.twin.scheduler import finish
 
@@ -50,7 +51,7 @@ def unfinished(there: There) -> list[str]:
     return left
 
 
-def startable(store: Store, policy: queue.Policy, now: float) -> list[str]:
+def startable(store: Store, policy: Policy, now: float) -> list[str]:
     """The runs that the policy would start at once, had it been asked."""
     view = View(store)
     finish(view.load())

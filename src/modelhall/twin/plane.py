@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from modelhall.control import declare, queue
+from modelhall.control import declare
 from modelhall.control.datasets import Fingerprint
 from modelhall.control.idempotency import Once
 from modelhall.control.leadership import Leadership
@@ -18,6 +18,7 @@ from modelhall.core.kinds import Document, Key
 from modelhall.core.ports.clock import Clock
 from modelhall.core.ports.launcher import Launcher
 from modelhall.core.ports.store import Store
+from modelhall.policy.deciding import Policy
 from modelhall.twin.scheduler import Scheduler, pause
 
 
@@ -27,7 +28,7 @@ class Parts:
 
     clock: Clock
     scheduler: Scheduler
-    policy: queue.Policy
+    policy: Policy
     fingerprint: Fingerprint
     new_uid: Callable[[], str]
     loop_type: type[Loop]

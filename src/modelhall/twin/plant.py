@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from modelhall.adapters.launcher.virtual import Script, VirtualLauncher
 from modelhall.adapters.store.memory import MemoryStore
 from modelhall.adapters.traffic.memory import MemoryTraffic
-from modelhall.control import declare, queue, steering
+from modelhall.control import declare, steering
 from modelhall.control.loop import Loop
 from modelhall.core.errors import Rejected
 from modelhall.core.kinds import AnyResource, Document, Key
@@ -42,7 +42,7 @@ class Plant:
         self.launcher = VirtualLauncher(OwnClock(self.clock), nodes, script)
         self.traffic = MemoryTraffic()
         self.sources = sources or {}
-        self._policy: queue.Policy = deciding.policy(schedule, "best-fit")
+        self._policy: deciding.Policy = deciding.policy(schedule, "best-fit")
         self._keys = keys
         self._uids = 0
         self._loop = self._new_loop()

@@ -20,7 +20,6 @@ from random import Random
 from typing import Any, NamedTuple
 
 from modelhall.adapters.store.memory import MemoryStore
-from modelhall.control import queue
 from modelhall.control.leadership import Leadership
 from modelhall.control.loop import Loop
 from modelhall.core.errors import NotNow, Rejected
@@ -87,7 +86,7 @@ class Simulation:
             self.clock, nodes, script, started=self._started, fenced=self.witness.fenced
         )
         self.faults = Faults(Random(f"faults {seed}"), _rates(random))
-        self.policy: queue.Policy = deciding.policy("fair", "best-fit")
+        self.policy: deciding.Policy = deciding.policy("fair", "best-fit")
         parts = Parts(
             clock=self.clock,
             scheduler=self.scheduler,

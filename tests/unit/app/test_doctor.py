@@ -75,7 +75,7 @@ def facts(**changes: Any) -> Facts:
         home=Path("/srv/hall"), **{name: word for name, word in said.items() if word is not None}
     )
     sound: dict[str, Any] = {
-        "models": [model()], "services": [service()], "tokens": [token()], "people": 1,
+        "models": [model()], "services": [service()], "tokens": [token()], "has_people": True,
         "seen": figures(
             disk_used_share=0.5, disk_left_s=1e9, memory_bytes=100, memory_used_bytes=50, power_w=80
         ),
@@ -111,7 +111,7 @@ WRONG: list[tuple[dict[str, Any], str, str]] = [
     ({"settings": {"seal": False}}, "soon", "lie open"),
     ({"settings": {"sign": False}}, "soon", "not signed"),
     ({"confines": False}, "soon", "no Landlock"),
-    ({"settings": {"host": "0.0.0.0"}, "people": 0}, "soon", "shows the first token"),
+    ({"settings": {"host": "0.0.0.0"}, "has_people": False}, "soon", "shows the first token"),
     ({"tokens": [token(expires_at=None)]}, "someday", "never expires"),
     ({"tokens": [token(expires_at=None, operator=True, role=None)]}, "soon", "may do everything"),
     ({"settings": {"alert_webhook": None}}, "someday", "log alone"),

@@ -9,7 +9,7 @@ import pytest
 from modelhall.control.loop import new_resource
 from modelhall.core.hallfile import document_from_json
 from modelhall.core.kinds import AnyResource, Node, Problem
-from modelhall.doors.cli.reasons import Around, explain
+from modelhall.doors.reasons import Around, explain
 
 GIB = 2**30
 

@@ -33,8 +33,8 @@ class Facts:
     services: Sequence[ServiceResource] = ()
     projects: Sequence[ProjectResource] = ()
     tokens: Sequence[TokenResource] = ()
-    people: int = 0
-    """How many users there are."""
+    has_people: bool = False
+    """Whether there are users."""
     waiting: Sequence[RunResource] = ()
     """The runs that have no place."""
     seen: Mapping[str, Sequence[Figure]]

@@ -28,7 +28,7 @@ async def gather(settings: Settings, store: Store, history: History, seen: Seen,
         services=services,
         projects=await store.find("project"),
         tokens=await store.find("token"),
-        people=len(await store.find("user", limit=1)),
+        has_people=bool(await store.find("user", limit=1)),
         waiting=[run for run in alive if run.status.state not in ACTIVE],
         seen=seen,
         unasked=frozenset(

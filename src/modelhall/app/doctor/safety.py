@@ -40,7 +40,7 @@ def programs_are_confined(facts: Facts) -> Iterator[Finding]:
 
 def people_have_names(facts: Facts) -> Iterator[Finding]:
     """Do people come by their own names."""
-    if facts.settings.host != "127.0.0.1" and not facts.people:
+    if facts.settings.host != "127.0.0.1" and not facts.has_people:
         yield Finding(
             "soon", "hall", "it can be reached from elsewhere, and whoever comes shows the first token",
             "`hall user create NAME`, or single sign-on: then the audit log tells who did what",

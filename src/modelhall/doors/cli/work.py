@@ -13,7 +13,6 @@ from modelhall.core.errors import Conflict
 from modelhall.core.hallfile import Declared, document_from_json
 from modelhall.core.queue_picture import RunPicture
 from modelhall.core.units import show_seconds
-from modelhall.doors.cli.reasons import Around, explain
 from modelhall.doors.cli.terminal import (
     IN_DEFAULT,
     Form,
@@ -27,6 +26,7 @@ from modelhall.doors.cli.terminal import (
 )
 from modelhall.doors.client import Hall, follow
 from modelhall.doors.outcome import failure_of
+from modelhall.doors.reasons import Around, explain
 
 SHOWN = 5
 

@@ -17,11 +17,11 @@ from modelhall.core.kinds.run import DONE, RunResource
 from modelhall.core.ports.launcher import LogPart
 from modelhall.doors.api.asking import TheHall
 from modelhall.doors.api.permissions import Who
-from modelhall.doors.cli.reasons import Around, explain
 from modelhall.doors.console import charts
 from modelhall.doors.console.rendering import page
 from modelhall.doors.console.routing import pages
 from modelhall.doors.console.seen import by_subject
+from modelhall.doors.reasons import Around, explain
 
 router = pages()
 
