@@ -22,7 +22,7 @@ from modelhall.core.kinds.service import Batching
 from modelhall.core.kinds.teacher import Teacher
 
 VERSIONS = {
-    "prepare": 4, "fetch": 1, "search": 1, "train": 4, "evaluate": 2, "compress": 1, "sign": 1, "erase": 1,
+    "prepare": 4, "fetch": 1, "search": 1, "train": 5, "evaluate": 2, "compress": 1, "sign": 1, "erase": 1,
 }  # fmt: skip
 WITHOUT_EFFECT: dict[str, Any] = {
     # Told apart by `TrainOrder.key`, so that trainings without bars have the keys they always had.

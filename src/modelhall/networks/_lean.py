@@ -7,6 +7,7 @@ only where it is seen to tell the same as the part it stands in for.
 from __future__ import annotations
 
 import contextlib
+import importlib
 from collections.abc import Iterator
 from functools import partial
 from typing import Any
@@ -18,14 +19,30 @@ from torch.nn import functional
 
 @contextlib.contextmanager
 def lean(network: nn.Module) -> Iterator[None]:
-    """A while in which normalisations and activations of a network have their stand-ins."""
+    """A while in which normalisations, activations and attention of a network have their stand-ins."""
     with contextlib.ExitStack() as over:
+        over.enter_context(_attending(getattr(network, "config", None)))
         for part in network.modules():
             stand_in = _stand_in(part)
             if stand_in is not None:
                 part.forward = stand_in
                 over.callback(delattr, part, "forward")
         yield
+
+
+@contextlib.contextmanager
+def _attending(config: Any) -> Iterator[None]:
+    """A while in which a network that attends in torch's way does so by blocks."""
+    usual = "sdpa"
+    if getattr(config, "_attn_implementation", None) != usual:
+        yield
+        return
+    # Here and not above, since networks of our own do without transformers, which takes seconds to load.
+    config._attn_implementation = importlib.import_module("modelhall.networks._attention").BY_BLOCKS
+    try:
+        yield
+    finally:
+        config._attn_implementation = usual
 
 
 def _stand_in(part: nn.Module) -> Any:

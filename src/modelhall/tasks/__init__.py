@@ -53,6 +53,15 @@ Criterion = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
 """Takes a network's outputs and the truth, returns the mean loss, a scalar with a gradient."""
 
 
+@runtime_checkable
+class KnowsItsSlope(Protocol):
+    """A criterion that can do with fewer passes over memory where there are many outputs."""
+
+    def slope(self, outputs: torch.Tensor, truth: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """The mean loss, and its gradient in the place of the outputs."""
+        ...
+
+
 @dataclass(frozen=True, kw_only=True)
 class Examples:
     """Rows made ready for batching, in memory; what an input is, is the task's own affair."""

@@ -15,7 +15,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from modelhall.tasks import Criterion, Network, outputs_of
+from modelhall.tasks import Criterion, KnowsItsSlope, Network, outputs_of
 
 _PART_BYTES = 32 << 20
 """Of scores at a time; more for a wide layer, as every part reads all of its weights and adds to their gradient."""
@@ -77,6 +77,17 @@ def _left_out(layer: nn.Module) -> Iterator[list[torch.Tensor]]:
         del layer.forward
 
 
+def _slope(
+    criterion: Criterion, scores: torch.Tensor, wanted: torch.Tensor
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """The mean loss and its gradient by the scores, which are not there any more."""
+    if isinstance(criterion, KnowsItsSlope):
+        return criterion.slope(scores, wanted)
+    with torch.enable_grad():
+        mean = criterion(scores.requires_grad_(), wanted)
+    return mean.detach(), torch.autograd.grad(mean, scores)[0]
+
+
 class _ByParts(torch.autograd.Function):
     """The gradients are computed on the way forward, part by part."""
 
@@ -96,11 +107,11 @@ class _ByParts(torch.autograd.Function):
         size = max(weight.shape[1], _PART_BYTES // (weight.shape[0] * weight.element_size()))
         for start in range(0, len(states), size):
             part = states[start : start + size]
-            scores = functional.linear(part, weight, bias).requires_grad_()
-            with torch.enable_grad():
-                mean = criterion(scores, wanted[start : start + size]) * (len(part) / len(states))
-            (by_scores,) = torch.autograd.grad(mean, scores)
-            total += mean.detach()
+            scores = functional.linear(part, weight, bias)
+            mean, by_scores = _slope(criterion, scores, wanted[start : start + size])
+            share = len(part) / len(states)
+            total += mean * share
+            by_scores *= share
             torch.mm(by_scores, weight, out=by_states[start : start + size])
             if by_weight is not None:
                 by_weight.addmm_(by_scores.t(), part)

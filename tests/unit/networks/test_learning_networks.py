@@ -60,3 +60,30 @@ def test_the_chance_of_a_training_is_not_touched() -> None:
     with networks.learning(network):
         pass
     assert torch.equal(torch.get_rng_state(), before)
+
+
+@pytest.mark.parametrize("kind", ["llama", "gpt2"])
+@pytest.mark.parametrize("length", [64, 128, 320, 130])
+def test_attention_by_blocks_learns_the_same(kind: str, length: int) -> None:
+    torch.manual_seed(0)
+    network = transformers.AutoModelForCausalLM.from_config(CONFIGS[kind][0]())
+    ids = torch.randint(0, 50, (2, length))
+    before = gradients(network, ids)
+    with networks.learning(network):
+        assert network.config._attn_implementation == "by-blocks"
+        learning = gradients(network, ids)
+    assert all(torch.allclose(learning[name], before[name], atol=1e-5) for name in before)
+    assert network.config._attn_implementation == "sdpa"
+
+
+def test_what_is_hidden_stays_hidden_from_attention_by_blocks() -> None:
+    """Rows of unequal length are padded, which only the usual way knows."""
+    torch.manual_seed(0)
+    network = transformers.AutoModelForCausalLM.from_config(transformers.LlamaConfig(**SIZES))
+    ids, mask = torch.randint(0, 50, (2, 128)), torch.ones(2, 128, dtype=torch.int64)
+    mask[1, :100] = 0
+    before = network(input_ids=ids, attention_mask=mask).logits
+    with networks.learning(network):
+        learning = network(input_ids=ids, attention_mask=mask).logits
+    assert torch.allclose(learning[0], before[0], atol=1e-5)
+    assert torch.allclose(learning[1, 100:], before[1, 100:], atol=1e-5)

@@ -11,7 +11,8 @@ from torch import nn
 from torch.nn import functional
 
 from modelhall.networks._parts import Logits
-from modelhall.tasks import _last_layer
+from modelhall.stages.train.losses import cross_entropy
+from modelhall.tasks import Criterion, _last_layer
 
 WORDS = 50
 SIZES: dict[str, Any] = {
@@ -50,19 +51,21 @@ class Plain(nn.Module):
         return Logits(self.words(input_ids))
 
 
+def smoothed(scores: torch.Tensor, told: torch.Tensor) -> torch.Tensor:
+    return functional.cross_entropy(scores, told, label_smoothing=0.1)
+
+
+@pytest.mark.parametrize("criterion", [smoothed, cross_entropy.make([], [])], ids=["smoothed", "plain"])
 @pytest.mark.parametrize("make", [llama, bert, gemma, Plain])
 @pytest.mark.parametrize("places", [1, 7, 1000])
 def test_losses_and_gradients_by_parts_are_those_of_all_scores_at_once(
-    make: Any, places: int, monkeypatch: pytest.MonkeyPatch
+    make: Any, places: int, criterion: Criterion, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(_last_layer, "_PART_BYTES", places * WORDS * 4)
     torch.manual_seed(0)
     network = make()
     ids, wanted = torch.randint(0, WORDS, (3, 11)), torch.randint(0, WORDS, (3, 11))
     asked = torch.rand(3, 11) < 0.6
-
-    def criterion(scores: torch.Tensor, told: torch.Tensor) -> torch.Tensor:
-        return functional.cross_entropy(scores, told, label_smoothing=0.1)
 
     def gradients(loss: torch.Tensor) -> list[torch.Tensor]:
         network.zero_grad()
@@ -94,3 +97,16 @@ def test_a_last_layer_that_is_frozen_stays_so() -> None:
     loss.backward()  # type: ignore[no-untyped-call]
     assert all(parameter.grad is None for parameter in layer.parameters())
     assert any(parameter.grad is not None for parameter in network.parameters())
+
+
+def test_the_loss_of_a_label_that_is_thought_impossible_is_large_and_finite() -> None:
+    scores = torch.tensor([[0.0, 500.0], [0.0, 1.0]])
+    loss, slope = cross_entropy.make([], []).slope(scores.clone(), torch.tensor([0, 1]))  # type: ignore[attr-defined]
+    assert 40 < loss.item() < 500
+    assert torch.allclose(slope[0], torch.tensor([-0.5, 0.5]))
+
+
+def test_a_score_that_is_no_number_is_told_as_such() -> None:
+    scores = torch.tensor([[0.0, torch.nan]])
+    loss, _ = cross_entropy.make([], []).slope(scores, torch.tensor([0]))  # type: ignore[attr-defined]
+    assert loss.isnan()
