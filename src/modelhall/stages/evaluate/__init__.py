@@ -18,7 +18,7 @@ from modelhall.core.kinds.model import Comparison
 from modelhall.core.orders import Against, EvaluateOrder, EvaluateOutput
 from modelhall.core.program import Order, Reporter, open_blobs, private_folder, unpacked, unpacked_model
 from modelhall.stages import _data
-from modelhall.stages.evaluate import answering, details, paired
+from modelhall.stages.evaluate import answering, details
 from modelhall.stages.evaluate import rows as kept_rows
 from modelhall.stages.evaluate.intervals import intervals
 from modelhall.stages.evaluate.slices import slices
@@ -72,6 +72,9 @@ def _examples(task: tasks.Task, split: str, rows: pl.DataFrame, folder: Path) ->
 def _compare(order: Order, what: EvaluateOrder, against: Against, kept: kept_rows.Rows) -> Comparison:
     """With a version that was measured before. That it cannot be read, or was measured on something else, is no
     reason not to measure this one."""
+    # Here and not above, since scipy's tests take a second to load, which a first version has no use for.
+    from modelhall.stages.evaluate import paired
+
     try:
         with unpacked(order, against.evaluation) as folder:
             told, before = read_json(folder / details.FILE) or {}, kept_rows.read(folder)
