@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from virtual_hall import HALL_FILE, World, declare, stage_of
 
+from modelhall.control import durations
 from modelhall.control.declare import Refusal
 from modelhall.twin.plant import Plant
 
@@ -38,6 +39,18 @@ def test_more_epochs_train_again_but_do_not_prepare_again(plant: Plant) -> None:
     declare(plant, HALL_FILE.replace("require:", "train: {epochs: 9}\nrequire:"))
     plant.advance(60)
     assert stages(plant) == ["prepare", "train", "evaluate", "train", "evaluate"]
+
+
+def test_how_long_a_training_will_take_is_told_by_the_one_before(plant: Plant) -> None:
+    declare(plant, HALL_FILE.replace("require:", "train: {epochs: 3}\nrequire:"))
+    plant.advance(60)
+    declare(plant, HALL_FILE.replace("require:", "train: {epochs: 9}\nrequire:"))
+    plant.advance(60)
+    versions = plant.get("model", "digits").status.versions
+    first, second = (plant.get("run", version.train_run) for version in versions)
+    assert first.document.resources.expected_s is None
+    assert durations.took_s(first) > 0
+    assert second.document.resources.expected_s == pytest.approx(3 * durations.took_s(first))
 
 
 def test_going_back_finds_the_old_version_and_computes_nothing(plant: Plant) -> None:

@@ -8,9 +8,9 @@ model's evaluation takes is little beside its training, and is left out, as is h
 from __future__ import annotations
 
 from collections.abc import Sequence
-from math import fsum
 
 from modelhall.app.accounts import Accounts
+from modelhall.control import durations
 from modelhall.control.declare import Outcome
 from modelhall.core.kinds import Dataset, Document, Key, Model, Service
 from modelhall.core.kinds.base import Frozen
@@ -92,14 +92,8 @@ class Foresight:
         if run is None:
             return None
         total = await self._accounts.entered(key.name, [key.path])
-        took_s = fsum(
-            attempt.exit.ended_at - attempt.started_at
-            for attempt in run.status.attempts
-            if attempt.exit is not None
-        )
-        stage = run.document.stage
-        times = epochs / stage.order["train"]["epochs"] if epochs is not None and stage is not None else 1.0
-        return self._told(total, took_s, like=key.name, times=times)
+        times = durations.times_as_long(run, {"train": {"epochs": epochs}})
+        return self._told(total, durations.took_s(run), like=key.name, times=times)
 
     def _told(
         self, total: Total, duration_s: float, *, like: str | None = None, times: float = 1.0

@@ -68,7 +68,8 @@ async def _observe(resource: DatasetResource, view: View, fingerprint: Fingerpri
     erased = tuple(erasure.id for erasure in resource.status.erasures)
     document = dataset_sources.with_sources(resource.document, urls)
     order = PrepareOrder.of(document).model_copy(update={"erasures": erased})
-    prepare = await work.look_up(view, resource.key, "prepare", order.key(sources=sources))
+    last = resource.status.versions[-1].run if resource.status.versions else None
+    prepare = await work.look_up(view, resource.key, "prepare", order.key(sources=sources), like=last)
     again_s = max(LOOK_AGAIN_S, view.count("dataset") / LOOKS_PER_S)
     return Facts(problem=None, order=order, prepare=prepare, runs=runs, again_s=again_s)
 

@@ -87,7 +87,8 @@ async def _observe(resource: ModelResource, view: View, fingerprint: Fingerprint
         train = searched.best.work if searched.best else None
     else:
         key = train_order(resource.document, data, origins).key(data=data.id)
-        train = await work.look_up(view, resource.key, "train", key)
+        last = resource.status.versions[-1].train_run if resource.status.versions else None
+        train = await work.look_up(view, resource.key, "train", key, like=last)
     seen = Facts(waits="", data=data, train=train, evaluate=None, runs=runs, origins=origins, search=searched)
     if train is None or train.result is None:
         return seen

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from modelhall.control import durations
 from modelhall.control.actions import Action, Create, Note, Update
 from modelhall.control.view import View
 from modelhall.core import digest
@@ -27,10 +28,13 @@ class Work:
     key: str
     result: Result | None
     run: RunResource | None
+    like: RunResource | None = None
+    """A run that did the like before; looked for where there is no run yet."""
 
 
-async def look_up(view: View, owner: Key, stage: str, key: str) -> Work:
-    """Find the result at `key`, and the run for it: the owner's own, or else one that is at it for another."""
+async def look_up(view: View, owner: Key, stage: str, key: str, *, like: str | None = None) -> Work:
+    """Find the result at `key`, and the run for it: the owner's own, or else one that is at it for another. `like`
+    names a run of before that tells how long this may take."""
     run = await view.run(_run_key(owner, stage, key))
     if run is None or run.document.owner != owner.path:
         others = [other for other in view.runs_computing(owner.project, key) if not other.deleting]
@@ -38,17 +42,25 @@ async def look_up(view: View, owner: Key, stage: str, key: str) -> Work:
         if run is not None:
             view.await_result(owner, key)
     # Read last: whichever run was over by then had left its result.
-    return Work(stage=stage, key=key, result=await view.result(owner.project, key), run=run)
+    result = await view.result(owner.project, key)
+    before = None
+    if like is not None and run is None and result is None:
+        before = await view.run(Key("run", owner.project, like))
+    return Work(stage=stage, key=key, result=result, run=run, like=before)
 
 
 def start(
     owner: Key, work: Work, order: Frozen, resources: Resources, *, secrets: tuple[str, ...] = ()
 ) -> list[Action]:
-    """Create the run that computes `work`, unless there is one; it is handed the project's `secrets`."""
+    """Create the run that computes `work`, unless there is one; it is handed the project's `secrets`. How long it
+    will take is told from the like, unless somebody has said it."""
     if work.run is not None:
         return []
     name = _run_key(owner, work.stage, work.key).name
     stage = Stage(program=work.stage, order=order.model_dump(mode="json"), key=work.key)
+    if resources.expected_s is None:
+        expected_s = durations.expected_s(work.like, stage.order)
+        resources = resources.model_copy(update={"expected_s": expected_s})
     run = Run(
         name=name, project=owner.project, owner=owner.path, stage=stage, resources=resources, secrets=secrets
     )
