@@ -293,7 +293,7 @@ def test_damaged_pictures_below_the_limit_are_left_out_counted_and_named(hall: R
         ('currency = "euros"\n', "currency: "),
         (
             'schedule = "lottery"\n',
-            "schedule: no schedule 'lottery'; there is: backfill, fair, fifo, first-fit",
+            "schedule: no schedule 'lottery'; there is: backfill, conservative, fair, fifo, first-fit",
         ),
     ],
 )

@@ -52,7 +52,7 @@ def test_what_is_not_there_is_refused_with_what_is() -> None:
     with pytest.raises(Rejected, match="did you mean 'least-connections'") as caught:
         plugins.check("balance", "least-conections", field="balance")
     assert caught.value.field == "balance"
-    with pytest.raises(Rejected, match="there is: backfill, fair"):
+    with pytest.raises(Rejected, match="there is: backfill, conservative, fair"):
         plugins.load("schedule", "zzz")
 
 

@@ -117,6 +117,16 @@ def test_only_who_is_not_in_the_way_of_the_first_overtakes_him() -> None:
     assert started(decide([first, endless], [full(long), room("m", 2)], [long])) == {"endless"}
 
 
+def test_with_conservative_backfill_nobody_is_in_the_way_of_the_second_either() -> None:
+    one, other = (held(ask(f"on-{n}", 6), n, range(6), ends_at=1000.0) for n in ("n", "m"))
+    queue = [ask("first", 8, since=1.0), ask("second", 7, since=2.0), ask("endless", 2, since=3.0)]
+    nodes = [full(one), full(other, name="m")]
+    assert started(decide(queue, nodes, [one, other], schedule="backfill")) == {"endless"}
+    assert started(decide(queue, nodes, [one, other], schedule="conservative")) == set()
+    queue[-1] = replace(queue[-1], expected_s=800.0)
+    assert started(decide(queue, nodes, [one, other], schedule="conservative")) == {"endless"}
+
+
 def test_behind_one_that_is_too_long_a_shorter_one_of_the_same_size_is_found() -> None:
     long = held(ask("long", 6), "n", range(6), ends_at=1000.0)
     queue = [
@@ -307,7 +317,10 @@ def test_with_weights_1_2_4_each_project_holds_its_share_of_a_day_to_3_percent()
 
 
 @few
-@given(st.integers(0, 10**6), st.sampled_from(["fair", "backfill", "first-fit", "fifo", "shortest-first"]))
+@given(
+    st.integers(0, 10**6),
+    st.sampled_from(["fair", "backfill", "conservative", "first-fit", "fifo", "shortest-first"]),
+)
 def test_with_finite_work_every_run_comes_to_its_end(seed: int, schedule: str) -> None:
     chance = random.Random(seed)
     shares = {name: own(chance.choice((0, 4, 8))) for name in ("red", "blue")}

@@ -60,15 +60,16 @@ def in_order(standing: Standing, rank: Rank) -> Outcome:
 
 
 def with_backfill(
-    standing: Standing, rank: Rank, *, claims: bool = False, overtaken: Turn | None = None
+    standing: Standing, rank: Rank, *, claims: bool = False, overtaken: Turn | None = None, most_kept: int = 1
 ) -> Outcome:
     """One after the other; the first who waits for room has it kept free for him, and who is not in his way may
     overtake him (EASY: Lifka, JSSPP 1995). With `claims`, others make room for who may ask them to. `overtaken`
-    is one who is not to be overtaken again."""
+    is one who is not to be overtaken again. For `most_kept` of those who wait room is kept, of each lane for the
+    first."""
     round_ = Round(standing, claims=claims)
     if overtaken is not None:
         round_.put_first(overtaken)
-    turns, has_reservation = Turns(standing.line, rank), overtaken is not None
+    turns, kept = Turns(standing.line, rank), int(overtaken is not None)
     while turn := turns.next():
         refusal = round_.start(turn)
         if refusal is None:
@@ -80,9 +81,9 @@ def with_backfill(
         if round_.claim(turn):
             turns.again(turn.lane, turn.place + 1)
             continue
-        if not has_reservation:
+        if kept < most_kept:
             round_.reserve(turn)
-            has_reservation = True
+            kept += 1
         round_.start_shorter(turn)
     return round_.outcome
 
