@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
+
+import pytest
 from virtual_hall import COMPRESSED, HALL_FILE, World, declare, stage_of
 
+from modelhall.app.keep.known import Artifact
+from modelhall.app.keep.repair import compute_again
 from modelhall.core import digest
 from modelhall.twin.plant import Plant
+from modelhall.twin.scheduler import finish
 
 SMALLER = HALL_FILE.replace("require:", "compress: {quantize: int8, keep: 0.99}\nrequire:")
 
@@ -95,3 +101,30 @@ def test_a_method_that_does_not_suit_is_the_users_mistake_and_not_tried_again(
     plant.advance(200)
     assert stages(plant).count("compress") == 1
     assert plant.get("model", "digits").status.problem.field == "compress.prune"
+
+
+@pytest.mark.parametrize("trained_too", [False, True])
+def test_a_compressed_version_that_is_lost_is_made_again(plant: Plant, trained_too: bool) -> None:
+    declare(plant, SMALLER)
+    plant.advance(90)
+    before = plant.get("model", "digits").status.versions
+    gone = [Artifact("default", before[0].artifact)]
+    if trained_too:
+        trained = next(result for result in plant.all("result") if "steps" in result.document.output)
+        gone.append(Artifact("default", trained.document.output["artifact"]))
+    outcomes = finish(
+        compute_again(plant.store, gone, now=plant.clock.now(), fingerprint=plant_fingerprint(plant))
+    )
+    told = [outcomes[artifact].told for artifact in gone]
+    assert told == ["is compressed again", "is trained again"][: len(gone)]
+    plant.advance(90)
+    assert stages(plant)[5:] == (["train", "compress"] if trained_too else ["compress"])
+    assert plant.get("model", "digits").status.versions == before
+    assert plant.get("service", "digits").status.state == "ready"
+
+
+def plant_fingerprint(plant: Plant) -> Callable[[str, str], Awaitable[str]]:
+    async def fingerprint(url: str, project: str) -> str:
+        return plant.sources[url]
+
+    return fingerprint

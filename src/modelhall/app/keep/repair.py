@@ -16,6 +16,7 @@ from modelhall.app.keep.known import Artifact, Known, look
 from modelhall.app.sources import fingerprint_by
 from modelhall.control import datasets, models
 from modelhall.control.view import View
+from modelhall.control.work import Work
 from modelhall.core import dataset_sources
 from modelhall.core.errors import Conflict
 from modelhall.core.kinds import AnyResource, Key
@@ -23,6 +24,7 @@ from modelhall.core.kinds.dataset import DatasetVersion
 from modelhall.core.kinds.model import ModelVersion
 from modelhall.core.kinds.result import result_name
 from modelhall.core.kinds.run import DONE
+from modelhall.core.orders import TrainOutput
 from modelhall.core.ports.source import SourceRules
 from modelhall.core.ports.store import Delete, Event, Put, Store, Write
 from modelhall.core.references import artifact_of, is_of_hall
@@ -153,19 +155,42 @@ def _model(
 ) -> Outcome:
     """See whether it is what the model declares still."""
     if facts.train is None or facts.data is None:
-        return Outcome(False, f"cannot be trained again: {facts.waits}")
-    if facts.train.key != version.id:
+        return Outcome(False, f"cannot be made again: {facts.waits}")
+    maker = _maker(version, facts)
+    if maker is None:
         return Outcome(
             False,
-            "cannot be trained again: the model or its data have changed since; apply what it was made from",
+            "cannot be made again: the model or its data have changed since; apply what it was made from",
         )
-    plan.again.setdefault(model.key, set()).add(version.artifact)
-    _forget_runs(plan, known, Key("result", model.key.project, result_name(facts.train.key)))
     project = model.key.project
+    plan.again.setdefault(model.key, set()).add(version.artifact)
+    _forget_runs(plan, known, Key("result", project, result_name(maker.key)))
+    if maker is facts.train:
+        plan.inputs[Artifact(project, version.artifact)] = _trained_from(project, facts)
+        return Outcome(True, "is trained again")
+    assert facts.train.result is not None  # what was compressed had been trained
+    trained = Artifact(project, TrainOutput.model_validate(facts.train.result.output).artifact)
+    plan.inputs[Artifact(project, version.artifact)] = {trained}
+    if trained in plan.outcomes:
+        # No version is this artifact, and yet it is needed.
+        _forget_runs(plan, known, Key("result", project, result_name(facts.train.key)))
+        plan.inputs[trained] = _trained_from(project, facts)
+        plan.tell(trained, Outcome(True, "is trained again"))
+    return Outcome(True, "is compressed again")
+
+
+def _maker(version: ModelVersion, facts: models.Facts) -> Work | None:
+    """The computation that made a version, if the model asks for it still."""
+    step = facts.train
+    if version.compression is not None and facts.compressing is not None:
+        step = facts.compressing.compress
+    return step if step is not None and step.key == version.id else None
+
+
+def _trained_from(project: str, facts: models.Facts) -> set[Artifact]:
+    assert facts.data is not None
     origins = filter(None, (facts.origins.base, facts.origins.teacher))
-    made_of = {facts.data.artifact, *(origin.artifact for origin in origins)}
-    plan.inputs[Artifact(project, version.artifact)] = {Artifact(project, part) for part in made_of}
-    return Outcome(True, "is trained again")
+    return {Artifact(project, part) for part in (facts.data.artifact, *(one.artifact for one in origins))}
 
 
 def _base(model: AnyResource, base: Artifact, facts: models.Facts, known: Known, plan: _Plan) -> Outcome:
@@ -197,10 +222,11 @@ def _beside(
 ) -> Outcome:
     """See whether what tells of a version is found out again: measuring it is cheap, and training it is not."""
     is_record = told.digest == version.record
-    if is_record or facts.evaluate is None or facts.train is None or facts.train.key != version.id:
+    measured = facts.compressing.evaluate if version.compression and facts.compressing else facts.evaluate
+    if is_record or measured is None or _maker(version, facts) is None:
         return Outcome(False, "only tells of the version, which is whole; train it again to have it again")
     plan.again.setdefault(model.key, set()).add(told.digest)
-    _forget_runs(plan, known, Key("result", model.key.project, result_name(facts.evaluate.key)))
+    _forget_runs(plan, known, Key("result", model.key.project, result_name(measured.key)))
     plan.inputs[told] = {Artifact(told.project, version.artifact)}
     return Outcome(True, "is measured again")
 
