@@ -38,7 +38,7 @@ class Kept(NamedTuple):
 @pytest.fixture(scope="module")
 def kept(hall: RealHall, picture: bytes, tmp_path_factory: pytest.TempPathFactory) -> Kept:
     """Made while the hall serves, and while it is in the middle of learning."""
-    hall.client.put_secret("password", SECRET.encode())
+    hall.client.secrets.put("password", SECRET.encode())
     assert hall.apply(LASTING, file="lasting.yaml").code == 0
     (training,) = until(lambda: hall.runs("train", "model/default/lasting"), "a run that learns")
     state = hall.folder(training).with_name("state")

@@ -41,7 +41,7 @@ def test_a_person_signs_in_and_out_of_a_hall_and_the_gateway_takes_no_session(
         assert browser.delete("/api/v1/session", headers=proof).status_code == 204
         assert browser.get("/api/v1/session", headers={"cookie": f"{COOKIE}={session}"}).status_code == 401
     with hall.client as client:
-        entries = client.audit(limit=50)["entries"]
+        entries = client.audit.page(limit=50)["entries"]
     notes = [(entry["what"], entry["who"]) for entry in entries if entry["sort"] == "note"]
     assert sorted(notes) == [("sign-in.granted", "user anna"), ("sign-in.refused", "user anna")]
     assert all(not entry.get("request") for entry in entries if entry["what"].endswith("/password"))

@@ -27,14 +27,17 @@ from modelhall.core.ports.store import Change
 from modelhall.core.queue_picture import QueuePicture, RunPicture
 from modelhall.core.rollout_picture import Picture
 from modelhall.doors import following
+from modelhall.doors.audit_log import AuditLog
 from modelhall.doors.datasets import Datasets
 from modelhall.doors.figures import Figures
 from modelhall.doors.following import Listing, resource_of
+from modelhall.doors.keys import Keys
 from modelhall.doors.models import Models
 from modelhall.doors.nodes import Nodes
 from modelhall.doors.outcome import failure_of, is_pending
 from modelhall.doors.people import People
 from modelhall.doors.place import find
+from modelhall.doors.secrets import Secrets
 from modelhall.doors.wire import Wire, error_of
 
 POLL_S = 0.2
@@ -65,7 +68,10 @@ class Hall:
         self.gateway = place.gateway
         self.project = project
         self._wire = Wire(place.address, place.token, tls=place.tls, find_again=place.find_again)
+        self.audit = AuditLog(self._wire)
         self.people = People(self._wire)
+        self.keys = Keys(self._wire)
+        self.secrets = Secrets(self._wire, project)
         self.nodes = Nodes(self._wire)
         self.datasets = Datasets(self._wire)
         self.figures = Figures(self._wire)
@@ -249,35 +255,6 @@ class Hall:
         that does not wait for its turn."""
         return RunPicture.model_validate(self._get(f"/api/v1/runs/{run}/outlook", project=self.project))
 
-    def put_secret(self, name: str, value: bytes) -> None:
-        """Keep a secret of the project, in place of the one before. Nobody is told its value again."""
-        self._call("PUT", f"/api/v1/secrets/{self.project}/{name}", content=value)
-
-    def secrets(self) -> list[str]:
-        """The names of the project's secrets."""
-        names: list[str] = self._get(f"/api/v1/secrets/{self.project}")["names"]
-        return names
-
-    def delete_secret(self, name: str) -> None:
-        """Forget a secret; raises NotFound."""
-        self._call("DELETE", f"/api/v1/secrets/{self.project}/{name}")
-
-    def keys(self) -> dict[str, Any]:
-        """Which keys there are that seal what the hall keeps, without any of them."""
-        return dict(self._get("/api/v1/keys"))
-
-    def rotate_root_key(self) -> dict[str, Any]:
-        """Have a new root key wrap the keys of all projects."""
-        return dict(self._call("POST", "/api/v1/keys/root/rotate").json())
-
-    def rotate_key(self, project: str) -> dict[str, Any]:
-        """Have a project's blobs and secrets be sealed with a new key; raises NotFound."""
-        return dict(self._call("POST", f"/api/v1/keys/projects/{project}/rotate").json())
-
-    def delete_key(self, project: str) -> dict[str, Any]:
-        """Forget a project's keys, and with them all that is sealed with them; raises NotFound."""
-        return dict(self._call("DELETE", f"/api/v1/keys/projects/{project}").json())
-
     def log(self, run: str, *, offset: int = 0, attempt: int | None = None) -> bytes:
         """A run's output from byte `offset` on; empty when there is no more yet."""
         return self.log_part(run, offset=offset, attempt=attempt)[1]
@@ -315,23 +292,6 @@ class Hall:
     def trace(self, request: str) -> dict[str, Any]:
         """From an answer, by its `x-request-id`, back to its data."""
         return dict(self._get(f"/api/v1/trace/{request}"))
-
-    def audit(
-        self,
-        *,
-        who: str | None = None,
-        project: str | None = None,
-        since: float | None = None,
-        limit: int = 100,
-        before: int | None = None,
-    ) -> dict[str, Any]:
-        """A page of the audit log, its newest entries; `next` is what to give as `before` for older ones."""
-        asked = {"who": who, "project": project, "since": since, "limit": limit, "before": before}
-        return dict(self._get("/api/v1/audit", **asked))
-
-    def audit_head(self) -> dict[str, Any]:
-        """A signed head of the audit log, to be kept elsewhere."""
-        return dict(self._get("/api/v1/audit/head"))
 
     def predict(self, service: str, rows: Sequence[str | bytes]) -> list[dict[str, Any]]:
         """Ask a service about texts (str) or images (the bytes of a png or jpeg); one answer a row.
@@ -387,11 +347,10 @@ class Hall:
         *,
         base: str | None = None,
         json: Any = None,
-        content: bytes | None = None,
         **query: Any,
     ) -> httpx.Response:
         asked = {name: value for name, value in query.items() if value is not None}
-        return self._wire.ask(method, path, base=base, params=asked, json=json, content=content)
+        return self._wire.ask(method, path, base=base, params=asked, json=json)
 
 
 def read_hall_file(path: Path) -> list[Declared]:

@@ -63,7 +63,7 @@ def head(home: Home = None) -> None:
 
     try:
         with Hall(home=home) as hall:
-            found = hall.audit_head()
+            found = hall.audit.head()
     except NotNow:
         found = reading.head_of(settings.load(home=home).home, now=time.time()).model_dump()
     show(Form.json, found)
@@ -109,7 +109,7 @@ def _page(home: str | None, wanted: dict[str, Any], *, limit: int, before: int |
 
     try:
         with Hall(home=home) as hall:
-            return hall.audit(**wanted, limit=limit, before=before)
+            return hall.audit.page(**wanted, limit=limit, before=before)
     except NotNow:
         trail = reading.trail_in(settings.load(home=home).home / reading.FOLDER)
         found = reading.page(trail, reading.Wanted(**wanted), limit=limit, before=before)

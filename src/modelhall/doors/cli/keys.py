@@ -25,7 +25,7 @@ def add_to(cli: typer.Typer) -> None:
 def show_keys(output: Output = Form.table, home: Home = None) -> None:
     """Which keys there are, without any of them. A project has more than one while an older one is still in use."""
     with Hall(home=home) as hall:
-        found = hall.keys()
+        found = hall.keys.all()
     rows = [
         (one["project"], one["id"], age(one["made_at"]), "seals" if one["newest"] else "opens")
         for one in found["keys"]
@@ -44,10 +44,10 @@ def rotate(
     with Hall(home=home) as hall:
         if name == ROOT:
             say(
-                f"root key {hall.rotate_root_key()['id']} wraps the keys of all projects now; keep a copy elsewhere"
+                f"root key {hall.keys.rotate_root()['id']} wraps the keys of all projects now; keep a copy elsewhere"
             )
             return
-        done = hall.rotate_key(name.removeprefix(OF_PROJECT))
+        done = hall.keys.rotate(name.removeprefix(OF_PROJECT))
     say(f"key {done['id']} seals now; {done['rewrapped']} data keys were wrapped by it")
     if done["forgotten"]:
         say(f"older keys forgotten: {done['forgotten']}")
@@ -66,5 +66,5 @@ def delete(
     ):
         raise Rejected("that is another name; nothing was done", field="project")
     with Hall(home=home) as hall:
-        done = hall.delete_key(project)
+        done = hall.keys.delete(project)
     say(f"project {project}: {done['keys']} keys forgotten; backups made before still have them, wrapped")

@@ -25,7 +25,7 @@ def put(name: NameArgument, project: Project = IN_DEFAULT, home: Home = None) ->
     """Keep a secret, read from standard input or asked for; one line end at its end is left out."""
     value = _read_value(name)
     with Hall(home=home, project=project) as hall:
-        hall.put_secret(name, value)
+        hall.secrets.put(name, value)
     say(f"secret {name}: kept")
 
 
@@ -33,7 +33,7 @@ def put(name: NameArgument, project: Project = IN_DEFAULT, home: Home = None) ->
 def names(project: Project = IN_DEFAULT, output: Output = Form.table, home: Home = None) -> None:
     """The names of a project's secrets."""
     with Hall(home=home, project=project) as hall:
-        found = hall.secrets()
+        found = hall.secrets.names()
     show(output, found, ("name",), [(name,) for name in found])
 
 
@@ -41,7 +41,7 @@ def names(project: Project = IN_DEFAULT, output: Output = Form.table, home: Home
 def delete(name: NameArgument, project: Project = IN_DEFAULT, home: Home = None) -> None:
     """Forget a secret. Runs that have been handed it keep it."""
     with Hall(home=home, project=project) as hall:
-        hall.delete_secret(name)
+        hall.secrets.delete(name)
     say(f"secret {name}: forgotten")
 
 
