@@ -58,7 +58,7 @@ class KnowsItsSlope(Protocol):
     """A criterion that can do with fewer passes over memory where there are many outputs."""
 
     def slope(self, outputs: torch.Tensor, truth: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """The mean loss, and its gradient in the place of the outputs."""
+        """The loss of all rows together, not its mean, and its gradient in the place of the outputs."""
         ...
 
 

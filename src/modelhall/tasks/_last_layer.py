@@ -80,12 +80,12 @@ def _left_out(layer: nn.Module) -> Iterator[list[torch.Tensor]]:
 def _slope(
     criterion: Criterion, scores: torch.Tensor, wanted: torch.Tensor
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """The mean loss and its gradient by the scores, which are not there any more."""
+    """The loss of all places together and its gradient by the scores, which are not there any more."""
     if isinstance(criterion, KnowsItsSlope):
         return criterion.slope(scores, wanted)
     with torch.enable_grad():
-        mean = criterion(scores.requires_grad_(), wanted)
-    return mean.detach(), torch.autograd.grad(mean, scores)[0]
+        total = criterion(scores.requires_grad_(), wanted) * len(scores)
+    return total.detach(), torch.autograd.grad(total, scores)[0]
 
 
 class _ByParts(torch.autograd.Function):
@@ -108,21 +108,20 @@ class _ByParts(torch.autograd.Function):
         for start in range(0, len(states), size):
             part = states[start : start + size]
             scores = functional.linear(part, weight, bias)
-            mean, by_scores = _slope(criterion, scores, wanted[start : start + size])
-            share = len(part) / len(states)
-            total += mean * share
-            by_scores *= share
+            of_part, by_scores = _slope(criterion, scores, wanted[start : start + size])
+            total += of_part
             torch.mm(by_scores, weight, out=by_states[start : start + size])
             if by_weight is not None:
                 by_weight.addmm_(by_scores.t(), part)
             if by_bias is not None:
                 by_bias += by_scores.sum(0)
-        ctx.gradients = by_states, by_weight, by_bias
-        return total
+        # Of the sum: the mean is made of them later, when there is less to divide.
+        ctx.gradients, ctx.places = (by_states, by_weight, by_bias), max(1, len(states))
+        return total / ctx.places
 
     @staticmethod
     def backward(ctx: Any, of_loss: torch.Tensor) -> Any:
         by_states, by_weight, by_bias = (
-            None if gradient is None else gradient.mul_(of_loss) for gradient in ctx.gradients
+            None if gradient is None else gradient.mul_(of_loss / ctx.places) for gradient in ctx.gradients
         )
         return by_states, by_weight, by_bias, None, None

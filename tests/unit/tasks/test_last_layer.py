@@ -103,10 +103,18 @@ def test_the_loss_of_a_label_that_is_thought_impossible_is_large_and_finite() ->
     scores = torch.tensor([[0.0, 500.0], [0.0, 1.0]])
     loss, slope = cross_entropy.make([], []).slope(scores.clone(), torch.tensor([0, 1]))  # type: ignore[attr-defined]
     assert 40 < loss.item() < 500
-    assert torch.allclose(slope[0], torch.tensor([-0.5, 0.5]))
+    assert torch.allclose(slope[0], torch.tensor([-1.0, 1.0]))
 
 
 def test_a_score_that_is_no_number_is_told_as_such() -> None:
     scores = torch.tensor([[0.0, torch.nan]])
     loss, _ = cross_entropy.make([], []).slope(scores, torch.tensor([0]))  # type: ignore[attr-defined]
     assert loss.isnan()
+
+
+def test_where_nothing_is_asked_nothing_is_learnt() -> None:
+    network, ids = llama(), torch.randint(0, WORDS, (2, 5))
+    loss = _last_layer.loss(network, {"input_ids": ids}, functional.cross_entropy, wanted=ids, asked=ids < 0)
+    loss.backward()  # type: ignore[no-untyped-call]
+    assert loss.item() == 0.0
+    assert all(not parameter.grad.any() for parameter in network.parameters() if parameter.grad is not None)

@@ -54,7 +54,7 @@ class _Plain:
         wanted_shares = shares.gather(1, places)
         shares.scatter_(1, places, wanted_shares - 1)
         least = torch.finfo(logits.dtype).tiny
-        return -wanted_shares.clamp_min(least).log().mean(), shares.div_(len(shares))
+        return -wanted_shares.clamp_min(least).log().sum(), shares
 
 
 def _weights(
