@@ -116,8 +116,9 @@ class _ByParts(torch.autograd.Function):
             if by_bias is not None:
                 by_bias += by_scores.sum(0)
         # Of the sum: the mean is made of them later, when there is less to divide.
-        ctx.gradients, ctx.places = (by_states, by_weight, by_bias), max(1, len(states))
-        return total / ctx.places
+        places = max(1, len(states))
+        ctx.gradients, ctx.places = (by_states, by_weight, by_bias), places
+        return total / places
 
     @staticmethod
     def backward(ctx: Any, of_loss: torch.Tensor) -> Any:
