@@ -14,7 +14,7 @@ from modelhall.adapters.store.memory import MemoryStore
 from modelhall.app.doctor import AREAS, examine
 from modelhall.app.doctor.facts import Facts, Finding
 from modelhall.app.doctor.gathering import gather
-from modelhall.core.kinds import KINDS, AnyResource, Document, Model, Project, Run, Service, Token
+from modelhall.core.kinds import KINDS, AnyResource, Document, Model, Node, Project, Run, Service, Token
 from modelhall.core.kinds.model import ModelVersion
 from modelhall.core.kinds.service import Replica
 from modelhall.core.ports.history import Frame
@@ -101,6 +101,11 @@ WRONG: list[tuple[dict[str, Any], str, str]] = [
         {"settings": {"store": ""}, "services": [service(), service(name="s2")]},
         "someday",
         "nobody takes over",
+    ),
+    (
+        {"machines": [resource(Node(name="a"), state="quarantined", reason="cannot count")]},
+        "now",
+        "cannot count",
     ),
     ({"settings": {"root_key": ""}}, "soon", "root key lies in the home"),
     ({"seen": figures(memory_bytes=100, memory_used_bytes=93)}, "now", "93% of its memory"),

@@ -10,6 +10,8 @@ from modelhall.app.monitoring.instruments import Instruments
 from modelhall.control.runs import attempt_id
 from modelhall.core.errors import HallError
 from modelhall.core.kinds import Key
+from modelhall.core.kinds.base import DEFAULT_PROJECT
+from modelhall.core.kinds.node import NodeResource
 from modelhall.core.kinds.run import ACTIVE, RunResource
 from modelhall.core.kinds.service import ServiceResource, asked_for
 from modelhall.core.measures import measure, of
@@ -85,7 +87,7 @@ class Watching:
     async def look(self) -> None:
         """Look once, hand on what was seen, and keep it."""
         at = self._clock.monotonic()
-        seen: Seen = {Key("node", "default", self._node).path: await self._look_at_node(at)}
+        seen = await self._look_at_nodes(at)
         seen |= await self._look_at_runs(at)
         seen |= await self._look_at_services()
         seen |= await self._look_at_budgets()
@@ -124,6 +126,15 @@ class Watching:
             by_service.setdefault(Key("service", usage.project, usage.service).path, []).append(usage)
         for path, its in by_service.items():
             self._answered.setdefault(path, Answered()).hear(its)
+
+    async def _look_at_nodes(self, at: float) -> Seen:
+        """Of each node whether it is used, and of those that have sensors what these tell."""
+        nodes: list[NodeResource] = await self._store.find("node")
+        seen: Seen = {node.key.path: [_quarantined(node)] for node in nodes}
+        seen.setdefault(Key("node", DEFAULT_PROJECT, self._node).path, []).extend(
+            await self._look_at_node(at)
+        )
+        return seen
 
     async def _look_at_node(self, at: float) -> list[Figure]:
         figures = self._drawn.complete(await self._instruments.read(), at)
@@ -184,6 +195,11 @@ class Watching:
             if (values := {_name(one): one.value for one in figures if not _is_counter(subject, one.name)})
         ]
         await self._history.append(frames)
+
+
+def _quarantined(node: NodeResource) -> Figure:
+    unused = node.status.state == "quarantined" or bool(node.status.blamed)
+    return Figure(name="quarantined", value=float(unused), source="store")
 
 
 def _name(figure: Figure) -> str:

@@ -108,6 +108,8 @@ class NodeReport:
     """The file in modelhall/adapters/launcher that starts programs on it."""
     unfit: str = ""
     """Why nothing is to be started on it, such as devices that cannot be what it says; empty where it is fit."""
+    failed_check: str = ""
+    """What it got wrong of which the answer is known. That is held against it until somebody says otherwise."""
 
 
 class Launcher(Protocol):
