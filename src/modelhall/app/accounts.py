@@ -86,7 +86,10 @@ class Accounts:
             ids = [runs.attempt_id(run) for run in found if run.status.state in ACTIVE]
             seen = await self._launcher.observe(ids)
             now = self._clock.now()
-            readings = [reading for run in found for reading in readings_of(run, seen, now, self._models)]
+            of_nodes = {node.key.name: node.status.gpu_type for node in await self._store.find("node")}
+            readings = [
+                reading for run in found for reading in readings_of(run, seen, now, self._models, of_nodes)
+            ]
             nodes = [await self._watching.read_node()]
             await self._keeper.settle(readings, now, nodes=nodes, fully=fully)
             await self._following.paid(self._keeper.is_paid)
@@ -140,12 +143,14 @@ class Accounts:
         """The same as far as it is in the book."""
         return await bill.cost_of(self._book, name, paths)
 
-    def of_holding(self, cpus: float, span_s: float) -> Total:
-        """What processors will cost from now on that are held and do nothing."""
+    def of_holding(self, cpus: float, gpus: float, gpu_type: str, span_s: float) -> Total:
+        """What processors and GPUs will cost from now on that are held and do nothing."""
         now = self._clock.now()
         energy = self._meter.energy(Use(node="", cpu_s=0.0, span_s=span_s, cpus=cpus))
-        (cost,) = price([Share(0.0, energy.energy_j, self._prices.over(now, now + span_s))])
-        return Total(name="held", energy_j=energy.energy_j, co2_g=cost.co2_g, cost_nano=cost.cost_nano)
+        rates = self._prices.over(now, now + span_s)
+        gpu_s = gpus * span_s
+        (cost,) = price([Share(0.0, energy.energy_j, rates, gpu_s=gpu_s, gpu_type=gpu_type)])
+        return Total(name="held", gpu_s=gpu_s, energy_j=energy.energy_j, co2_g=cost.co2_g, cost_nano=cost.cost_nano)
 
     @property
     def currency(self) -> str:

@@ -1,7 +1,7 @@
 """How attempts ended on each node, as far as that says something of the node.
 
-The loop hears of each ending as the store tells it, and the node's status keeps the newest. What was heard and not kept
-yet goes with the loop: a figure of statistics, one of many.
+The loop hears of each ending as the store tells it, and the node's status keeps the newest. What was heard and not
+kept yet goes with the loop: a figure of statistics, one of many.
 """
 
 from __future__ import annotations

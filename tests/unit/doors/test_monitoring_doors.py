@@ -163,20 +163,26 @@ def test_top_shows_what_a_node_takes_and_marks_what_is_estimated() -> None:
 
 BILL = {
     "by": "service", "since": None, "until": 1_800_000_000.0, "currency": "EUR",
-    "lines": [{"name": "service/default/digits", "requests": 2, "cpu_s": 7200.0, "energy_j": 3.5, "co2_g": 0.25,
+    "lines": [{"name": "service/default/digits", "requests": 2, "cpu_s": 7200.0, "gpu_s": 5400.0, "energy_j": 3.5, "co2_g": 0.25,
                "cost_nano": 10**9 + 1, "measured": False, "energy_sources": ["model"]}],
 }  # fmt: skip
 
 
 def test_a_bill_is_exported_in_joules_grams_and_cents() -> None:
     (row,) = csv_rows(BILL)
-    assert (row["joules"], row["grams_co2e"], row["cents"]) == (3.5, 0.25, pytest.approx(100.0000001))
+    assert (row["gpu_seconds"], row["joules"], row["grams_co2e"], row["cents"]) == (
+        5400.0,
+        3.5,
+        0.25,
+        pytest.approx(100.0000001),
+    )
 
 
 def test_a_bill_in_focus_has_every_column_of_the_specification() -> None:
     (row,) = focus.rows(BILL, hall="http://hall", project=None, now=2e9)
     assert tuple(row) == focus.COLUMNS
-    assert len(focus.COLUMNS) == 43
+    assert len([name for name in focus.COLUMNS if not name.startswith("x_")]) == 43
+    assert row["x_GpuHours"] == "1.500000000"
     assert row["BilledCost"] == "1.000000001"
     assert (row["ConsumedQuantity"], row["ConsumedUnit"]) == ("2.000000000", "Hours")
     assert row["ChargePeriodEnd"] == "2027-01-15T08:00:00Z"

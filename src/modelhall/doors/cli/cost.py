@@ -12,17 +12,17 @@ from typing import Annotated, Any
 import typer
 
 from modelhall.core.errors import Rejected
-from modelhall.core.units import show_carbon, show_energy, show_money
+from modelhall.core.units import show_carbon, show_energy, show_money, show_seconds
 from modelhall.doors.cli.terminal import Form, Home, Output, out, say, show
 from modelhall.doors.client import Hall
 from modelhall.ledger import focus
 
-BILL_COLUMNS = ("", "requests", "cpu", "energy", "CO2", "cost")
+BILL_COLUMNS = ("", "requests", "cpu", "gpu", "energy", "CO2", "cost")
 CSV_COLUMNS = (
-    "name", "requests", "cpu_seconds", "joules", "measured", "grams_co2e", "cents", "currency",
+    "name", "requests", "cpu_seconds", "gpu_seconds", "joules", "measured", "grams_co2e", "cents", "currency",
 )  # fmt: skip
 INSTANTS = ["%Y-%m-%d", "%Y-%m-%dT%H:%M", "%Y-%m-%dT%H:%M:%S"]
-TRACE_COLUMNS = ("", "name", "id", "cpu", "energy", "CO2", "cost", "")
+TRACE_COLUMNS = ("", "name", "id", "cpu", "gpu", "energy", "CO2", "cost", "")
 
 
 def add_to(cli: typer.Typer) -> None:
@@ -89,6 +89,7 @@ def csv_rows(bill: dict[str, Any]) -> Iterator[dict[str, Any]]:
             "name": line["name"],
             "requests": line["requests"],
             "cpu_seconds": line["cpu_s"],
+            "gpu_seconds": line["gpu_s"],
             "joules": line["energy_j"],
             "measured": line["measured"],
             "grams_co2e": line["co2_g"],
@@ -116,7 +117,7 @@ def trace_rows(trace: dict[str, Any]) -> list[tuple[str, ...]]:
             step["what"],
             step["name"],
             step["id"][:12] if step["id"] != step["name"] else "",
-            *(_cost(step["cost"], trace["currency"]) if step["cost"] else ("", "", "", "")),
+            *(_cost(step["cost"], trace["currency"]) if step["cost"] else ("",) * 5),
             step["gone"] or _details(step["details"]),
         )
         for step in trace["steps"]
@@ -133,10 +134,11 @@ def _write_csv(rows: Iterable[dict[str, Any]], columns: Sequence[str]) -> None:
     writer.writerows(rows)
 
 
-def _cost(total: dict[str, Any], currency: str) -> tuple[str, str, str, str]:
+def _cost(total: dict[str, Any], currency: str) -> tuple[str, str, str, str, str]:
     about = "" if total["measured"] else "~"
     return (
         f"{total['cpu_s']:.3f} s",
+        show_seconds(total["gpu_s"]) if total["gpu_s"] else "",
         about + show_energy(total["energy_j"]),
         about + show_carbon(total["co2_g"]),
         show_money(total["cost_nano"], currency),
