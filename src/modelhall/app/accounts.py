@@ -9,13 +9,11 @@ from dataclasses import asdict
 from typing import Any, get_args
 
 from modelhall.adapters.book.sqlite import open_book
-from modelhall.adapters.meter.cpu_time import CpuTimeMeter, model_of
 from modelhall.app.monitoring.watching import Watching
 from modelhall.control import runs
 from modelhall.core.errors import HallError, Rejected
 from modelhall.core.kinds import Key
 from modelhall.core.kinds.run import ACTIVE
-from modelhall.core.machine import processor
 from modelhall.core.names import split_reference
 from modelhall.core.ports.book import By, Total
 from modelhall.core.ports.clock import Clock
@@ -90,7 +88,7 @@ class Accounts:
             readings = [
                 reading for run in found for reading in readings_of(run, seen, now, self._models, of_nodes)
             ]
-            nodes = [await self._watching.read_node()]
+            nodes = await self._watching.machines.readings()
             await self._keeper.settle(readings, now, nodes=nodes, fully=fully)
             await self._following.paid(self._keeper.is_paid)
             await self._settle_storage(nodes[0].node, now)
@@ -150,7 +148,9 @@ class Accounts:
         rates = self._prices.over(now, now + span_s)
         gpu_s = gpus * span_s
         (cost,) = price([Share(0.0, energy.energy_j, rates, gpu_s=gpu_s, gpu_type=gpu_type)])
-        return Total(name="held", gpu_s=gpu_s, energy_j=energy.energy_j, co2_g=cost.co2_g, cost_nano=cost.cost_nano)
+        return Total(
+            name="held", gpu_s=gpu_s, energy_j=energy.energy_j, co2_g=cost.co2_g, cost_nano=cost.cost_nano
+        )
 
     @property
     def currency(self) -> str:
@@ -170,16 +170,6 @@ class Accounts:
         for service in await self._store.find("service"):
             name, _ = split_reference(service.document.model)
             self._models[service.key.path] = Key("model", service.key.project, name).path
-
-
-def cpu_time_meter(settings: Settings) -> CpuTimeMeter:
-    """The power model of this hall's processors: as its operator says, or by what they are."""
-    known = model_of(processor())
-    return CpuTimeMeter(
-        busy_w=known.busy_w if settings.busy_w is None else settings.busy_w,
-        idle_w=known.idle_w if settings.idle_w is None else settings.idle_w,
-        processor="" if settings.busy_w is not None or settings.idle_w is not None else known.processor,
-    )
 
 
 def prices_of(settings: Settings) -> Prices:

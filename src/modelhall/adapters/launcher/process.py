@@ -138,7 +138,7 @@ class ProcessLauncher:
                 memory_bytes=memory,
                 processor=processor(),
                 address=self._address,
-                failed_check=await asyncio.to_thread(self._checking.failed),
+                failed_check=self._checking.failed(),
             )
         ]
 
