@@ -64,6 +64,8 @@ class Accounts:
         self._stored = stored
         self._models: dict[str, str] = {}
         self._settling = asyncio.Lock()
+        self._storage_due_at = float("-inf")
+        """When to look again until when keeping is paid for."""
         self._following = Following(store, self._book)
 
     async def keep(self, leads: Callable[[], bool]) -> None:
@@ -94,8 +96,11 @@ class Accounts:
             await self._settle_storage(nodes[0].node, now)
 
     async def _settle_storage(self, node: str, now: float) -> None:
+        if now < self._storage_due_at:
+            return
         until = (await self._book.marks([storage.UNTIL])).get(storage.UNTIL)
-        if not storage.is_due(until, now):
+        if until is not None and not storage.is_due(until, now):
+            self._storage_due_at = until + storage.EVERY_S
             return
         per_gb_month = self._settings.price_per_gb_month
         # Keeping is paid for from the first look on; while it has no price, nobody looks how much it is.
@@ -103,6 +108,7 @@ class Accounts:
         since = now if until is None else until
         paid = storage.entries(sizes, node=node, since=since, now=now, price_per_gb_month=per_gb_month)
         await self._book.append(entries=paid, marks={storage.UNTIL: now})
+        self._storage_due_at = now + storage.EVERY_S
 
     async def bill(
         self,

@@ -87,6 +87,11 @@ def test_a_hall_that_is_as_it_should_be_has_no_findings() -> None:
     assert examine(facts()) == []
 
 
+@pytest.mark.parametrize("host", ["127.0.0.1", "127.8.0.1", "::1", "localhost"])
+def test_a_hall_that_only_its_own_machine_reaches_needs_no_names_for_people(host: str) -> None:
+    assert examine(facts(settings={"host": host}, has_people=False)) == []
+
+
 def failing() -> AnyResource:
     return resource(Run(name="r", command=("x",)), state="waiting", failures=3)
 
