@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import csv
 import time
-from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
-from enum import StrEnum
 from typing import Annotated, Any
 
 import typer
@@ -15,12 +12,10 @@ from modelhall.core.errors import Rejected
 from modelhall.core.units import show_carbon, show_energy, show_money, show_seconds
 from modelhall.doors.cli.terminal import Form, Home, Output, out, say, show
 from modelhall.doors.client import Hall
-from modelhall.ledger import focus
+from modelhall.ledger.export import Form as ExportForm
+from modelhall.ledger.export import exported
 
 BILL_COLUMNS = ("", "requests", "cpu", "gpu", "energy", "CO2", "cost")
-CSV_COLUMNS = (
-    "name", "requests", "cpu_seconds", "gpu_seconds", "joules", "measured", "grams_co2e", "cents", "currency",
-)  # fmt: skip
 INSTANTS = ["%Y-%m-%d", "%Y-%m-%dT%H:%M", "%Y-%m-%dT%H:%M:%S"]
 TRACE_COLUMNS = ("", "name", "id", "cpu", "gpu", "energy", "CO2", "cost", "")
 
@@ -28,11 +23,6 @@ TRACE_COLUMNS = ("", "name", "id", "cpu", "gpu", "energy", "CO2", "cost", "")
 def add_to(cli: typer.Typer) -> None:
     cli.command()(bill)
     cli.command()(trace)
-
-
-class Export(StrEnum):
-    csv = "csv"
-    focus = "focus"
 
 
 def bill(
@@ -48,7 +38,7 @@ def bill(
         datetime | None, typer.Option("--to", formats=INSTANTS, help="The first that is not in it any more.")
     ] = None,
     export: Annotated[
-        Export | None, typer.Option(help="CSV for a spreadsheet, or FOCUS 1.0 for tools of FinOps.")
+        ExportForm | None, typer.Option(help="CSV for a spreadsheet, or FOCUS 1.0 for tools of FinOps.")
     ] = None,
     output: Output = Form.table,
     home: Home = None,
@@ -60,11 +50,7 @@ def bill(
         found = hall.bill(by, project=project, since=_stamp(since), until=_stamp(until))
         address = hall.address
     if export is not None:
-        is_focus = export is Export.focus
-        rows = (
-            focus.rows(found, hall=address, project=project, now=time.time()) if is_focus else csv_rows(found)
-        )
-        _write_csv(rows, focus.COLUMNS if is_focus else CSV_COLUMNS)
+        out.file.write(exported(found, export, hall=address, project=project, now=time.time()))
         return
     show(output, found, BILL_COLUMNS, bill_rows(found))
     if output is Form.table:
@@ -80,22 +66,6 @@ def trace(
     with Hall(home=home) as hall:
         found = hall.trace(request)
     show(output, found, TRACE_COLUMNS, trace_rows(found))
-
-
-def csv_rows(bill: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    """One row a line, without the total, which a spreadsheet makes by itself."""
-    for line in bill["lines"]:
-        yield {
-            "name": line["name"],
-            "requests": line["requests"],
-            "cpu_seconds": line["cpu_s"],
-            "gpu_seconds": line["gpu_s"],
-            "joules": line["energy_j"],
-            "measured": line["measured"],
-            "grams_co2e": line["co2_g"],
-            "cents": line["cost_nano"] / 1e7,
-            "currency": bill["currency"],
-        }
 
 
 def bill_rows(bill: dict[str, Any]) -> list[tuple[str, ...]]:
@@ -126,12 +96,6 @@ def trace_rows(trace: dict[str, Any]) -> list[tuple[str, ...]]:
 
 def _stamp(at: datetime | None) -> float | None:
     return None if at is None else at.astimezone().timestamp()
-
-
-def _write_csv(rows: Iterable[dict[str, Any]], columns: Sequence[str]) -> None:
-    writer = csv.DictWriter(out.file, columns, lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
 
 
 def _cost(total: dict[str, Any], currency: str) -> tuple[str, str, str, str, str]:
