@@ -16,7 +16,8 @@ RATES = Rates(
     co2_g_per_kwh=360.0, pue=1.25,
 )  # fmt: skip
 PRICES = Prices(RATES)
-"""A processor second costs 100 000 billionths, a second of a GPU ten times as much, a joule at the machine 125 more and 125 µg of CO2."""
+"""A processor second costs 100 000 billionths, a second of a GPU ten times as much,
+a joule at the machine 125 more and 125 µg of CO2."""
 
 
 def reading(**changes: Any) -> Reading:
