@@ -66,9 +66,9 @@ def _blamed(known: Mapping[str, NodeResource], heard: Heard, now: float) -> dict
     """The nodes that are to blame for what failed on them, and why."""
     if not any(one.failed for its in heard.values() for one in its):
         return {}
-    innocent = {name: node for name, node in known.items() if not node.status.blamed}
-    endings = {name: kept(node, heard, now) for name, node in innocent.items()}
-    return dict(blame.blamed(endings, already=len(known) - len(innocent)))
+    endings = {name: kept(node, heard, now) for name, node in known.items()}
+    already = {name: its for name, its in endings.items() if known[name].status.blamed}
+    return dict(blame.blamed({name: endings[name] for name in endings.keys() - already.keys()}, already))
 
 
 def _record(node: NodeResource, heard: Heard, blamed: Mapping[str, str], now: float) -> dict[str, object]:

@@ -29,20 +29,24 @@ AT_ONCE_S = 60.0
 MOST_SHARE = 0.5
 """Of all nodes, at most so many are blamed: what fails everywhere is no node's fault."""
 
+NodeEndings = Mapping[str, Sequence[Ending]]
+"""By the names of nodes."""
+
 
 class Blame(NamedTuple):
     node: str
     reason: str
 
 
-def blamed(endings: Mapping[str, Sequence[Ending]], *, already: int = 0) -> list[Blame]:
-    """The nodes that are to blame, of those whose endings, oldest first, are given; `already` are blamed besides."""
+def blamed(endings: NodeEndings, already: NodeEndings) -> list[Blame]:
+    """The nodes that are to blame, of those whose endings, oldest first, are given. `already` are blamed: they say
+    nothing of how often attempts fail on a node that is well, but what failed there, too, is no node's fault."""
     suspects = [node for node in sorted(endings) if sum(one.failed for one in endings[node]) >= LEAST_RUNS]
-    room = int((len(endings) + already) * MOST_SHARE) - already
+    room = int((len(endings) + len(already)) * MOST_SHARE) - len(already)
     if not suspects or room <= 0:
         return []
     incidents = {node: _incidents(its) for node, its in endings.items()}
-    failing_on = _failing_on(incidents)
+    failing_on = _failing_on({**already, **incidents})
     whole = _share(one for its in incidents.values() for one in its)
     found = [
         case for node in suspects if (case := _case(node, incidents[node], failing_on, whole)) is not None
@@ -80,10 +84,10 @@ class _Case(NamedTuple):
     reason: str
 
 
-def _failing_on(incidents: Mapping[str, Sequence[Ending]]) -> dict[str, set[str]]:
+def _failing_on(endings: NodeEndings) -> dict[str, set[str]]:
     """The nodes on which each cause failed."""
     found: dict[str, set[str]] = defaultdict(set)
-    for node, its in incidents.items():
+    for node, its in endings.items():
         for one in its:
             if one.failed:
                 found[one.cause].add(node)

@@ -27,12 +27,12 @@ def failing(count: int, **how: object) -> list[Ending]:
     return [ending(number, failed=True, **how) for number in range(count)]  # type: ignore[arg-type]
 
 
-def names(endings: dict[str, list[Ending]], already: int = 0) -> list[str]:
-    return [blame.node for blame in blamed(endings, already=already)]
+def names(endings: dict[str, list[Ending]], already: dict[str, list[Ending]] | None = None) -> list[str]:
+    return [blame.node for blame in blamed(endings, already or {})]
 
 
 def test_the_node_is_named_on_which_several_fail_that_fail_nowhere_else() -> None:
-    (blame,) = blamed({"a": [*fine(2), *failing(8)], "b": fine(30), "c": fine(30)})
+    (blame,) = blamed({"a": [*fine(2), *failing(8)], "b": fine(30), "c": fine(30)}, {})
     assert blame.node == "a"
     assert "8 of its last 10 attempts failed" in blame.reason
     assert "elsewhere 0 of 60 did" in blame.reason
@@ -62,8 +62,14 @@ def test_never_more_than_half_of_the_nodes_are_blamed() -> None:
     bad = {
         name: [ending(100 * place + n, failed=True) for n in range(20)] for place, name in enumerate("abc")
     }
-    assert len(names({**bad, "d": fine(50)}, already=1)) <= 1
-    assert names({"a": failing(20), "b": fine(50)}, already=1) == []
+    assert len(names({**bad, "d": fine(50)}, {"e": []})) <= 1
+    assert names({"a": failing(20), "b": fine(50)}, {"c": []}) == []
+
+
+def test_what_goes_on_failing_where_it_moved_has_no_second_node_blamed() -> None:
+    halls = {"b": failing(20), "c": fine(50), "d": fine(50), "e": fine(50)}
+    assert names(halls) == ["b"]
+    assert names(halls, {"a": failing(20)}) == []
 
 
 def test_chance_alone_blames_hardly_anybody() -> None:

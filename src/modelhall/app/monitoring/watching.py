@@ -47,8 +47,8 @@ class Watching:
         spent: Callable[[], Awaitable[Mapping[Key, float]]],
         each: Callable[[Seen], Awaitable[None]],
     ) -> None:
-        """`spent` tells what share of their budgets projects have
-        used; `each` is handed all that was seen at every look."""
+        """`spent` tells what share of their budgets projects have used; `each` is handed all that was seen at every
+        look."""
         self.seen: Seen = {}
         self.machines = machines
         self._store = store
