@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from enum import StrEnum
 from typing import Any
 
@@ -20,12 +20,15 @@ class Form(StrEnum):
 
 def exported(bill: Mapping[str, Any], form: Form, *, hall: str, project: str | None, now: float) -> str:
     """The text of the file. `hall` says whose account it is on, `project` whose bill it is, if it is of one."""
-    text = io.StringIO()
     match form:
         case Form.csv:
-            columns, rows = sheet.COLUMNS, sheet.rows(bill)
+            return _written(sheet.COLUMNS, sheet.rows(bill))
         case Form.focus:
-            columns, rows = focus.COLUMNS, focus.rows(bill, hall=hall, project=project, now=now)
+            return _written(focus.COLUMNS, focus.rows(bill, hall=hall, project=project, now=now))
+
+
+def _written(columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> str:
+    text = io.StringIO()
     writer = csv.DictWriter(text, columns, lineterminator="\n")
     writer.writeheader()
     writer.writerows(rows)
