@@ -81,7 +81,7 @@ def test_a_project_with_markup_in_its_name_is_none_and_is_told_as_words(tmp_path
         assert "<script>alert" not in answer.text
         named = {"kind": "project", "name": MARKUP}
         refused = await client.post("/api/v1/apply", json={"documents": [named]})
-        assert refused.status_code == 422
+        assert refused.status_code == 400
         assert refused.headers["content-type"].startswith("application/json")
         assert await hall.store.find("project") == []
 
