@@ -193,6 +193,14 @@ class Settings(Frozen):
 
     currency: str = Field(default="EUR", pattern=r"^[A-Z]{3}$", description="ISO 4217 code of the prices.")
     price_per_cpu_hour: float = Field(default=0.03, ge=0, description="Price of an hour of processor time.")
+    price_per_gpu_hour: float = Field(
+        default=1.50,
+        ge=0,
+        description="Price of an hour in which a GPU is held; of a part of one, that part.",
+    )
+    gpu_prices: dict[str, Annotated[float, Field(ge=0)]] = Field(
+        default_factory=dict, description="The same for GPUs of some types, such as {H100 = 3.10}."
+    )
     price_per_kwh: float = Field(default=0.30, ge=0, description="Price of electricity.")
     price_per_gb_month: float = Field(
         default=0.0, ge=0, description="Price of keeping a gigabyte of blobs for a month."

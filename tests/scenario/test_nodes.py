@@ -1,14 +1,17 @@
-"""Nodes that are cordoned, drained, maintained, unfit or lost, in a whole hall on virtual time."""
+"""Nodes that are cordoned, drained, maintained, unfit, blamed or lost, in a whole hall on virtual time."""
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from typing import Any
 
 import pytest
 from virtual_hall import World, declare
 
-from modelhall.core.kinds import Key, Run
+from modelhall.app.nodes import Nodes, Wishes
+from modelhall.core.access import Identity
+from modelhall.core.kinds import Key, Project, Run
 from modelhall.core.kinds.node import Window
 from modelhall.core.ports.launcher import NodeReport
 from modelhall.core.ports.store import Put
@@ -163,3 +166,88 @@ def test_time_in_which_the_hall_itself_stood_still_is_not_held_against_its_nodes
     plant.launcher._nodes["a"] = NODES[0]
     plant.advance(20)
     assert state(plant, "node", "a") == "ready"
+
+
+def test_a_node_that_got_a_known_answer_wrong_is_emptied_until_somebody_has_it_used_again(
+    plant: Plant,
+) -> None:
+    plant.apply(Run(name="moves", command=("x",)))
+    plant.advance(5)
+    wrong = "wrong where the answer is known: memory"
+    plant.launcher._nodes["a"] = replace(NODES[0], failed_check=wrong)
+    plant.advance(10)
+    plant.launcher._nodes["a"] = NODES[0]
+    plant.advance(30)
+    node = plant.all("node")[0]
+    assert (node.status.state, node.status.reason, on(plant, "moves")) == ("quarantined", wrong, "b")
+    told = [event for event in plant.events() if event.message == wrong]
+    assert [event.name for event in told] == ["node.draining", "node.quarantined"]
+    have_used_again(plant, "a")
+    assert state(plant, "node", "a") == "ready"
+
+
+def test_a_node_on_which_what_works_elsewhere_fails_is_named_and_emptied(world: World, plant: Plant) -> None:
+    for number in range(8):
+        name = f"p{number % 4}"
+        plant.apply(Project(name=name), Run(name=f"r{number}", project=name, command=("x",), retries=9))
+    world.takes_s = 20.0
+    for _ in range(60):
+        plant.advance(2)
+        kill_all(plant, on="a")
+    node = plant.all("node")[0]
+    assert (node.status.state, plant.all("node")[1].status.state) == ("quarantined", "ready")
+    assert re.match(r"\d+ of its last \d+ attempts failed by no fault.*elsewhere 0 of", node.status.reason)
+    assert all(run.status.state == "succeeded" for run in plant.all("run"))
+    have_used_again(plant, "a")
+    assert (state(plant, "node", "a"), plant.all("node")[0].status.endings) == ("ready", ())
+
+
+def test_one_users_broken_program_has_no_node_blamed_however_often_it_fails(plant: Plant) -> None:
+    for number in range(8):
+        plant.apply(Run(name=f"r{number}", command=("x",), retries=9))
+    for _ in range(60):
+        plant.advance(2)
+        kill_all(plant)
+    assert {node.status.state for node in plant.all("node")} == {"ready"}
+
+
+@pytest.mark.parametrize(
+    ("lie", "word"),
+    [
+        ({"cpus": float("nan")}, "CPUs"),
+        ({"cpus": -2.0}, "CPUs"),
+        ({"cpus": 1e9}, "CPUs"),
+        ({"memory_bytes": 2**60}, "memory"),
+        ({"memory_bytes": -1}, "memory"),
+        ({"gpus": 10**6, "gpu_type": "H100"}, "GPUs"),
+        ({"gpu_type": "H100"}, "GPUs"),
+    ],
+)
+def test_a_node_that_cannot_be_what_it_says_gets_no_work_and_counts_for_nothing(
+    plant: Plant, lie: dict[str, Any], word: str
+) -> None:
+    plant.launcher._nodes["a"] = replace(NODES[0], **lie)
+    plant.advance(5)
+    plant.apply(Run(name="r", command=("x",)))
+    plant.advance(5)
+    node = plant.all("node")[0]
+    assert (node.status.state, on(plant, "r")) == ("quarantined", "b")
+    assert word in node.status.reason
+    assert (node.status.cpus, node.status.memory_bytes, node.status.gpus) == (0, 0, 0)
+    plant.launcher._nodes["a"] = NODES[0]
+    plant.advance(5)
+    assert state(plant, "node", "a") == "ready"
+
+
+def kill_all(plant: Plant, on: str | None = None) -> None:
+    """Kill -9 what runs; on one node, if it is given."""
+    for run in plant.all("run"):
+        if run.status.state == "running" and on in (None, run.status.node):
+            plant.launcher.kill(run.key.name)
+
+
+def have_used_again(plant: Plant, name: str) -> None:
+    """What `hall node uncordon` does."""
+    nodes = Nodes(plant.store, b"key", plant.clock, lambda: "u")
+    finish(nodes.tell(name, Wishes(cordoned=False), Identity(name="token default/op", project="default")))
+    plant.advance(5)

@@ -248,7 +248,7 @@ def _of_the_rest() -> Iterator[Ask]:
     yield _ask("GET /api/v1/history", "project", "see", url="/api/v1/history?subject=service/{p}/{w}-service")
     yield _ask("POST /api/v1/silences", "hall", "operate", body={"for_s": 60})
     yield _ask("DELETE /api/v1/silences/{id}", "hall", "operate", url="/api/v1/silences/none", status=(404,))
-    for path in ("/metrics", "/api/v1/doctor", "/api/v1/keys", "/api/v1/bill"):
+    for path in ("/metrics", "/api/v1/doctor", "/api/v1/keys", "/api/v1/bill", "/api/v1/bill/export"):
         yield _ask(f"GET {path}", "hall", "operate")
     for end in ("", "/head", "/verify"):
         yield _ask(f"GET /api/v1/audit{end}", "hall", "operate")
@@ -265,6 +265,7 @@ def _of_the_rest() -> Iterator[Ask]:
         "GET /api/v1/events", "project", "manage", url="/api/v1/events?kind=token&name={w}-token&project={p}"
     )
     yield _ask("GET /api/v1/bill", "project", "see", url="/api/v1/bill?project={p}")
+    yield _ask("GET /api/v1/bill/export", "project", "see", url="/api/v1/bill/export?project={p}")
     yield _ask("GET /api/v1/trace/{request}", "unseen", "see", url="/api/v1/trace/{w}-request")
     yield _ask("GET /api/v1/runs/{name}/log", "project", "see", url="/api/v1/runs/{w}-run/log?project={p}")
     # It waits for no turn: nothing drives this hall.

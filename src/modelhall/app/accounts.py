@@ -9,13 +9,11 @@ from dataclasses import asdict
 from typing import Any, get_args
 
 from modelhall.adapters.book.sqlite import open_book
-from modelhall.adapters.meter.cpu_time import CpuTimeMeter, model_of
 from modelhall.app.monitoring.watching import Watching
 from modelhall.control import runs
 from modelhall.core.errors import HallError, Rejected
 from modelhall.core.kinds import Key
 from modelhall.core.kinds.run import ACTIVE
-from modelhall.core.machine import processor
 from modelhall.core.names import split_reference
 from modelhall.core.ports.book import By, Total
 from modelhall.core.ports.clock import Clock
@@ -66,6 +64,8 @@ class Accounts:
         self._stored = stored
         self._models: dict[str, str] = {}
         self._settling = asyncio.Lock()
+        self._storage_due_at = float("-inf")
+        """When to look again until when keeping is paid for."""
         self._following = Following(store, self._book)
 
     async def keep(self, leads: Callable[[], bool]) -> None:
@@ -86,15 +86,21 @@ class Accounts:
             ids = [runs.attempt_id(run) for run in found if run.status.state in ACTIVE]
             seen = await self._launcher.observe(ids)
             now = self._clock.now()
-            readings = [reading for run in found for reading in readings_of(run, seen, now, self._models)]
-            nodes = [await self._watching.read_node()]
+            of_nodes = {node.key.name: node.status.gpu_type for node in await self._store.find("node")}
+            readings = [
+                reading for run in found for reading in readings_of(run, seen, now, self._models, of_nodes)
+            ]
+            nodes = await self._watching.machines.readings()
             await self._keeper.settle(readings, now, nodes=nodes, fully=fully)
             await self._following.paid(self._keeper.is_paid)
             await self._settle_storage(nodes[0].node, now)
 
     async def _settle_storage(self, node: str, now: float) -> None:
+        if now < self._storage_due_at:
+            return
         until = (await self._book.marks([storage.UNTIL])).get(storage.UNTIL)
-        if not storage.is_due(until, now):
+        if until is not None and not storage.is_due(until, now):
+            self._storage_due_at = until + storage.EVERY_S
             return
         per_gb_month = self._settings.price_per_gb_month
         # Keeping is paid for from the first look on; while it has no price, nobody looks how much it is.
@@ -102,6 +108,7 @@ class Accounts:
         since = now if until is None else until
         paid = storage.entries(sizes, node=node, since=since, now=now, price_per_gb_month=per_gb_month)
         await self._book.append(entries=paid, marks={storage.UNTIL: now})
+        self._storage_due_at = now + storage.EVERY_S
 
     async def bill(
         self,
@@ -140,12 +147,16 @@ class Accounts:
         """The same as far as it is in the book."""
         return await bill.cost_of(self._book, name, paths)
 
-    def of_holding(self, cpus: float, span_s: float) -> Total:
-        """What processors will cost from now on that are held and do nothing."""
+    def of_holding(self, cpus: float, gpus: float, gpu_type: str, span_s: float) -> Total:
+        """What processors and GPUs will cost from now on that are held and do nothing."""
         now = self._clock.now()
         energy = self._meter.energy(Use(node="", cpu_s=0.0, span_s=span_s, cpus=cpus))
-        (cost,) = price([Share(0.0, energy.energy_j, self._prices.over(now, now + span_s))])
-        return Total(name="held", energy_j=energy.energy_j, co2_g=cost.co2_g, cost_nano=cost.cost_nano)
+        rates = self._prices.over(now, now + span_s)
+        gpu_s = gpus * span_s
+        (cost,) = price([Share(0.0, energy.energy_j, rates, gpu_s=gpu_s, gpu_type=gpu_type)])
+        return Total(
+            name="held", gpu_s=gpu_s, energy_j=energy.energy_j, co2_g=cost.co2_g, cost_nano=cost.cost_nano
+        )
 
     @property
     def currency(self) -> str:
@@ -165,16 +176,6 @@ class Accounts:
         for service in await self._store.find("service"):
             name, _ = split_reference(service.document.model)
             self._models[service.key.path] = Key("model", service.key.project, name).path
-
-
-def cpu_time_meter(settings: Settings) -> CpuTimeMeter:
-    """The power model of this hall's processors: as its operator says, or by what they are."""
-    known = model_of(processor())
-    return CpuTimeMeter(
-        busy_w=known.busy_w if settings.busy_w is None else settings.busy_w,
-        idle_w=known.idle_w if settings.idle_w is None else settings.idle_w,
-        processor="" if settings.busy_w is not None or settings.idle_w is not None else known.processor,
-    )
 
 
 def prices_of(settings: Settings) -> Prices:

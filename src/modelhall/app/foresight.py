@@ -64,8 +64,11 @@ class Foresight:
             case Service():
                 asked = document.replicas
                 count = (asked.min if isinstance(asked, Scaling) else asked) + document.standby
-                cpus = document.resources.cpus * count
-                return self._told(self._accounts.of_holding(cpus, HOUR_S), HOUR_S) if cpus else None
+                held = document.resources
+                if not count or not (held.cpus or held.gpus):
+                    return None
+                total = self._accounts.of_holding(held.cpus * count, held.gpus * count, held.gpu_type, HOUR_S)
+                return self._told(total, HOUR_S)
             case Model():
                 name = await self._training_like(document)
                 return (

@@ -16,7 +16,7 @@ from modelhall.adapters.launcher.process import NODE
 from modelhall.adapters.store import open_store
 from modelhall.adapters.traffic.folder import FolderTraffic
 from modelhall.adapters.treasury.sqlite import open_treasury
-from modelhall.app.accounts import Accounts, cpu_time_meter
+from modelhall.app.accounts import Accounts
 from modelhall.app.allowances import Allowances
 from modelhall.app.audit.auditing import open_auditing
 from modelhall.app.cards import Cards
@@ -35,10 +35,12 @@ from modelhall.app.monitoring.alarms import open_alarms
 from modelhall.app.monitoring.asked import Past
 from modelhall.app.monitoring.handing_on import HandingOn, open_collector
 from modelhall.app.monitoring.instruments import Instruments, sensors_of_this_machine
+from modelhall.app.monitoring.machines import Machines
 from modelhall.app.monitoring.watching import Seen, Watching
 from modelhall.app.node_files import NodeFiles
 from modelhall.app.nodes import Nodes
 from modelhall.app.people import People
+from modelhall.app.power import power_models
 from modelhall.app.queueing import Queueing
 from modelhall.app.reader import Reader
 from modelhall.app.rollouts import Rollouts
@@ -113,25 +115,23 @@ class Hall:
         self._fingerprint = fingerprint_by(settings.source_rules, self.secrets)
         self.addresses = {"address": "", "gateway": ""}
         self.allowances = Allowances(self.store, open_treasury(home), self.clock.now)
-        model = cpu_time_meter(settings)
+        models = power_models(settings)
         self.history = open_history(home, size_bytes=settings.history_bytes)
         self.past = Past(self.history)
         self.alarms = open_alarms(settings, self.clock, _new_uid, lambda: self.addresses["address"])
         self._handing_on = HandingOn(open_collector(settings.metrics, self.clock.now()), self.clock.now)
         self.watching = Watching(
-            node=NODE,
-            instruments=Instruments(sensors_of_this_machine(home)),
+            machines=Machines(NODE, Instruments(sensors_of_this_machine(home)), models, self.clock),
             store=self.store,
             launcher=self.launcher,
             history=self.history,
-            meter=model,
             clock=self.clock,
             unknown_tokens=lambda: self.guarding.watchman.unknown,
             spent=self.allowances.spent,
             each=self._heed,
         )
         self.accounts = Accounts(
-            settings, self.store, self.launcher, self.clock, model, self.watching, self.keys.stored
+            settings, self.store, self.launcher, self.clock, models, self.watching, self.keys.stored
         )
         self.cards = Cards(self.store, reader, self.accounts)
         self.foresight = Foresight(self.store, self.accounts)

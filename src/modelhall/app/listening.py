@@ -18,6 +18,7 @@ from typing import Literal
 import psutil
 
 from modelhall.core.errors import Rejected
+from modelhall.core.loopback import is_loopback
 from modelhall.core.ports.clock import Clock
 from modelhall.settings import Settings
 from modelhall.trust import tls
@@ -62,7 +63,7 @@ def listening_of(settings: Settings, now: float) -> Listening:
     if not _speaks_tls(settings, address):
         return Listening(address=address, told=address, pair=None, tls=None)
     if pair is None:
-        reason = "tls = \"on\" needs a certificate" if _is_loopback(address) else (
+        reason = "tls = \"on\" needs a certificate" if is_loopback(address) else (
             f"at {settings.host} others could reach the hall, and listen in"
         )  # fmt: skip
         raise Rejected(
@@ -132,11 +133,7 @@ def _resolve(host: str) -> str:
 
 
 def _speaks_tls(settings: Settings, address: str) -> bool:
-    return settings.tls == "on" or settings.tls_certificate is not None or not _is_loopback(address)
-
-
-def _is_loopback(address: str) -> bool:
-    return ipaddress.ip_address(address.partition("%")[0]).is_loopback
+    return settings.tls == "on" or settings.tls_certificate is not None or not is_loopback(address)
 
 
 def _pair(settings: Settings) -> Pair | None:

@@ -9,6 +9,7 @@ import secrets
 from collections.abc import Callable, Mapping, Sequence
 
 from modelhall.adapters.launcher.agent import AgentLauncher, Unwanted
+from modelhall.control.nodes import trusted
 from modelhall.control.runs import attempt_id
 from modelhall.core.access import Identity
 from modelhall.core.errors import Conflict, Denied, NotFound, NotNow
@@ -54,6 +55,11 @@ class Wishes(Frozen):
     """All of them."""
     windows: tuple[Window, ...] | None = None
     """All of them."""
+
+    @property
+    def has_it_used(self) -> bool:
+        """Whether the node is to be used again, whatever is held against it."""
+        return self.cordoned is False or self.drained is False
 
 
 class Nodes:
@@ -120,7 +126,8 @@ class Nodes:
         return Joined(secret=made.token, labels=labels)
 
     async def tell(self, name: str, wishes: Wishes, by: Identity) -> NodeResource:
-        """Have a node be used as somebody wants it. Raises NotFound."""
+        """Have a node be used as somebody wants it; to have it used again also takes back what is held against it.
+        Raises NotFound."""
         said = wishes.model_dump(exclude_none=True)
         if wishes.windows is not None:
             said["windows"] = wishes.windows
@@ -128,6 +135,8 @@ class Nodes:
             found = await self._there(name)
             document = found.document.model_copy(update=said)
             changed = found.model_copy(update={"document": document, "generation": found.generation + 1})
+            if wishes.has_it_used:
+                changed = trusted(changed, self._clock.now())
             words = ", ".join(f"{what} {value}" for what, value in said.items())
             message = f"by {by.name}: {words}"
             event = Event(at=self._clock.now(), key=found.key, name="node.told", message=message)

@@ -24,6 +24,7 @@ from modelhall.control.actions import (
     Update,
     Wake,
 )
+from modelhall.control.endings import Endings
 from modelhall.control.traffic import Requests
 from modelhall.control.view import View
 from modelhall.control.wakeups import Wakeups
@@ -82,6 +83,7 @@ class Loop:
         self._keys = keys
         self._requests = Requests(traffic)
         self._wakeups = Wakeups()
+        self._endings = Endings()
         self._seen: dict[AttemptId, Observation] = {}
         self._silent_s: dict[str, float] = {}
         self._observe_at = self._nodes_at = self._nodes_looked_at = clock.monotonic()
@@ -148,6 +150,7 @@ class Loop:
             return
         self._wakeups.wake(*self.view.concerned(change.key, before, after))
         if change.key.kind == "run":
+            self._endings.hear(before, after)
             self._queue_changed |= queue.standing(before) != queue.standing(after)
         elif change.key.kind == "project":
             self._queue_changed = True
@@ -165,14 +168,14 @@ class Loop:
         listened_s = min(now - self._nodes_looked_at, 2 * NODES_EVERY_S)
         self._nodes_looked_at = now
         reports = await self._launcher.nodes()
-        heard = {report.name for report in reports if report.ready}
+        there = {report.name for report in reports if report.ready}
         names = [node.key.name for node in self.view.of_kind("node")]
         self._silent_s = {
-            name: 0.0 if name in heard else self._silent_s.get(name, 0.0) + listened_s for name in names
+            name: 0.0 if name in there else self._silent_s.get(name, 0.0) + listened_s for name in names
         }
         # A node that has just been made is known by the second look.
-        for _ in range(2):
-            await self._do(nodes.reconcile(self.view, reports, self._silent_s, self._clock.now()))
+        for heard in (self._endings.take(), {}):
+            await self._do(nodes.reconcile(self.view, reports, self._silent_s, heard, self._clock.now()))
         await self._do(shares.reconcile(self.view, self._clock.now()))
 
     async def _look_at_attempts(self) -> None:

@@ -1,37 +1,51 @@
-"""Nodes: what machines there are, as their launchers find them, and which of them are used, as people say."""
+"""Nodes: what machines there are, as their launchers find them, and which of them are used: as people say, unless
+they cannot be what they say or are to blame for what fails."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import NamedTuple
 
 from modelhall.control.actions import Action, Create, Note, Update
+from modelhall.control.endings import Heard, kept
 from modelhall.control.view import View
 from modelhall.core.kinds import Node
 from modelhall.core.kinds.node import NodeResource
 from modelhall.core.kinds.run import RunResource, held_cpus
 from modelhall.core.ports.launcher import NodeReport
+from modelhall.policy import blame
+from modelhall.policy.plausible import doubt
 
 LOST_AFTER_S = 10.0
 
 
 def reconcile(
-    view: View, reports: Sequence[NodeReport], silent_s: Mapping[str, float], now: float
+    view: View, reports: Sequence[NodeReport], silent_s: Mapping[str, float], heard: Heard, now: float
 ) -> list[Action]:
     """Take in what the launchers report; a node that none has reported for a while is lost. `silent_s` says for how
-    long, by a clock that never jumps."""
+    long, by a clock that never jumps; `heard` how attempts ended since the last time."""
     actions: list[Action] = []
     reported = {report.name: report for report in reports}
     known: dict[str, NodeResource] = {node.key.name: node for node in view.of_kind("node")}
     actions += [Create(document=Node(name=name)) for name in sorted(reported.keys() - known.keys())]
-    for name, node in known.items():
+    blamed = _blamed(known, heard, now)
+    for name, found in known.items():
+        node = found.with_status(**_record(found, heard, blamed, now))
         if name in reported and reported[name].ready:
-            actions += _seen(node, reported[name], view.active(name), now)
+            actions += _seen(found, node, reported[name], view.active(name), now)
         elif node.status.is_heard and silent_s.get(name, 0.0) > LOST_AFTER_S:
             reason = f"not heard of for {silent_s[name]:.0f} s"
             actions.append(Update(resource=node.with_status(state="lost", reason=reason, used_cpus=0.0)))
             actions.append(Note(key=node.key, name="node.lost", message=reason))
+        elif node.status != found.status:
+            actions.append(Update(resource=node))
     return actions
+
+
+def trusted(node: NodeResource, now: float) -> NodeResource:
+    """The node as somebody has it used again: nothing that was before is held against it."""
+    return node.with_status(blamed="", endings=(), trusted_at=now)
 
 
 def standing(node: NodeResource | None) -> tuple[object, ...] | None:
@@ -48,7 +62,32 @@ class _Stand(NamedTuple):
     reason: str
 
 
-def _seen(node: NodeResource, report: NodeReport, runs: Sequence[RunResource], now: float) -> list[Action]:
+def _blamed(known: Mapping[str, NodeResource], heard: Heard, now: float) -> dict[str, str]:
+    """The nodes that are to blame for what failed on them, and why."""
+    if not any(one.failed for its in heard.values() for one in its):
+        return {}
+    endings = {name: kept(node, heard, now) for name, node in known.items()}
+    already = {name: its for name, its in endings.items() if known[name].status.blamed}
+    return dict(blame.blamed({name: endings[name] for name in endings.keys() - already.keys()}, already))
+
+
+def _record(node: NodeResource, heard: Heard, blamed: Mapping[str, str], now: float) -> dict[str, object]:
+    """What changes of a node's status by what was heard."""
+    name = node.key.name
+    changes: dict[str, object] = {"blamed": blamed[name]} if name in blamed else {}
+    return {**changes, "endings": kept(node, heard, now)} if name in heard else changes
+
+
+def _seen(
+    found: NodeResource, node: NodeResource, report: NodeReport, runs: Sequence[RunResource], now: float
+) -> list[Action]:
+    """`found` is as it is in the store, `node` with what was heard since."""
+    doubted = doubt(report)
+    if doubted:
+        # Nobody is to count with what it says; and a figure that is none could not even be compared.
+        report = replace(report, cpus=0.0, memory_bytes=0, gpus=0, gpu_type="", unfit=doubted)
+    if report.failed_check and not node.status.blamed:
+        node = node.with_status(blamed=report.failed_check)
     stand = _stand(node, report, busy=bool(runs), now=now)
     fresh = node.with_status(
         state=stand.state,
@@ -62,11 +101,11 @@ def _seen(node: NodeResource, report: NodeReport, runs: Sequence[RunResource], n
         used_cpus=sum((held_cpus(run) for run in runs), 0.0),
         last_seen_at=now,
     )
-    same = fresh.with_status(last_seen_at=node.status.last_seen_at).status == node.status
+    same = fresh.with_status(last_seen_at=found.status.last_seen_at).status == found.status
     # A beat that says nothing new is written only as often as being lost has to be told.
-    if same and 0 <= now - node.status.last_seen_at < LOST_AFTER_S / 2:
+    if same and 0 <= now - found.status.last_seen_at < LOST_AFTER_S / 2:
         return []
-    if node.status.state == stand.state:
+    if found.status.state == stand.state:
         return [Update(resource=fresh)]
     note = Note(key=node.key, name=f"node.{stand.state}", message=stand.reason or stand.state)
     return [Update(resource=fresh), note]
@@ -81,6 +120,9 @@ def _stand(node: NodeResource, report: NodeReport, *, busy: bool, now: float) ->
         return _Stand("draining" if busy else "drained", reason)
     if report.unfit:
         return _Stand("quarantined", report.unfit)
+    if node.status.blamed:
+        # What runs there goes on elsewhere: it might come to a wrong end.
+        return _Stand("draining" if busy else "quarantined", node.status.blamed)
     if document.cordoned:
         return _Stand("cordoned", "somebody asked for it")
     return _Stand("ready", "")

@@ -90,6 +90,8 @@ DEFAULTS = (
          advice="`hall logs` shows where it stands; `hall cancel` ends it"),
     Rule(name="loss-diverging", of="run", figure="loss_ratio", above=3, for_s=60,
          advice="a smaller learning rate, or `train.clip`"),
+    Rule(name="node-quarantined", of="node", figure="quarantined", above=0, severity="critical",
+         advice="`hall describe node` says why; once that is mended, `hall node uncordon` has it used again"),
     Rule(name="disk-filling", of="node", figure="disk_left_s", below=86_400, for_s=300,
          advice="delete runs and versions that nobody needs, or add room"),
     Rule(name="disk-full", of="node", figure="disk_used_share", above=0.95, for_s=60, severity="critical",

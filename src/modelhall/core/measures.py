@@ -105,6 +105,13 @@ MEASURES: tuple[Measure, ...] = (
         "Readings not to be used.",
     ),
     _gauge("node", "sensor_failures_s", "", "Readings not to be used, in a second."),
+    _gauge(
+        "node",
+        "quarantined",
+        "node_quarantined",
+        "Whether it is kept from work, as unfit or to blame.",
+        most=1,
+    ),
     _gauge("node", "temperature_c", "node_temperature_celsius", "Of a device.", least=-100, most=250),
     _gauge("node", "gpu_used_share", "node_gpu_used_ratio", "How much of the time a GPU is at work.", most=1),
     _gauge("node", "gpu_memory_bytes", "node_gpu_memory_bytes", "Memory of a GPU."),

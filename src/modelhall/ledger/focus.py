@@ -1,7 +1,7 @@
 """A bill in the FinOps Open Cost and Usage Specification, FOCUS 1.0 (focus.finops.org), for the tools that read it.
 
 A row is what one project spent on one thing. Columns that a hall has nothing to say in are there, and empty, as the
-specification asks.
+specification asks. What a hall has to say beyond them begins with `x_`, as it asks, too.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ COLUMNS = (
     "ContractedUnitPrice", "EffectiveCost", "InvoiceIssuerName", "ListCost", "ListUnitPrice", "PricingCategory",
     "PricingQuantity", "PricingUnit", "ProviderName", "PublisherName", "RegionId", "RegionName", "ResourceId",
     "ResourceName", "ResourceType", "ServiceCategory", "ServiceName", "SkuId", "SkuPriceId", "SubAccountId",
-    "SubAccountName", "Tags",
+    "SubAccountName", "Tags", "x_GpuHours",
 )  # fmt: skip
 
 
@@ -44,6 +44,7 @@ def rows(bill: Mapping[str, Any], *, hall: str, project: str | None, now: float)
             "ProviderName": PROVIDER, "PublisherName": PROVIDER, "InvoiceIssuerName": PROVIDER,
             "ResourceId": line["name"], "ResourceName": line["name"].rpartition("/")[2], "ResourceType": bill["by"],
             "ServiceCategory": CATEGORY.get(bill["by"], OTHER), "ServiceName": bill["by"],
+            "x_GpuHours": f"{line['gpu_s'] / 3600:.9f}",
             "SubAccountId": project or "", "SubAccountName": project or "",
         }  # fmt: skip
 

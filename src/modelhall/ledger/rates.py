@@ -2,7 +2,10 @@
 
     facility joules = energy_j · PUE
     grams of CO2e   = facility joules / 3.6e6 · co2_g_per_kwh
-    money           = cpu_s / 3600 · price_per_cpu_hour  +  facility joules / 3.6e6 · price_per_kwh
+    money           = cpu_s / 3600 · price_per_cpu_hour  +  gpu_s / 3600 · price_per_gpu_hour
+                      +  facility joules / 3.6e6 · price_per_kwh
+
+Processor time is paid for as it is used, GPUs as they are held: while one run has a GPU no other can.
 
 Prices and carbon may differ by time (`tariffs.py`): each share pays what held while it was used. Joules are kept as
 they are at the machine, so that they can be held against a sensor there; what cooling and distribution add is in the
@@ -13,7 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from math import fsum
-from typing import NamedTuple
+from typing import Annotated, NamedTuple
 
 from pydantic import Field
 
@@ -29,9 +32,17 @@ class Rates(Frozen):
 
     currency: str = Field(pattern=r"^[A-Z]{3}$", description="ISO 4217 code.")
     price_per_cpu_hour: float = Field(ge=0, description="For an hour of processor time used.")
+    price_per_gpu_hour: float = Field(default=0.0, ge=0, description="For an hour in which a GPU is held.")
+    gpu_prices: dict[str, Annotated[float, Field(ge=0)]] = Field(
+        default_factory=dict, description="The same for GPUs of some types."
+    )
     price_per_kwh: float = Field(ge=0, description="For a kilowatt hour at the building's meter.")
     co2_g_per_kwh: float = Field(ge=0, description="Grams of CO2e for such a kilowatt hour.")
     pue: float = Field(ge=1, description="Watts the building draws for a watt of its machines.")
+
+    def gpu_hour(self, gpu_type: str) -> float:
+        """What an hour of a GPU of this type costs."""
+        return self.gpu_prices.get(gpu_type, self.price_per_gpu_hour)
 
 
 class Prices:
@@ -62,6 +73,9 @@ class Share(NamedTuple):
     """At the machine."""
     rates: Rates
     """That hold for it."""
+    gpu_s: float = 0.0
+    """GPUs held, times seconds."""
+    gpu_type: str = ""
 
 
 class Price(NamedTuple):
@@ -96,7 +110,9 @@ def split(amount: int, shares: Sequence[float]) -> list[int]:
 
 
 def _cost(share: Share) -> float:
-    return share.cpu_s / 3600 * share.rates.price_per_cpu_hour + _kwh(share) * share.rates.price_per_kwh
+    rates = share.rates
+    held = share.gpu_s / 3600 * rates.gpu_hour(share.gpu_type)
+    return share.cpu_s / 3600 * rates.price_per_cpu_hour + held + _kwh(share) * rates.price_per_kwh
 
 
 def _kwh(share: Share) -> float:

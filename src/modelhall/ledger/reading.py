@@ -1,9 +1,9 @@
-"""How much processor time each attempt of each run has used so far."""
+"""How much processor time each attempt of each run has used so far, and what it holds."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import isfinite
 
 from modelhall.core.kinds import Key
@@ -31,6 +31,10 @@ class Reading:
     ended: bool = False
     service: str | None = None
     """Name of the service this is a replica of; None for other runs."""
+    gpus: float = 0.0
+    """GPUs held for it."""
+    gpu_type: str = ""
+    """Of its node; empty where that is not known."""
     model: str | None = None
     """Path of the model it trains, measures or serves; None where there is none, or it is not known."""
 
@@ -41,7 +45,7 @@ class Reading:
     @property
     def is_credible(self) -> bool:
         """Whether this can be true; a counter that lies is not charged to anybody."""
-        figures = (self.cpu_s, self.cpus, self.started_at, self.at)
+        figures = (self.cpu_s, self.cpus, self.gpus, self.started_at, self.at)
         if not all(isfinite(figure) and figure >= 0 for figure in figures):
             return False
         return self.cpu_s <= MOST_CPUS * max(1.0, self.at - self.started_at)
@@ -52,9 +56,11 @@ def readings_of(
     seen: Mapping[AttemptId, Observation],
     now: float,
     models: Mapping[str, str] | None = None,
+    gpu_types: Mapping[str, str] | None = None,
 ) -> list[Reading]:
     """The readings of a run's attempts: of those that are over as written down, of the others as `seen` at
-    `now`. An attempt nothing is known of has none. `models` says which model a service is of, by their paths."""
+    `now`. An attempt nothing is known of has none. `models` says which model a service is of, by their paths;
+    `gpu_types` what GPUs a node has, by its name."""
     model = _model_of(run, models or {})
     found = []
     for attempt in run.status.attempts:
@@ -64,7 +70,11 @@ def readings_of(
             found.append(_reading(run, attempt, cpu_s=exit.cpu_s, at=exit.ended_at, ended=True, model=model))
         elif observation is not None and observation.alive:
             found.append(_reading(run, attempt, cpu_s=observation.cpu_s, at=now, ended=False, model=model))
-    return found
+    types = gpu_types or {}
+    return [
+        replace(one, gpu_type=types.get(one.node, run.document.resources.gpu_type)) if one.gpus else one
+        for one in found
+    ]
 
 
 def _model_of(run: RunResource, models: Mapping[str, str]) -> str | None:
@@ -82,6 +92,7 @@ def _reading(
         attempt=attempt.number,
         node=attempt.node,
         cpus=run.document.resources.cpus * attempt.workers,
+        gpus=run.document.resources.gpus * attempt.workers,
         cpu_s=cpu_s,
         started_at=attempt.started_at,
         at=at,

@@ -1,6 +1,6 @@
 """From processor time and requests to entries: who pays for what.
 
-A run pays for all its processor time and for the processors it holds. A replica's is divided:
+A run pays for all its processor time and for the processors and GPUs it holds. A replica's is divided:
 
 - A request pays for its own seconds of compute, as the replica counted them. What the replica does for all of
   them or for none, such as loading the model and answering health checks, is not in them.
@@ -8,7 +8,7 @@ A run pays for all its processor time and for the processors it holds. A replica
   waits while the clock runs, each pays its proportion of what was measured.
 - A replica that gives no account of its work (all weights 0) leaves only a guess: its requests pay equal
   parts of what was measured, but of no more than the time they took.
-- What no request pays for, and the processors held while nobody asks, is the replica's standby.
+- What no request pays for, and the processors and GPUs that are held, is the replica's standby.
 
 So as long as what is claimed fits what was measured, the cost of a request depends neither on when the ledger
 looks nor on what else happened then: the first one does not pay for loading the model.
@@ -63,15 +63,16 @@ def settle(
     claimed_s = fsum(claims)
     rest_s = max(0.0, spent_s - claimed_s) if close else 0.0
     span_s = max(0.0, reading.at - settled.until) if close else 0.0
+    gpu_s = reading.gpus * span_s
     use = Use(node=reading.node, cpu_s=claimed_s + rest_s, span_s=span_s, cpus=reading.cpus)
     energy = meter.energy(use)
     payers = [_Payer(_request(reading, request), prices.over(request.at, request.at)) for request in usage]
-    if rest_s or energy.idle_j:
+    if rest_s or energy.idle_j or gpu_s:
         payers.append(_Payer(_rest(reading, settled), prices.over(settled.until, reading.at)))
         claims.append(rest_s)
     after = Settled(max(settled.cpu_s, reading.cpu_s), max(settled.until, reading.at))
     return Settlement(
-        entries=_charge(payers, claims, energy),
+        entries=_charge(payers, claims, energy, gpu_s, reading.gpu_type),
         settled=after if close else settled._replace(cpu_s=settled.cpu_s + claimed_s),
     )
 
@@ -140,8 +141,10 @@ def _blank(reading: Reading, *, id: str, at: float, debit: str) -> Entry:
     )
 
 
-def _charge(payers: Sequence[_Payer], claims: Sequence[float], energy: Energy) -> list[Entry]:
-    """Fill in the amounts: work by processor time; what holding processors costs is the last payer's."""
+def _charge(
+    payers: Sequence[_Payer], claims: Sequence[float], energy: Energy, gpu_s: float, gpu_type: str
+) -> list[Entry]:
+    """Fill in the amounts: work by processor time; what holding processors and GPUs costs is the last payer's."""
     if not payers:
         return []
     spent_s = fsum(claims)
@@ -152,10 +155,12 @@ def _charge(payers: Sequence[_Payer], claims: Sequence[float], energy: Energy) -
         Share(claim, share_j, payer.rates)
         for payer, claim, share_j in zip(payers, claims, joules, strict=True)
     ]
+    shares[-1] = shares[-1]._replace(gpu_s=gpu_s, gpu_type=gpu_type)
     return [
         replace(
             payer.entry,
             cpu_s=share.cpu_s,
+            gpu_s=share.gpu_s,
             energy_j=share.energy_j,
             energy_source=energy.source,
             measured=energy.measured,

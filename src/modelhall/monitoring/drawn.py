@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from math import fsum
 
+from modelhall.core.measures import MOST_W
 from modelhall.core.ports.meter import Meter, Use
 from modelhall.core.ports.sensor import Figure
 
@@ -33,7 +34,8 @@ class Drawn:
         self._meter = meter
         self._before: tuple[float, float] | None = None
         self._modelled_j = 0.0
-        self._counted: dict[str, float] = {}
+        self._counted: dict[str, tuple[float, float]] = {}
+        """What each part told when it last told something new, and when that was."""
         self._counted_j = 0.0
 
     def complete(self, figures: Sequence[Figure], at: float) -> list[Figure]:
@@ -60,13 +62,17 @@ class Drawn:
             ),
         ]  # fmt: skip
 
-    def total(self, figures: Sequence[Figure]) -> Total:
-        """What the node has drawn, from what `complete` returned; a part that begins anew, or is away for a while,
-        does not take back what it told before."""
+    def total(self, figures: Sequence[Figure], at: float) -> Total:
+        """What the node has drawn, from what `complete` returned for `at`; a part that begins anew, or is away for a
+        while, does not take back what it told before, and one that tells more than can be drawn counts from there."""
         parts = [figure for figure in figures if figure.name == "energy_j"]
         for part in parts:
-            self._counted_j += max(0.0, part.value - self._counted.get(part.part, part.value))
-            self._counted[part.part] = part.value
+            before_j, before_at = self._counted.get(part.part, (part.value, at))
+            grown_j = part.value - before_j
+            if 0 < grown_j <= MOST_W * (at - before_at):
+                self._counted_j += grown_j
+            if grown_j or part.part not in self._counted:
+                self._counted[part.part] = part.value, at
         return Total(
             energy_j=self._counted_j,
             measured=bool(parts) and all(part.measured for part in parts),

@@ -8,6 +8,8 @@ from math import isfinite
 from modelhall.core.measures import measure
 from modelhall.core.ports.sensor import Figure
 
+LONGEST_PART = 63
+
 
 def credible(of: str, figures: Iterable[Figure]) -> tuple[list[Figure], int]:
     """The figures about something of the sort `of` that can be true, one of each, and how many others there were."""
@@ -23,6 +25,6 @@ def credible(of: str, figures: Iterable[Figure]) -> tuple[list[Figure], int]:
 
 def _is_credible(of: str, figure: Figure) -> bool:
     known = measure(of, figure.name)
-    if known is None or not isinstance(figure.value, int | float):
+    if known is None or not isinstance(figure.value, int | float) or len(figure.part) > LONGEST_PART:
         return False
     return isfinite(figure.value) and known.least <= figure.value <= known.most

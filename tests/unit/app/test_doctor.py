@@ -14,7 +14,7 @@ from modelhall.adapters.store.memory import MemoryStore
 from modelhall.app.doctor import AREAS, examine
 from modelhall.app.doctor.facts import Facts, Finding
 from modelhall.app.doctor.gathering import gather
-from modelhall.core.kinds import KINDS, AnyResource, Document, Model, Project, Run, Service, Token
+from modelhall.core.kinds import KINDS, AnyResource, Document, Model, Node, Project, Run, Service, Token
 from modelhall.core.kinds.model import ModelVersion
 from modelhall.core.kinds.service import Replica
 from modelhall.core.ports.history import Frame
@@ -87,6 +87,11 @@ def test_a_hall_that_is_as_it_should_be_has_no_findings() -> None:
     assert examine(facts()) == []
 
 
+@pytest.mark.parametrize("host", ["127.0.0.1", "127.8.0.1", "::1", "localhost"])
+def test_a_hall_that_only_its_own_machine_reaches_needs_no_names_for_people(host: str) -> None:
+    assert examine(facts(settings={"host": host}, has_people=False)) == []
+
+
 def failing() -> AnyResource:
     return resource(Run(name="r", command=("x",)), state="waiting", failures=3)
 
@@ -101,6 +106,11 @@ WRONG: list[tuple[dict[str, Any], str, str]] = [
         {"settings": {"store": ""}, "services": [service(), service(name="s2")]},
         "someday",
         "nobody takes over",
+    ),
+    (
+        {"machines": [resource(Node(name="a"), state="quarantined", reason="cannot count")]},
+        "now",
+        "cannot count",
     ),
     ({"settings": {"root_key": ""}}, "soon", "root key lies in the home"),
     ({"seen": figures(memory_bytes=100, memory_used_bytes=93)}, "now", "93% of its memory"),

@@ -268,7 +268,7 @@ def report(name: str, cpus: float = 4.0) -> NodeReport:
 def node_actions(
     view: View, *reports: NodeReport, silent_s: float | None = None, now: float = NOW
 ) -> list[Action]:
-    return nodes.reconcile(view, reports, {} if silent_s is None else {"n": silent_s}, now)
+    return nodes.reconcile(view, reports, {} if silent_s is None else {"n": silent_s}, {}, now)
 
 
 def seen_node(**status: Any) -> View:

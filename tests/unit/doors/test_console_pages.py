@@ -12,8 +12,10 @@ import pytest
 from a_hall import a_hall, ask
 
 from modelhall.app.hall import Hall
-from modelhall.core.kinds import Dataset, Model, Project, Run, Service, Token, User
+from modelhall.core.kinds import Dataset, Model, Node, Project, Run, Service, Token, User
 from modelhall.core.kinds.model import Network
+from modelhall.core.kinds.node import NodeResource, NodeStatus
+from modelhall.core.ports.sensor import Figure
 from modelhall.core.ports.store import Put
 from modelhall.doors.console import assets
 
@@ -43,6 +45,10 @@ async def declare(hall: Hall) -> None:
             Project(name="research", description=MARKUP, members={"anna": "viewer"}, budget="1/month"),
         ]
     )
+    status = NodeStatus(state="quarantined", reason=MARKUP, processor=MARKUP, gpus=1, gpu_type=MARKUP)
+    node = NodeResource(document=Node(name="far"), status=status, uid="n", created_at=0, updated_at=0)
+    await hall.store.commit([Put(resource=node)])
+    hall.watching.seen = {node.key.path: [Figure(name="temperature_c", value=20, part=MARKUP, source=MARKUP)]}
     for key in [(await hall.store.find(kind))[0] for kind in ("dataset", "model", "service", "run")]:
         await hall.store.commit([Put(resource=key.with_status(reason=MARKUP))])
     await hall.follower.catch_up()
@@ -61,6 +67,23 @@ def test_a_page_shows_what_there_is_and_no_words_become_markup(tmp_path: Path, p
         assert "unsafe" not in policy
         assert " style=" not in answer.text
         assert " onclick=" not in answer.text
+
+    ask(tmp_path, story)
+
+
+@pytest.mark.parametrize(
+    "page", ["/ledger", "/datasets", "/models", "/services", "/runs", "/audit", "/apply"]
+)
+def test_a_project_with_markup_in_its_name_is_none_and_is_told_as_words(tmp_path: Path, page: str) -> None:
+    async def story(client: httpx.AsyncClient, hall: Hall) -> None:
+        answer = await client.get(page, params={"project": MARKUP[:60], "by": "project"}, headers=BROWSER)
+        assert answer.status_code < 500
+        assert "<script>alert" not in answer.text
+        named = {"kind": "project", "name": MARKUP}
+        refused = await client.post("/api/v1/apply", json={"documents": [named]})
+        assert refused.status_code == 400
+        assert refused.headers["content-type"].startswith("application/json")
+        assert await hall.store.find("project") == []
 
     ask(tmp_path, story)
 

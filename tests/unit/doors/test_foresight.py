@@ -78,8 +78,12 @@ def test_a_service_is_told_by_what_its_replicas_cost_while_nobody_asks(tmp_path:
         told = await _dry(client, DATA, DIGITS, held)
         expected = told["digits", "service"]
         assert (expected["like"], expected["duration_s"]) == (None, 3600)
-        assert expected["energy_j"] == pytest.approx(hall.accounts.of_holding(1, 3600).energy_j * 4)
+        assert expected["energy_j"] == pytest.approx(hall.accounts.of_holding(1, 0, "", 3600).energy_j * 4)
         assert expected["cost_nano"] > 0
+        dear = service | {"resources": {"cpus": 2, "gpus": 0.5}}
+        with_gpus = (await _dry(client, DATA, DIGITS, dear))["digits", "service"]
+        hour_nano = hall.settings.price_per_gpu_hour * 1e9
+        assert with_gpus["cost_nano"] - expected["cost_nano"] == pytest.approx(hour_nano, abs=1)
         assert (await _dry(client, DATA, DIGITS, service))["digits", "service"] is None, "it holds nothing"
 
     ask(tmp_path, play)

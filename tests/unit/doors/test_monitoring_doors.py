@@ -24,9 +24,8 @@ from modelhall.core.kinds.node import NodeResource, NodeStatus
 from modelhall.core.measures import MEASURES
 from modelhall.core.ports.sensor import Figure
 from modelhall.doors.cli import cost as commands
-from modelhall.doors.cli.cost import csv_rows
 from modelhall.doors.cli.top import screen
-from modelhall.ledger import focus
+from modelhall.ledger import focus, sheet
 from modelhall.monitoring import exposition
 
 NODE = "node/default/local"
@@ -163,20 +162,23 @@ def test_top_shows_what_a_node_takes_and_marks_what_is_estimated() -> None:
 
 BILL = {
     "by": "service", "since": None, "until": 1_800_000_000.0, "currency": "EUR",
-    "lines": [{"name": "service/default/digits", "requests": 2, "cpu_s": 7200.0, "energy_j": 3.5, "co2_g": 0.25,
-               "cost_nano": 10**9 + 1, "measured": False, "energy_sources": ["model"]}],
+    "lines": [{"name": "service/default/digits", "requests": 2, "cpu_s": 7200.0, "gpu_s": 5400.0,
+               "energy_j": 3.5, "co2_g": 0.25, "cost_nano": 10**9 + 1, "measured": False,
+               "energy_sources": ["model"]}],
 }  # fmt: skip
 
 
 def test_a_bill_is_exported_in_joules_grams_and_cents() -> None:
-    (row,) = csv_rows(BILL)
-    assert (row["joules"], row["grams_co2e"], row["cents"]) == (3.5, 0.25, pytest.approx(100.0000001))
+    (row,) = sheet.rows(BILL)
+    told = (row["gpu_seconds"], row["joules"], row["grams_co2e"], row["cents"])
+    assert told == (5400.0, 3.5, 0.25, pytest.approx(100.0000001))
 
 
 def test_a_bill_in_focus_has_every_column_of_the_specification() -> None:
     (row,) = focus.rows(BILL, hall="http://hall", project=None, now=2e9)
     assert tuple(row) == focus.COLUMNS
-    assert len(focus.COLUMNS) == 43
+    assert len([name for name in focus.COLUMNS if not name.startswith("x_")]) == 43
+    assert row["x_GpuHours"] == "1.500000000"
     assert row["BilledCost"] == "1.000000001"
     assert (row["ConsumedQuantity"], row["ConsumedUnit"]) == ("2.000000000", "Hours")
     assert row["ChargePeriodEnd"] == "2027-01-15T08:00:00Z"
@@ -189,6 +191,11 @@ def test_a_bill_is_of_the_time_that_is_asked_for(tmp_path: Path) -> None:
         for by in ("model", "user", "run"):
             answer = await client.get("/api/v1/bill", params={"by": by, "since": 0, "until": 10})
             assert answer.json()["lines"] == []
+        for form, columns in (("csv", sheet.COLUMNS), ("focus", focus.COLUMNS)):
+            answer = await client.get("/api/v1/bill/export", params={"form": form, "by": "node", "since": 0})
+            assert answer.headers["content-type"] == "text/csv; charset=utf-8"
+            assert answer.headers["content-disposition"] == f'attachment; filename="bill-by-node.{form}.csv"'
+            assert tuple(answer.text.splitlines()[0].split(",")) == columns
         with pytest.raises(Rejected, match="no time"):
             commands.bill(since=datetime(2026, 2, 1), until=datetime(2026, 1, 1))  # noqa: DTZ001 - as typed
 

@@ -11,9 +11,13 @@ from modelhall.ledger.rates import Prices, Rates
 from modelhall.ledger.reading import Reading
 
 METER = CpuTimeMeter(busy_w=10.0, idle_w=4.0)
-RATES = Rates(currency="EUR", price_per_cpu_hour=0.36, price_per_kwh=0.36, co2_g_per_kwh=360.0, pue=1.25)
+RATES = Rates(
+    currency="EUR", price_per_cpu_hour=0.36, price_per_gpu_hour=3.6, gpu_prices={"L4": 0.36}, price_per_kwh=0.36,
+    co2_g_per_kwh=360.0, pue=1.25,
+)  # fmt: skip
 PRICES = Prices(RATES)
-"""A processor second costs 100 000 billionths, a joule at the machine 125 more and 125 µg of CO2."""
+"""A processor second costs 100 000 billionths, a second of a GPU ten times as much,
+a joule at the machine 125 more and 125 µg of CO2."""
 
 
 def reading(**changes: Any) -> Reading:

@@ -161,10 +161,15 @@ def test_sums_agree_from_requests_to_service_to_node_to_hall(
             replica_s + of_replica,
         )
         now = drawn(at, energy_j, cpu_s=run_s + replica_s)
-        day.settle(now, [reading(cpu_s=run_s, at=at, cpus=1.0), replica(cpu_s=replica_s, at=at)], fully=fully)
+        day.settle(
+            now,
+            [reading(cpu_s=run_s, at=at, cpus=1.0), replica(cpu_s=replica_s, at=at, gpus=1.0)],
+            fully=fully,
+        )
     # In the end the node has drawn enough for all that was charged on credit.
     day.settle(
-        drawn(at, energy_j + 1e7), [reading(cpu_s=run_s, at=at, cpus=1.0), replica(cpu_s=replica_s, at=at)]
+        drawn(at, energy_j + 1e7),
+        [reading(cpu_s=run_s, at=at, cpus=1.0), replica(cpu_s=replica_s, at=at, gpus=1.0)],
     )
     use, by_service = day.totals("use"), day.totals("service")
     of_service = [use[word].energy_j for word in ("request", "standby") if word in use]
@@ -176,4 +181,7 @@ def test_sums_agree_from_requests_to_service_to_node_to_hall(
     assert fsum(total.energy_j for total in day.totals("project").values()) == pytest.approx(
         of_node, rel=1e-9
     )
+    by_project = day.totals("project").values()
+    assert fsum(t.gpu_s for t in use.values()) == pytest.approx(at - 100.0, rel=1e-9)
+    assert fsum(t.gpu_s for t in by_project) == pytest.approx(at - 100.0, rel=1e-9)
     assert sum(t.cost_nano for t in use.values()) == sum(t.cost_nano for t in day.totals("node").values())

@@ -24,7 +24,7 @@ def test_a_processor_hour_and_a_kilowatt_hour_cost_what_the_list_says() -> None:
 
 def test_prices_may_be_zero() -> None:
     rates = Rates(currency="EUR", price_per_cpu_hour=0, price_per_kwh=0, co2_g_per_kwh=0, pue=1)
-    assert price([Share(1, 1, rates), Share(2, 2, rates)]) == [(0, 0), (0, 0)]
+    assert price([Share(1, 1, rates), Share(2, 2, rates, gpu_s=3600)]) == [(0, 0), (0, 0)]
 
 
 @pytest.mark.parametrize(
@@ -33,6 +33,8 @@ def test_prices_may_be_zero() -> None:
         {"pue": 0.9},
         {"price_per_kwh": -1},
         {"price_per_cpu_hour": float("nan")},
+        {"price_per_gpu_hour": -1},
+        {"gpu_prices": {"L4": float("nan")}},
         {"currency": "€"},
         {"currency": "EUROS"},
     ],

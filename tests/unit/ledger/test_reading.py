@@ -30,6 +30,17 @@ def test_an_attempt_at_work_is_read_as_it_is_seen_now() -> None:
     assert readings_of(at_work, seen(1, alive=True, cpu_s=7.0), NOW) == [reading(cpus=2.0, cpu_s=7.0, at=NOW)]
 
 
+def test_gpus_are_read_by_the_type_that_their_node_says_they_are() -> None:
+    held = run(
+        Attempt(number=1, node="n1", started_at=100.0, workers=2),
+        resources=Resources(gpus=0.5, gpu_type="any"),
+    )
+    at_work = seen(1, alive=True)
+    for told, gpu_type in (({"n1": "L4"}, "L4"), ({}, "any")):
+        (found,) = readings_of(held, at_work, NOW, gpu_types=told)
+        assert (found.gpus, found.gpu_type) == (1.0, gpu_type)
+
+
 def test_an_attempt_that_is_over_is_read_as_it_was_written_down() -> None:
     exit = Exit(code=0, cpu_s=9.0, ended_at=120.0)
     over = reading(cpus=2.0, cpu_s=9.0, at=120.0, ended=True)

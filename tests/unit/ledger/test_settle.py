@@ -46,6 +46,23 @@ def test_a_run_that_holds_processors_pays_for_the_time_it_holds_them() -> None:
     assert entry.energy_j == 2 * 10 * 4.0
 
 
+@pytest.mark.parametrize(("gpu_type", "second_nano"), [("", 1_000_000), ("H100", 1_000_000), ("L4", 100_000)])
+def test_a_run_that_holds_gpus_pays_for_the_time_it_holds_them_by_their_type(
+    gpu_type: str, second_nano: int
+) -> None:
+    (entry,) = settled(reading(cpu_s=0.0, gpus=0.5, gpu_type=gpu_type)).entries
+    assert (entry.gpu_s, entry.cost_nano) == (5.0, 5 * second_nano)
+
+
+def test_gpus_that_a_replica_holds_are_paid_by_standby_and_once() -> None:
+    asked = request("r1", weight=1.0)
+    first = settled(replica(cpu_s=2.0, gpus=1.0), [asked])
+    assert {entry.debit: entry.gpu_s for entry in first.entries} == {
+        "request/r1": 0.0, "standby/default/digits-0": 10.0,
+    }  # fmt: skip
+    assert settled(replica(cpu_s=2.0, gpus=1.0), since=first.settled).entries == []
+
+
 def test_only_what_was_used_since_the_last_time_is_entered() -> None:
     first = settled(reading(cpu_s=5.0))
     second = settled(reading(cpu_s=7.5, at=120.0), since=first.settled)
@@ -133,13 +150,22 @@ AMOUNTS = st.floats(0, 1e6)
 USAGE = st.lists(st.tuples(st.floats(0, 1e6), AMOUNTS), max_size=40)
 
 
-@given(before=AMOUNTS, spent=AMOUNTS, span=AMOUNTS, cpus=st.floats(0, 64), weights=USAGE, close=st.booleans())
+@given(
+    before=AMOUNTS, spent=AMOUNTS, span=AMOUNTS, cpus=st.floats(0, 64), gpus=st.floats(0, 8), weights=USAGE,
+    close=st.booleans(),
+)  # fmt: skip
 def test_entries_sum_to_the_price_of_what_was_used(
-    before: float, spent: float, span: float, cpus: float, weights: list[tuple[float, float]], close: bool
+    before: float,
+    spent: float,
+    span: float,
+    cpus: float,
+    gpus: float,
+    weights: list[tuple[float, float]],
+    close: bool,
 ) -> None:
     usage = [request(str(i), weight=weight, duration_s=took) for i, (weight, took) in enumerate(weights)]
     since = Settled(before, 100.0)
-    read = replica(cpu_s=before + spent, cpus=cpus, at=100.0 + span)
+    read = replica(cpu_s=before + spent, cpus=cpus, gpus=gpus, at=100.0 + span)
     done = settled(read, usage, since, close=close)
     cpu = fsum(entry.cpu_s for entry in done.entries)
 
@@ -151,14 +177,21 @@ def test_entries_sum_to_the_price_of_what_was_used(
     whole = METER.energy(Use(node="n1", cpu_s=cpu, span_s=read.at - 100.0 if close else 0.0, cpus=cpus))
     assert fsum(entry.energy_j for entry in done.entries) == pytest.approx(whole.energy_j, rel=1e-9)
     paid = sum(entry.cost_nano for entry in done.entries)
-    (due,) = price([Share(cpu, fsum(entry.energy_j for entry in done.entries), RATES)])
+    held_s = fsum(entry.gpu_s for entry in done.entries)
+    assert held_s == pytest.approx((read.at - 100.0) * gpus if close else 0.0, rel=1e-9)
+    (due,) = price([Share(cpu, fsum(entry.energy_j for entry in done.entries), RATES, gpu_s=held_s)])
     assert paid == due.cost_nano
     assert all(entry.cost_nano >= 0 and entry.energy_j >= 0 and entry.cpu_s >= 0 for entry in done.entries)
     assert len({entry.id for entry in done.entries}) == len(done.entries)
     assert {entry.debit for entry in done.entries} >= {f"request/{seen.request}" for seen in usage}
 
 
-@given(read=st.builds(replace, st.just(replica()), cpu_s=st.floats(), at=st.floats(), cpus=st.floats()))
+@given(
+    read=st.builds(
+        replace, st.just(replica()), cpu_s=st.floats(), at=st.floats(), cpus=st.floats(), gpus=st.floats()
+    )
+)
 def test_a_reading_that_is_taken_for_credible_is_finite_and_possible(read: Reading) -> None:
     if read.is_credible:
         assert 0 <= read.cpu_s <= 4096 * max(1.0, read.at - read.started_at)
+        assert 0 <= read.gpus < float("inf")

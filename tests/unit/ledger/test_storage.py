@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ import pytest
 
 from modelhall.app import hall as halls
 from modelhall.app.hall import Hall
-from modelhall.ledger.storage import EVERY_S, MONTH_S, entries, is_due
+from modelhall.ledger.storage import EVERY_S, MONTH_S, UNTIL, entries, is_due
 from modelhall.settings import Settings
 
 
@@ -42,13 +43,21 @@ def test_a_hall_charges_for_its_blobs_from_the_first_look_on_and_each_hour_once(
 
     monkeypatch.setattr(halls, "SystemClock", Clock)
 
+    looked: list[bool] = []
+
     async def story() -> list[int]:
         hall = Hall(Settings(home=tmp_path, price_per_gb_month=730_500.0))
         folder = tmp_path / "some"
         folder.mkdir()
         (folder / "file").write_bytes(bytes(10**6))
         hall.keys.blobs("default").put_folder(folder)
-        costs = []
+        costs, marks = [], hall.accounts._book.marks
+
+        async def noted(names: Collection[str]) -> dict[str, float]:
+            looked.append(UNTIL in names)
+            return await marks(names)
+
+        monkeypatch.setattr(hall.accounts._book, "marks", noted)
         for hours in (0, 0.5, 1, 1.5, 3):
             hall.clock.at = Clock.at + hours * 3600  # type: ignore[attr-defined]
             await hall.accounts.settle(fully=True)
@@ -62,3 +71,4 @@ def test_a_hall_charges_for_its_blobs_from_the_first_look_on_and_each_hour_once(
     # A thousand of the currency an hour for a gigabyte, so one for a megabyte, and a little for what sealing adds.
     assert hour == later == pytest.approx(10**9, rel=0.01)
     assert third == pytest.approx(3 * 10**9, rel=0.01)
+    assert sum(looked) == 3, "until when it is paid for is read when it may be due, not at every settlement"

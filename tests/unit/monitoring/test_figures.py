@@ -95,7 +95,7 @@ def test_a_node_without_a_sensor_draws_what_the_model_says_and_that_is_said() ->
     drawn = Drawn("n1", TenWatts())
     for at, cpu_s in [(0.0, 7.0), (10.0, 9.0)]:
         figures = drawn.complete([told("cpus", 2), told("cpu_s", cpu_s)], at)
-        total = drawn.total(figures)
+        total = drawn.total(figures, at)
     assert (total.energy_j, total.measured, total.source) == (2 * 10 + 10 * 2, False, "ten watts")
 
 
@@ -104,7 +104,7 @@ def test_where_processors_are_measured_no_model_is_asked() -> None:
     for at, joules in [(0.0, 100.0), (10.0, 150.0)]:
         package = told("energy_j", joules, "package-0")
         figures = drawn.complete([told("cpus", 2), told("cpu_s", at), package], at)
-        total = drawn.total(figures)
+        total = drawn.total(figures, at)
     assert (total.energy_j, total.measured, total.source) == (50.0, True, "test")
 
 
@@ -112,7 +112,7 @@ def test_a_node_with_measured_gpus_and_modelled_processors_is_an_estimate_from_b
     drawn = Drawn("n1", TenWatts())
     for at in (0.0, 10.0):
         figures = drawn.complete([told("cpus", 1), told("cpu_s", 0), told("energy_j", 5 * at, "gpu0")], at)
-        total = drawn.total(figures)
+        total = drawn.total(figures, at)
     assert (total.energy_j, total.measured, total.source) == (50.0 + 10.0, False, "ten watts + test")
 
 
@@ -120,10 +120,20 @@ def test_a_sensor_that_vanishes_takes_nothing_back_and_comes_back_where_it_is() 
     drawn = Drawn("n1", TenWatts())
     both = lambda a, b: [told("energy_j", a, "package-0"), told("energy_j", b, "package-1")]  # noqa: E731
     totals = [
-        drawn.total(figures).energy_j
-        for figures in (both(0, 0), both(10, 10), both(20, 20)[:1], both(30, 30), both(1, 40))
+        drawn.total(figures, 10.0 * at).energy_j
+        for at, figures in enumerate(
+            (
+                both(0, 0),
+                both(10, 10),
+                both(20, 20)[:1],
+                both(30, 30),
+                both(1, 40),
+                both(1e15, 40),
+                both(1e15, 50),
+            )
+        )
     ]
-    assert totals == [0, 20, 30, 60, 70]
+    assert totals == [0, 20, 30, 60, 70, 70, 80], "and one that leaps has not drawn it"
 
 
 def test_the_power_of_a_node_is_one_figure() -> None:

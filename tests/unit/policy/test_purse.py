@@ -20,6 +20,14 @@ def test_nothing_is_in_hand_before_it_is_drawn() -> None:
     assert (purse.left, purse.reserved) == (100, 40)
 
 
+def test_a_budget_of_nothing_pays_for_what_costs_nothing_and_for_nothing_else() -> None:
+    purse = Purse(Limit("money", Pot(name="budget", amount=0), "project 'research'", "0/month"), 0.0)
+    purse.drawn(Portion(0, 0), 1, 0.0)
+    assert purse.take(0, 0.0)
+    assert not purse.take(1, 0.0)
+    assert purse.left == 0
+
+
 def test_what_was_not_used_can_be_used_by_others() -> None:
     purse = Purse(BUDGET, 0.0)
     purse.drawn(Portion(100, 6300), 100, 0.0)

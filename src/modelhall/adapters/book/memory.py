@@ -100,6 +100,7 @@ def _total(name: str, entries: Sequence[Entry]) -> Total:
         name=name,
         requests=sum(entry.debit.startswith("request/") for entry in entries),
         cpu_s=fsum(entry.cpu_s for entry in entries),
+        gpu_s=fsum(entry.gpu_s for entry in entries),
         energy_j=fsum(entry.energy_j for entry in entries),
         co2_g=fsum(entry.co2_g for entry in entries),
         cost_nano=sum(entry.cost_nano for entry in entries),

@@ -20,7 +20,7 @@ from modelhall.core.errors import Broken, Full, NotNow, Rejected
 from modelhall.core.kinds import Key
 from modelhall.core.ports.book import By, Entry, Total, Usage
 
-SCHEMA = 4
+SCHEMA = 5
 BUSY_S = 5.0
 CACHE_KIB = 32 * 1024
 """Request ids fall all over the index; a cache that holds most of it makes entering them several times faster."""
@@ -107,7 +107,7 @@ class SqliteBook:
         chosen += [(condition, at) for condition, at in edges if at is not None]
         where = "".join(condition for condition, _ in chosen)
         rows = await self._read(
-            f"SELECT {_DIMENSIONS[by]} AS dimension, total(debit LIKE 'request/%'), total(cpu_s), "
+            f"SELECT {_DIMENSIONS[by]} AS dimension, total(debit LIKE 'request/%'), total(cpu_s), total(gpu_s), "
             "total(energy_j), total(co2_g), sum(cost_nano), min(CASE WHEN energy_j > 0 THEN measured END), "
             "json_group_array(DISTINCT energy_source) "
             f"FROM entry WHERE dimension IS NOT NULL {where} GROUP BY dimension ORDER BY dimension",
@@ -209,11 +209,12 @@ def _entry(row: tuple[Any, ...]) -> Entry:
 
 
 def _total(row: tuple[Any, ...]) -> Total:
-    name, requests, cpu_s, energy_j, co2_g, cost_nano, measured, sources = row
+    name, requests, cpu_s, gpu_s, energy_j, co2_g, cost_nano, measured, sources = row
     return Total(
         name=name,
         requests=int(requests),
         cpu_s=cpu_s,
+        gpu_s=gpu_s,
         energy_j=energy_j,
         co2_g=co2_g,
         cost_nano=cost_nano,

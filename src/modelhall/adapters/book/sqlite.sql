@@ -15,7 +15,8 @@ CREATE TABLE entry (
     energy_source TEXT    NOT NULL,
     measured      INTEGER NOT NULL,
     co2_g         REAL    NOT NULL,
-    cost_nano     INTEGER NOT NULL
+    cost_nano     INTEGER NOT NULL,
+    gpu_s         REAL    NOT NULL DEFAULT 0
 ) WITHOUT ROWID;
 CREATE INDEX entry_of ON entry (debit, at);
 CREATE INDEX entry_by_run ON entry (run);

@@ -202,7 +202,7 @@ class _Line:
 
     def take_in(self, beat: Beat, *, heard_at: float, ahead_s: float) -> None:
         """`ahead_s` is how far its clock is ahead of the hall's."""
-        self.heard_at, self.report = heard_at, beat.node
+        self.heard_at, self.report = heard_at, self._carrying_on(beat.node)
         for seen in beat.seen:
             id = replace(seen.id, node=self._node)
             self.seen[id] = self._believable(seen, ahead_s)
@@ -213,6 +213,12 @@ class _Line:
                 self.taken[id] = seen.taken
         for done in beat.done:
             self._end(done)
+
+    def _carrying_on(self, report: NodeReport) -> NodeReport:
+        """What is said now, with what sensors said last: that is told only when they were read anew."""
+        if report.figures or self.report is None:
+            return report
+        return replace(report, figures=self.report.figures, read_at=self.report.read_at)
 
     async def something_new(self, within_s: float) -> None:
         """Wait for something that the agent has not been told."""

@@ -17,6 +17,7 @@ import errno
 import hashlib
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -27,6 +28,7 @@ from typing import Any
 import psutil
 
 from modelhall.adapters.launcher import supervisor
+from modelhall.adapters.launcher._fitness.checking import Checking
 from modelhall.adapters.launcher._handover import Handover
 from modelhall.adapters.launcher.supervision import log
 from modelhall.adapters.launcher.supervision.claim import claim
@@ -51,6 +53,8 @@ SLOWEST_START_S = 20.0
 """An attempt whose supervisor has not shown up after this long is given up."""
 REFUSED = 127
 RETRY_S = 5.0
+SUSPICIOUS = (signal.SIGBUS, signal.SIGFPE, signal.SIGILL, signal.SIGSEGV)
+"""What ends programs on a machine that computes wrongly; mostly it is their own fault."""
 
 
 class ProcessLauncher:
@@ -92,6 +96,7 @@ class ProcessLauncher:
         self._address = address
         self._monotonic = monotonic
         self._fence = Fence(self._runs)
+        self._checking = Checking(self._runs, monotonic=monotonic)
         self._groups = Subtree(wanted=self._supervision.groups)
         self._sent_at: dict[AttemptId, float] = {}
         self._supervisors: list[subprocess.Popen[bytes]] = []
@@ -133,6 +138,7 @@ class ProcessLauncher:
                 memory_bytes=memory,
                 processor=processor(),
                 address=self._address,
+                failed_check=self._checking.failed(),
             )
         ]
 
@@ -235,7 +241,10 @@ class ProcessLauncher:
         sent_at = self._sent_at.get(id)
         # One that a hall killed since may have sent is not waited for: it may as well never have been sent.
         may_come = sent_at is not None and self._monotonic() - sent_at < SLOWEST_START_S
-        return self._sight(id).look(may_come=may_come)
+        seen = self._sight(id).look(may_come=may_come)
+        if seen.exit is not None and seen.exit.signal in SUSPICIOUS:
+            self._checking.suspect()
+        return seen
 
     def _sight(self, id: AttemptId) -> Sight:
         if id not in self._sights:

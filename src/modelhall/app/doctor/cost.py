@@ -22,7 +22,9 @@ def services_are_asked(facts: Facts) -> Iterator[Finding]:
 
 def prices_are_yours(facts: Facts) -> Iterator[Finding]:
     """Are prices those of this place."""
-    missing = [name for name in PRICES if name not in facts.settings.model_fields_set]
+    has_gpus = any(node.status.gpus for node in facts.machines)
+    asked = PRICES + (("price_per_gpu_hour",) if has_gpus else ())
+    missing = [name for name in asked if name not in facts.settings.model_fields_set]
     if missing:
         yield Finding(
             "someday", "hall", f"bills are made with prices that stand for nobody's: {', '.join(missing)}",

@@ -35,6 +35,16 @@ def disk_has_room(facts: Facts) -> Iterator[Finding]:
             )  # fmt: skip
 
 
+def machines_are_used(facts: Facts) -> Iterator[Finding]:
+    """Is every machine used that is there."""
+    for node in facts.machines:
+        if node.status.blamed or node.status.state == "quarantined":
+            yield Finding(
+                "now", node.key.path, f"it is kept from work: {node.status.reason}",
+                f"look at the machine; then `hall node uncordon {node.key.name}` has it used again",
+            )  # fmt: skip
+
+
 def another_can_take_over(facts: Facts) -> Iterator[Finding]:
     """Can another control plane take over."""
     if facts.settings.is_alone and len(facts.services) > 1:
@@ -53,4 +63,4 @@ def root_key_is_elsewhere(facts: Facts) -> Iterator[Finding]:
         )  # fmt: skip
 
 
-QUESTIONS = (home_lasts, disk_has_room, another_can_take_over, root_key_is_elsewhere)
+QUESTIONS = (home_lasts, disk_has_room, machines_are_used, another_can_take_over, root_key_is_elsewhere)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
 from modelhall.core.kinds.model import ModelResource
+from modelhall.core.kinds.node import NodeResource
 from modelhall.core.kinds.project import ProjectResource
 from modelhall.core.kinds.run import RunResource
 from modelhall.core.kinds.service import ServiceResource
@@ -35,6 +36,7 @@ class Facts:
     tokens: Sequence[TokenResource] = ()
     has_people: bool = False
     """Whether there are users."""
+    machines: Sequence[NodeResource] = ()
     waiting: Sequence[RunResource] = ()
     """The runs that have no place."""
     seen: Mapping[str, Sequence[Figure]]

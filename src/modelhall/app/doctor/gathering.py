@@ -29,6 +29,7 @@ async def gather(settings: Settings, store: Store, history: History, seen: Seen,
         projects=await store.find("project"),
         tokens=await store.find("token"),
         has_people=bool(await store.find("user", limit=1)),
+        machines=await store.find("node"),
         waiting=[run for run in alive if run.status.state not in ACTIVE],
         seen=seen,
         unasked=frozenset(

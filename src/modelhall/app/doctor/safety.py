@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from modelhall.app.doctor.facts import Facts, Finding
+from modelhall.core.loopback import is_loopback
 
 
 def everything_is_sealed(facts: Facts) -> Iterator[Finding]:
@@ -40,7 +41,7 @@ def programs_are_confined(facts: Facts) -> Iterator[Finding]:
 
 def people_have_names(facts: Facts) -> Iterator[Finding]:
     """Do people come by their own names."""
-    if facts.settings.host != "127.0.0.1" and not facts.has_people:
+    if not is_loopback(facts.settings.host) and not facts.has_people:
         yield Finding(
             "soon", "hall", "it can be reached from elsewhere, and whoever comes shows the first token",
             "`hall user create NAME`, or single sign-on: then the audit log tells who did what",

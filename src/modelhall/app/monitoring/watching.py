@@ -6,10 +6,11 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 
-from modelhall.app.monitoring.instruments import Instruments
+from modelhall.app.monitoring.machines import Machines
 from modelhall.control.runs import attempt_id
 from modelhall.core.errors import HallError
 from modelhall.core.kinds import Key
+from modelhall.core.kinds.node import NodeResource
 from modelhall.core.kinds.run import ACTIVE, RunResource
 from modelhall.core.kinds.service import ServiceResource, asked_for
 from modelhall.core.measures import measure, of
@@ -17,14 +18,10 @@ from modelhall.core.ports.book import Usage
 from modelhall.core.ports.clock import Clock
 from modelhall.core.ports.history import Frame, History
 from modelhall.core.ports.launcher import Launcher, Taken
-from modelhall.core.ports.meter import Meter
 from modelhall.core.ports.sensor import Figure
 from modelhall.core.ports.store import Store
-from modelhall.ledger.node import NodeReading
 from modelhall.monitoring.answered import Answered
 from modelhall.monitoring.course import Course
-from modelhall.monitoring.drawn import Drawn, power
-from modelhall.monitoring.filling import Filling
 from modelhall.monitoring.growth import Growth
 from modelhall.monitoring.sifting import credible
 
@@ -41,22 +38,19 @@ class Watching:
     def __init__(
         self,
         *,
-        node: str,
-        instruments: Instruments,
+        machines: Machines,
         store: Store,
         launcher: Launcher,
         history: History,
-        meter: Meter,
         clock: Clock,
         unknown_tokens: Callable[[], int],
         spent: Callable[[], Awaitable[Mapping[Key, float]]],
         each: Callable[[Seen], Awaitable[None]],
     ) -> None:
-        """`node` is the machine that `instruments` are of; `spent` tells what share of their budgets projects have
-        used; `each` is handed all that was seen at every look."""
+        """`spent` tells what share of their budgets projects have used; `each` is handed all that was seen at every
+        look."""
         self.seen: Seen = {}
-        self._node = node
-        self._instruments = instruments
+        self.machines = machines
         self._store = store
         self._launcher = launcher
         self._history = history
@@ -64,10 +58,6 @@ class Watching:
         self._unknown_tokens = unknown_tokens
         self._spent = spent
         self._each = each
-        self._since = clock.now()
-        self._began = clock.monotonic()
-        self._drawn = Drawn(node, meter)
-        self._filling = Filling()
         self._growth = Growth()
         self._courses: dict[str, Course] = {}
         self._answered: dict[str, Answered] = {}
@@ -85,37 +75,20 @@ class Watching:
     async def look(self) -> None:
         """Look once, hand on what was seen, and keep it."""
         at = self._clock.monotonic()
-        seen: Seen = {Key("node", "default", self._node).path: await self._look_at_node(at)}
-        seen |= await self._look_at_runs(at)
+        seen = await self._look_at_runs(at)
         seen |= await self._look_at_services()
         seen |= await self._look_at_budgets()
         seen[HALL] = [
             Figure(name="unknown_tokens", value=float(self._unknown_tokens()), source="doors of the hall")
         ]
         for subject, figures in seen.items():
-            figures += power(self._growth.of(subject, figures, at))
+            figures += self._growth.of(subject, figures, at)
         self._growth.forget(self.seen.keys() - seen.keys())
+        seen |= await self._look_at_nodes()
         self.seen = seen
         # Before it is kept: of a disk that is full nobody could be told otherwise.
         await self._each(seen)
         await self._keep(seen)
-
-    async def read_node(self) -> NodeReading:
-        """What the node has drawn until now, for the ledger."""
-        figures = self._drawn.complete(await self._instruments.read(), self._clock.monotonic())
-        told = {figure.name: figure.value for figure in figures if not figure.part}
-        total = self._drawn.total(figures)
-        return NodeReading(
-            node=self._node,
-            since=self._since,
-            # By the clock that never jumps, so that what the node drew is of the time that has passed.
-            at=self._since + self._clock.monotonic() - self._began,
-            cpus=told.get("cpus", 0.0),
-            cpu_s=told.get("cpu_s", 0.0),
-            energy_j=total.energy_j,
-            measured=total.measured,
-            source=total.source,
-        )
 
     def hear(self, usages: Sequence[Usage]) -> None:
         """Take in requests that are over."""
@@ -125,18 +98,13 @@ class Watching:
         for path, its in by_service.items():
             self._answered.setdefault(path, Answered()).hear(its)
 
-    async def _look_at_node(self, at: float) -> list[Figure]:
-        figures = self._drawn.complete(await self._instruments.read(), at)
-        told = {figure.name: figure.value for figure in figures if not figure.part}
-        used_bytes, size_bytes = told.get("disk_used_bytes"), told.get("disk_bytes")
-        if used_bytes is not None and size_bytes:
-            share = min(1.0, used_bytes / size_bytes)
-            figures.append(Figure(name="disk_used_share", value=share, source="operating system"))
-            left_s = self._filling.left_s(used_bytes, size_bytes, at)
-            if left_s is not None:
-                source = "line through the last half hour"
-                figures.append(Figure(name="disk_left_s", value=left_s, measured=False, source=source))
-        return figures
+    async def _look_at_nodes(self) -> Seen:
+        """Of each node whether it is used, and of those whose sensors are heard of what these tell."""
+        nodes: list[NodeResource] = await self._store.find("node")
+        seen: Seen = {node.key.path: [_quarantined(node)] for node in nodes}
+        for path, figures in (await self.machines.look(await self._launcher.nodes())).items():
+            seen.setdefault(path, []).extend(figures)
+        return seen
 
     async def _look_at_runs(self, at: float) -> Seen:
         alive = await self._store.find("run", resting=False)
@@ -184,6 +152,11 @@ class Watching:
             if (values := {_name(one): one.value for one in figures if not _is_counter(subject, one.name)})
         ]
         await self._history.append(frames)
+
+
+def _quarantined(node: NodeResource) -> Figure:
+    unused = node.status.state == "quarantined" or bool(node.status.blamed)
+    return Figure(name="quarantined", value=float(unused), source="store")
 
 
 def _name(figure: Figure) -> str:

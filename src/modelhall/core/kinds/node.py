@@ -33,8 +33,21 @@ class Node(Document):
     windows: tuple[Window, ...] = Field(default=(), description="Times in which it is drained.")
 
 
+class Ending(Frozen):
+    """How an attempt on a node ended, as far as that says something of the node."""
+
+    at: float
+    run: str
+    """Path of the run."""
+    cause: str
+    """Whose fault it would be if not the node's: a resource, or all that one project runs by itself."""
+    failed: bool
+    lost: bool = False
+    """Whether nobody saw it end, as when the whole machine goes."""
+
+
 class NodeStatus(Status):
-    """States: ready; cordoned, draining, drained (by people's word), quarantined (unfit), lost."""
+    """States: ready; cordoned, draining, drained (by people's word), quarantined (unfit, or blamed), lost."""
 
     launcher: str = HOME
     """The file in modelhall/adapters/launcher that starts programs on it."""
@@ -45,6 +58,12 @@ class NodeStatus(Status):
     gpu_type: str = ""
     used_cpus: float = 0.0
     last_seen_at: float = 0.0
+    endings: tuple[Ending, ...] = ()
+    """The newest attempts that ended on it, oldest first."""
+    blamed: str = ""
+    """What is held against it until somebody has it used again; empty if nothing is."""
+    trusted_at: float = 0.0
+    """When somebody last had it used again: what ended before says nothing any more."""
 
     @property
     def is_heard(self) -> bool:

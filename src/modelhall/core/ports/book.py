@@ -38,6 +38,8 @@ class Entry:
     user: str | None = None
     """Who asked, for a request."""
     cpu_s: float = 0.0
+    gpu_s: float = 0.0
+    """GPUs held, times seconds."""
     energy_j: float = 0.0
     """At the machine; what the building adds (PUE) is in the carbon and the money."""
     energy_source: str = ""
@@ -92,6 +94,7 @@ class Total:
     name: str
     requests: int = 0
     cpu_s: float = 0.0
+    gpu_s: float = 0.0
     energy_j: float = 0.0
     co2_g: float = 0.0
     cost_nano: int = 0

@@ -8,6 +8,7 @@ from typing import Any, Protocol
 
 from modelhall.core.kinds.node import HOME
 from modelhall.core.kinds.run import Exit, Progress
+from modelhall.core.ports.sensor import Figure
 
 
 @dataclass(frozen=True, order=True)
@@ -108,6 +109,12 @@ class NodeReport:
     """The file in modelhall/adapters/launcher that starts programs on it."""
     unfit: str = ""
     """Why nothing is to be started on it, such as devices that cannot be what it says; empty where it is fit."""
+    failed_check: str = ""
+    """What it got wrong of which the answer is known. That is held against it until somebody says otherwise."""
+    figures: tuple[Figure, ...] = ()
+    """What its sensors said last, where its launcher is told that: on another machine."""
+    read_at: float = 0.0
+    """When that was, by a clock of the machine that nobody sets."""
 
 
 class Launcher(Protocol):

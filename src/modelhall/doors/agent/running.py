@@ -9,10 +9,13 @@ from collections.abc import Callable
 
 from modelhall.adapters.launcher.process import ProcessLauncher
 from modelhall.app.clock import SystemClock
+from modelhall.app.monitoring.instruments import Instruments, sensors_of_this_machine
 from modelhall.core.errors import Denied
+from modelhall.core.ports.clock import Clock
 from modelhall.doors.agent.home import AgentHome, Membership
 from modelhall.doors.agent.line import Line
 from modelhall.doors.agent.moving import Moving
+from modelhall.doors.agent.sensing import Sensing
 from modelhall.doors.agent.worker import Handed, Worker
 from modelhall.doors.wire import Wire
 from modelhall.settings import Settings
@@ -27,10 +30,14 @@ async def run(
     tls = client_context(home.ca if home.ca.exists() else settings.ca)
     wire = Wire(membership.hall, membership.token, tls=tls)
     line = Line(wire, membership.name)
-    worker = _worker(home, membership, settings, line, address)
+    clock = SystemClock()
+    sensing = Sensing(Instruments(sensors_of_this_machine(home.folder)), clock, settings.look_s)
+    worker = _worker(home, membership, settings, line, address, sensing, clock)
     moving = Moving(home, line, worker.alive)
     worker.moves_by(moving)
-    parts = [asyncio.ensure_future(part) for part in (worker.run(), moving.run(), _told_to_end())]
+    parts = [
+        asyncio.ensure_future(part) for part in (worker.run(), moving.run(), sensing.run(), _told_to_end())
+    ]
     announce()
     done, others = await asyncio.wait(parts, return_when=asyncio.FIRST_COMPLETED)
     for part in others:
@@ -48,7 +55,10 @@ async def run(
         ) from None
 
 
-def _worker(home: AgentHome, membership: Membership, settings: Settings, line: Line, address: str) -> Worker:
+def _worker(
+    home: AgentHome, membership: Membership, settings: Settings, line: Line, address: str,
+    sensing: Sensing, clock: Clock,
+) -> Worker:  # fmt: skip
     handed = Handed()
     launcher = ProcessLauncher(
         home.folder / "runs",
@@ -63,8 +73,9 @@ def _worker(home: AgentHome, membership: Membership, settings: Settings, line: L
         address=address,
     )
     return Worker(
-        home, name=membership.name, launcher=launcher, handed=handed, say=line.beat, clock=SystemClock()
-    )
+        home, name=membership.name, launcher=launcher, handed=handed, say=line.beat, clock=clock,
+        sensed=sensing.take,
+    )  # fmt: skip
 
 
 async def _told_to_end() -> None:

@@ -34,6 +34,7 @@ from modelhall.core.replica_key import REPLICA_KEY
 from modelhall.core.sealing import KeySet
 from modelhall.doors.agent.home import AgentHome, KnownRun
 from modelhall.doors.agent.moving import Its
+from modelhall.doors.agent.sensing import NOTHING, Sensed
 
 log = logging.getLogger(__name__)
 
@@ -95,8 +96,10 @@ class Worker:
         handed: Handed,
         say: Callable[[Beat], Awaitable[Errands]],
         clock: Clock,
+        sensed: Callable[[], Sensed] = lambda: NOTHING,
         pause: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
+        """`sensed` tells what the machine's sensors said, if that is new."""
         self.session = secrets.token_hex(8)
         self._home = home
         self._name = name
@@ -104,6 +107,7 @@ class Worker:
         self._handed = handed
         self._say = say
         self._clock = clock
+        self._sensed = sensed
         self._pause = pause
         self._files: Files | None = None
         self._introduces = True
@@ -155,9 +159,10 @@ class Worker:
     async def _beat(self) -> Beat:
         seen = [] if self._introduces else await self._news()
         (report,) = await self._launcher.nodes()
+        figures, read_at = self._sensed()
         return Beat(
             session=self.session,
-            node=replace(report, name=self._name),
+            node=replace(report, name=self._name, figures=figures, read_at=read_at),
             now=self._clock.now(),
             hold_s=BUSY_HOLD_S if self._watched or self._at_work else IDLE_HOLD_S,
             kept=await self._kept() if self._introduces else None,

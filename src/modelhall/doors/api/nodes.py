@@ -69,7 +69,8 @@ async def join(asked: Join, hall: TheHall, who: Who) -> Joined:
 
 @router.patch("/{name}")
 async def tell(name: Word, wishes: Wishes, hall: TheHall, who: Who) -> dict[str, Any]:
-    """Cordon a node, drain it, label it, say when it is maintained."""
+    """Cordon a node, drain it, label it, say when it is maintained; with `cordoned` or `drained` false, have it be
+    used again whatever is held against it."""
     return (await hall.nodes.tell(name, wishes, who)).model_dump(mode="json")
 
 

@@ -130,6 +130,7 @@ RULES: dict[tuple[str, str], Check] = {
     ("POST", "/api/v1/silences"): OPERATOR,
     ("DELETE", "/api/v1/silences/{id}"): OPERATOR,
     ("GET", "/api/v1/bill"): IN_ROUTE,
+    ("GET", "/api/v1/bill/export"): IN_ROUTE,
     ("GET", "/api/v1/trace/{request}"): IN_ROUTE,
     ("GET", "/api/v1/secrets/{project}"): in_path("change"),
     ("GET", "/api/v1/secrets/{project}/{name}"): in_path("change"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Annotated, Any, get_args
 
 from fastapi import APIRouter, Query
-from fastapi.responses import Response
+from fastapi.responses import PlainTextResponse, Response
 
 from modelhall.control.runs import attempt_id
 from modelhall.core.errors import NotFound, NotNow
@@ -16,6 +16,7 @@ from modelhall.doors.api.asking import OnceOnly, OnRecord, Project, TheHall
 from modelhall.doors.api.monitoring import Instant
 from modelhall.doors.api.permissions import Who
 from modelhall.doors.api.resources import Done
+from modelhall.ledger.export import Form, exported
 from modelhall.trust.permissions import check, check_operator
 
 router = APIRouter(prefix="/api/v1")
@@ -72,6 +73,23 @@ async def bill(
     operators."""
     check_operator(who) if project is None else check(who, "see", project)
     return await hall.accounts.bill(by, project, since, until)
+
+
+@router.get("/bill/export", response_class=PlainTextResponse)
+async def export(
+    hall: TheHall,
+    who: Who,
+    form: Form = Form.csv,
+    by: Grouping = "service",
+    project: str | None = None,
+    since: Instant = None,
+    until: Instant = None,
+) -> Response:
+    """The same as a file: CSV for a spreadsheet, or FOCUS 1.0 for tools of FinOps."""
+    found = await bill(hall, who, by, project, since, until)
+    text = exported(found, form, hall=hall.addresses["address"], project=project, now=hall.clock.now())
+    named = {"content-disposition": f'attachment; filename="bill-by-{found["by"]}.{form}.csv"'}
+    return Response(text, media_type="text/csv; charset=utf-8", headers=named)
 
 
 @router.get("/trace/{request}")

@@ -132,6 +132,7 @@ def _cost(cost: Mapping[str, Any]) -> list[str]:
     how = "measured" if cost["measured"] else "estimated"
     told = [
         f"processor time: {show_seconds(cost['cpu_s'])}",
+        *([f"GPUs held for: {show_seconds(cost['gpu_s'])}"] if cost["gpu_s"] else []),
         f"energy: {show_energy(cost['energy_j'])} ({how})",
         f"CO2: {show_carbon(cost['co2_g'])}",
         f"cost: {show_money(cost['cost_nano'], cost['currency'])}",

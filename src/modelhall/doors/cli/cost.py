@@ -2,37 +2,27 @@
 
 from __future__ import annotations
 
-import csv
 import time
-from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
-from enum import StrEnum
 from typing import Annotated, Any
 
 import typer
 
 from modelhall.core.errors import Rejected
-from modelhall.core.units import show_carbon, show_energy, show_money
+from modelhall.core.units import show_carbon, show_energy, show_money, show_seconds
 from modelhall.doors.cli.terminal import Form, Home, Output, out, say, show
 from modelhall.doors.client import Hall
-from modelhall.ledger import focus
+from modelhall.ledger.export import Form as ExportForm
+from modelhall.ledger.export import exported
 
-BILL_COLUMNS = ("", "requests", "cpu", "energy", "CO2", "cost")
-CSV_COLUMNS = (
-    "name", "requests", "cpu_seconds", "joules", "measured", "grams_co2e", "cents", "currency",
-)  # fmt: skip
+BILL_COLUMNS = ("", "requests", "cpu", "gpu", "energy", "CO2", "cost")
 INSTANTS = ["%Y-%m-%d", "%Y-%m-%dT%H:%M", "%Y-%m-%dT%H:%M:%S"]
-TRACE_COLUMNS = ("", "name", "id", "cpu", "energy", "CO2", "cost", "")
+TRACE_COLUMNS = ("", "name", "id", "cpu", "gpu", "energy", "CO2", "cost", "")
 
 
 def add_to(cli: typer.Typer) -> None:
     cli.command()(bill)
     cli.command()(trace)
-
-
-class Export(StrEnum):
-    csv = "csv"
-    focus = "focus"
 
 
 def bill(
@@ -48,7 +38,7 @@ def bill(
         datetime | None, typer.Option("--to", formats=INSTANTS, help="The first that is not in it any more.")
     ] = None,
     export: Annotated[
-        Export | None, typer.Option(help="CSV for a spreadsheet, or FOCUS 1.0 for tools of FinOps.")
+        ExportForm | None, typer.Option(help="CSV for a spreadsheet, or FOCUS 1.0 for tools of FinOps.")
     ] = None,
     output: Output = Form.table,
     home: Home = None,
@@ -60,11 +50,7 @@ def bill(
         found = hall.bill(by, project=project, since=_stamp(since), until=_stamp(until))
         address = hall.address
     if export is not None:
-        is_focus = export is Export.focus
-        rows = (
-            focus.rows(found, hall=address, project=project, now=time.time()) if is_focus else csv_rows(found)
-        )
-        _write_csv(rows, focus.COLUMNS if is_focus else CSV_COLUMNS)
+        out.file.write(exported(found, export, hall=address, project=project, now=time.time()))
         return
     show(output, found, BILL_COLUMNS, bill_rows(found))
     if output is Form.table:
@@ -80,21 +66,6 @@ def trace(
     with Hall(home=home) as hall:
         found = hall.trace(request)
     show(output, found, TRACE_COLUMNS, trace_rows(found))
-
-
-def csv_rows(bill: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    """One row a line, without the total, which a spreadsheet makes by itself."""
-    for line in bill["lines"]:
-        yield {
-            "name": line["name"],
-            "requests": line["requests"],
-            "cpu_seconds": line["cpu_s"],
-            "joules": line["energy_j"],
-            "measured": line["measured"],
-            "grams_co2e": line["co2_g"],
-            "cents": line["cost_nano"] / 1e7,
-            "currency": bill["currency"],
-        }
 
 
 def bill_rows(bill: dict[str, Any]) -> list[tuple[str, ...]]:
@@ -116,7 +87,7 @@ def trace_rows(trace: dict[str, Any]) -> list[tuple[str, ...]]:
             step["what"],
             step["name"],
             step["id"][:12] if step["id"] != step["name"] else "",
-            *(_cost(step["cost"], trace["currency"]) if step["cost"] else ("", "", "", "")),
+            *(_cost(step["cost"], trace["currency"]) if step["cost"] else ("",) * 5),
             step["gone"] or _details(step["details"]),
         )
         for step in trace["steps"]
@@ -127,16 +98,11 @@ def _stamp(at: datetime | None) -> float | None:
     return None if at is None else at.astimezone().timestamp()
 
 
-def _write_csv(rows: Iterable[dict[str, Any]], columns: Sequence[str]) -> None:
-    writer = csv.DictWriter(out.file, columns, lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-
-
-def _cost(total: dict[str, Any], currency: str) -> tuple[str, str, str, str]:
+def _cost(total: dict[str, Any], currency: str) -> tuple[str, str, str, str, str]:
     about = "" if total["measured"] else "~"
     return (
         f"{total['cpu_s']:.3f} s",
+        show_seconds(total["gpu_s"]) if total["gpu_s"] else "",
         about + show_energy(total["energy_j"]),
         about + show_carbon(total["co2_g"]),
         show_money(total["cost_nano"], currency),

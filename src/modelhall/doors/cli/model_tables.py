@@ -126,6 +126,7 @@ def _training(record: Mapping[str, Any], cost: Mapping[str, Any]) -> Rows:
     return [
         ("took", f"{show_seconds(record['seconds'])} in attempt {record['attempt']}"),
         ("energy", f"{about}{show_energy(cost['energy_j'])}, {cost['cpu_s']:.1f} s of processor time"),
+        *([("GPUs held for", show_seconds(cost["gpu_s"]))] if cost["gpu_s"] else []),
         ("processor", f"{machine['processor']} ({machine['capability']}), {machine['threads']} threads"),
         ("bits", f"{'' if machine['deterministic'] else 'not '}deterministic, seed {record['seed']}"),
         ("libraries", libraries),

@@ -90,7 +90,7 @@ def cordon(name: NAME, home: Home = None) -> None:
 
 @node.command()
 def uncordon(name: NAME, home: Home = None) -> None:
-    """Have a cordoned node be used again."""
+    """Have a node be used again that was cordoned, or is blamed for what failed on it."""
     with Hall(home=home) as hall:
         hall.nodes.cordon(name, cordoned=False)
     say(f"node {name}: is used again")

@@ -197,7 +197,8 @@ def _share(progress: Progress) -> str:
 
 def _node(r: AnyResource) -> tuple[str, ...]:
     cpus = f"{r.status.used_cpus:g}/{r.status.cpus:g}"
-    return r.key.name, coloured(r.status.state), cpus, show_bytes(r.status.memory_bytes), r.status.processor
+    memory, state = show_bytes(r.status.memory_bytes), coloured(r.status.state)
+    return r.key.name, state, cpus, memory, r.status.processor, r.status.reason
 
 
 def _token(r: AnyResource) -> tuple[str, ...]:
@@ -229,5 +230,5 @@ _ROWS: dict[str, tuple[tuple[str, ...], Callable[[AnyResource], tuple[str, ...]]
     "run": (("name", "state", "attempt", "node", "done", "age", "reason"), _run),
     "token": (("name", "state", "of", "scopes", "expires", "reason"), _token),
     "user": (("name", "state", "e-mail", "is"), _user),
-    "node": (("name", "state", "cpus used", "memory", "processor"), _node),
+    "node": (("name", "state", "cpus used", "memory", "processor", "reason"), _node),
 }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Annotated
+from urllib.parse import urlencode
 
 from fastapi import Query, Request
 from fastapi.responses import HTMLResponse, RedirectResponse
@@ -14,6 +15,7 @@ from modelhall.doors.api.asking import TheHall
 from modelhall.doors.api.permissions import Who
 from modelhall.doors.console.rendering import page
 from modelhall.doors.console.routing import pages
+from modelhall.ledger.export import Form
 from modelhall.trust.permissions import check, check_operator
 
 router = pages()
@@ -36,7 +38,9 @@ async def ledger(
     check_operator(who) if project is None else check(who, "see", project)
     today = datetime.fromtimestamp(hall.clock.now(), UTC).date()
     begin, end = _day(since, today.replace(day=1)), _day(until, today)
-    bill = await hall.accounts.bill(by, project, _instant(begin), _instant(end + timedelta(days=1)))
+    begins, ends = _instant(begin), _instant(end + timedelta(days=1))
+    bill = await hall.accounts.bill(by, project, begins, ends)
+    asked = {"by": by, "since": begins, "until": ends, **({"project": project} if project else {})}
     return page(
         request,
         "ledger.html",
@@ -46,6 +50,9 @@ async def ledger(
         project=project,
         since=begin.isoformat(),
         until=end.isoformat(),
+        exports={
+            form.value: f"/api/v1/bill/export?{urlencode(asked | {'form': form.value})}" for form in Form
+        },
         most=max((line["cost_nano"] for line in bill["lines"]), default=0),
     )
 
