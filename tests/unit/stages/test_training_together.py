@@ -20,7 +20,7 @@ import polars as pl
 import psutil
 import pytest
 import torch
-from torch import nn
+from torch import distributed, nn
 
 from modelhall.core.errors import Broken, Failed, Full, HallError, NotNow, Rejected
 from modelhall.core.kinds.model import Network, Train
@@ -66,7 +66,7 @@ def asked(order: Orders, tmp_path: Path) -> TrainOrder:
 def by_one(order: Orders, asked: TrainOrder) -> Order:
     """One worker's training of both shards, done."""
     made = order(asked, run="one")
-    trainee = train._Trainee(made, asked)
+    trainee = train.Trainee(made, asked)
     trainee.training.run(Reporter(made.work))
     (made.work / "result.json").write_text(json.dumps({"output": dict(trainee.save())}))
     return made
@@ -165,9 +165,10 @@ def learnt(network: nn.Module, shards: Shards, group: Any, steps: int = 2) -> li
     return [*network.state_dict().values(), torch.tensor(told)]
 
 
-def side_by_side(workers: int, work: Callable[[Group], Any], meeting: Path) -> list[Any]:
+def side_by_side(workers: int, work: Callable[[Group], Any]) -> list[Any]:
     """What each of a group of workers makes, here in threads."""
     found: list[Any] = [None] * workers
+    meeting = distributed.HashStore()
 
     def live(rank: int) -> None:
         place = Place(rank=rank, of=workers, number=workers)
@@ -186,7 +187,7 @@ def side_by_side(workers: int, work: Callable[[Group], Any], meeting: Path) -> l
 
 
 @pytest.mark.parametrize("number", [2, 3, 5])
-def test_a_step_has_the_same_outcome_however_many_workers_share_it(number: int, tmp_path: Path) -> None:
+def test_a_step_has_the_same_outcome_however_many_workers_share_it(number: int) -> None:
     def work(group: Any) -> list[torch.Tensor]:
         network = Remembers()
         torch.manual_seed(0)  # the threads' draws would mix; nothing is drawn from here on
@@ -198,7 +199,7 @@ def test_a_step_has_the_same_outcome_however_many_workers_share_it(number: int, 
     alone = work(Alone())
     assert alone[0].isfinite().all()
     for workers in (1, 2, 3):
-        for found in side_by_side(workers, work, tmp_path):
+        for found in side_by_side(workers, work):
             assert all(torch.equal(a, b) for a, b in zip(alone, found, strict=True)), workers
 
 
@@ -220,7 +221,7 @@ def test_what_is_drawn_for_a_shard_is_a_function_of_the_order_alone() -> None:
     assert len(set(draws(1))) == 3
 
 
-def test_a_step_that_somebody_left_changes_nothing(tmp_path: Path) -> None:
+def test_a_step_that_somebody_left_changes_nothing() -> None:
     def work(group: Group) -> bool:
         if group.rank == 1:
             raise Parted("killed")
@@ -230,11 +231,11 @@ def test_a_step_that_somebody_left_changes_nothing(tmp_path: Path) -> None:
             learnt(network, Shards(network, 2, seed=1), group)
         return all(torch.equal(a, b) for a, b in zip(before, network.state_dict().values(), strict=True))
 
-    first, _ = side_by_side(2, work, tmp_path)
+    first, _ = side_by_side(2, work)
     assert first is True
 
 
-def test_a_state_is_handed_over_to_the_bit(tmp_path: Path) -> None:
+def test_a_state_is_handed_over_to_the_bit() -> None:
     tensors = {
         "weights": torch.randn(5, 3),
         "half": torch.randn(4).to(torch.bfloat16),
@@ -247,7 +248,7 @@ def test_a_state_is_handed_over_to_the_bit(tmp_path: Path) -> None:
     def work(group: Group) -> Checkpoint | None:
         return group.receive(1) if group.rank == 0 else group.send(state, 0)
 
-    found = side_by_side(2, work, tmp_path)[0]
+    found = side_by_side(2, work)[0]
     assert (found.step, found.facts) == (12, state.facts)
     assert found.tensors.keys() == tensors.keys()
     for name, tensor in tensors.items():

@@ -130,14 +130,21 @@ class Training:
         ):
             yield
 
-    def run(self, reporter: Reporter, writing: Writing | None = None, group: Together | None = None) -> None:
+    def run(
+        self,
+        reporter: Reporter,
+        writing: Writing | None = None,
+        group: Together | None = None,
+        heed: Callable[[], None] = lambda: None,
+    ) -> None:
         """Train from here to the end, offering checkpoints to `writing`, one of a `group` of workers. When that falls
-        apart, raises what it does, and the state is that after `steps` steps."""
+        apart, raises what it does, as it does what `heed` raises, which is called after each step; the state is that
+        after `steps` steps."""
         self._group = group or Alone()
         with self._learning():
-            self._run(reporter, writing)
+            self._run(reporter, writing, heed)
 
-    def _run(self, reporter: Reporter, writing: Writing | None) -> None:
+    def _run(self, reporter: Reporter, writing: Writing | None, heed: Callable[[], None]) -> None:
         while not self._is_over():
             epoch, place = divmod(self.steps, self._steps_an_epoch)
             for rows in self._batches(epoch)[place:]:
@@ -150,6 +157,7 @@ class Training:
                     self._validate(reporter)
                 if writing is not None and writing.offer(self.checkpoint):
                     reporter.metrics(self.steps, {"checkpoint_stall_share": writing.stall_share})
+                heed()
 
     def finish(self) -> None:
         """Leave the weights that are to be kept in the network."""
