@@ -1,4 +1,4 @@
-"""What the workers of one training on several nodes prove themselves by: they meet over a network, where every program
+"""What the workers of one training on several nodes prove themselves by: they meet over a network, where any program
 that reaches the port could say it is one of them."""
 
 from __future__ import annotations

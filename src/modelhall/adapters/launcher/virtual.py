@@ -118,7 +118,7 @@ class VirtualLauncher:
         if attempt.exit is not None:
             result = script.result if attempt.exit.code is not None else None
             return Observation(alive=False, exit=attempt.exit, cpu_s=attempt.exit.cpu_s, result=result)
-        leads = GANG_KEY in attempt.launch.hall_secrets
+        leads = GANG_KEY in attempt.launch.hall_secrets and "leader" not in (attempt.launch.order or {})
         address = f"{attempt.launch.node}:{attempt.launch.run}" if leads or (script.serves and over) else None
         return Observation(alive=True, address=address, cpu_s=self._cpu_s(attempt))
 

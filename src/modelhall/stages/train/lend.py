@@ -1,4 +1,5 @@
-"""lend: workers for a training that is led on another node (`gang.lender`). It has no result: it ends when it is ended.
+"""lend: workers for a training that is led on another node (`gang.lender`). It has no result, and ends when it is
+ended.
 
     python -m modelhall.stages.train.lend order.json
 """

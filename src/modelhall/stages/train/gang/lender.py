@@ -94,7 +94,9 @@ class Lender:
         self._losses = 1 if lasted else self._losses + 1
         sys.stderr.write(f"worker {one.worker.name} is gone ({how}) and is replaced\n")
         if self._losses > MOST_LOSSES * self._wanted:
-            raise NotNow(f"{self._losses} workers are gone soon after they began, the last by {how}", delay_s=AGAIN_S)
+            raise NotNow(
+                f"{self._losses} workers are gone soon after they began, the last by {how}", delay_s=AGAIN_S
+            )
 
     def _watch(self) -> None:
         """Tell the leader of each worker whether it gives signs of life; end those that hang."""
