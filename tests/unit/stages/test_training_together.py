@@ -134,6 +134,30 @@ def test_a_training_whose_leader_is_killed_goes_on_to_the_same_bits_with_fewer_w
     assert losses(again)[0]["step"] > 1
 
 
+def test_a_training_that_is_asked_to_end_loses_no_step(
+    order: Orders, asked: TrainOrder, by_one: Order
+) -> None:
+    made = order(asked, run="ended", workers=2)
+    program = started(made)
+    deadline = time.monotonic() + PATIENCE_S
+    while samples(made) < 100 and program.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.002)
+    for process in [psutil.Process(program.pid), *psutil.Process(program.pid).children()]:
+        process.terminate()  # as a launcher asks: all of its processes
+    program.wait(PATIENCE_S)
+    told = json.loads((made.work / "result.json").read_text())
+    assert told["problem"]["message"].startswith("asked to end; what was learnt in")
+    reached = losses(made)[-1]["step"]
+    again = order(asked, run="ended", attempt=2)
+    # Whatever is left is for one worker, in this process.
+    trainee = train.Trainee(again, asked)
+    trainee.go_on()
+    assert trainee.training.steps >= reached
+    trainee.training.run(Reporter(again.work))
+    (again.work / "result.json").write_text(json.dumps({"output": dict(trainee.save())}))
+    assert result(again) == result(by_one)
+
+
 # A step.
 
 
@@ -260,6 +284,7 @@ def test_a_state_is_handed_over_to_the_bit() -> None:
 
 FREE, WORKING = functools.partial(Hand, doing="free"), Hand(doing="working")
 NEW, LEAVING = Hand(doing="preparing"), Hand(doing="leaving")
+LENT, NEW_LENT = functools.partial(Hand, doing="free", lent=True), Hand(doing="preparing", lent=True)
 
 
 @pytest.mark.parametrize(
@@ -283,10 +308,17 @@ NEW, LEAVING = Hand(doing="preparing"), Hand(doing="leaving")
         ([WORKING, FREE(step=9)], None),
         # Nobody has any state: from the last checkpoint, all together.
         ([NEW, NEW], None),
+        # Nobody waits for those who are lent; they are taken in when they come.
+        ([FREE(), NEW_LENT], Formation(workers=[0], source=0, behind=[])),
+        ([FREE(), LENT()], Formation(workers=[0, 1], source=0, behind=[1])),
+        ([WORKING, LENT()], Call(worker=0)),
+        # The first, who saves, is one of the leader's own, also where he is told the state by one who is lent.
+        ([NEW, LENT(step=7)], None),
+        ([FREE(), LENT(step=7)], Formation(workers=[0, 1], source=1, behind=[0])),
     ],
 )
 def test_a_group_is_formed_of_those_at_hand(hands: list[Hand], decision: Any) -> None:
-    assert decide(hands, len(hands)) == decision
+    assert decide(hands, sum(not hand.lent for hand in hands)) == decision
 
 
 class Heard(Reporter):
