@@ -1,4 +1,4 @@
-"""Trainings over several nodes, in a whole hall on virtual time: all placed or none, and what happens when parts go."""
+"""Trainings over several nodes, in a whole hall on virtual time: all placed or none, and what comes of losses."""
 
 from __future__ import annotations
 

@@ -142,7 +142,7 @@ def _examples(
 def _rehearse(training: Training, order: Order, what: TrainOrder) -> None:
     """See whether a training fits into what one worker may hold."""
     limit_bytes = allocation.limit(order.memory_bytes and order.memory_bytes // order.workers)
-    peak = peak_gflops(order.cache, order.threads) * order.workers
+    peak = peak_gflops(order.cache, order.threads)
     training.rehearse(limit_bytes=limit_bytes, peak_gflops=peak)
     if what.train.on_oom == "split" and order.memory_bytes is not None:
         allocation.refuse_beyond(limit_bytes)

@@ -67,6 +67,7 @@ class Lender:
 
     def _start(self) -> _Lent:
         line = self._dial()
+        sys.stderr.write("the leader is reached, and is lent a worker\n")
 
         def live(_: Connection, waits: Waiting) -> None:
             # The leader has ended, or has given this worker up: whether there is to be another, the lender finds out.

@@ -153,6 +153,7 @@ def _be_worker(parent: int, live: Callable[[], None], link: Connection) -> None:
             ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
         if os.getppid() == parent:
             live()
+            code = 0
     except HallError as error:
         post.say(link, {"problem": Problem.of(error).model_dump(), "sort": type(error).__name__})
     except Exception as error:  # noqa: BLE001 - a bug becomes a recorded problem, as in `core.program`
