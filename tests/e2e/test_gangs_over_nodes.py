@@ -21,7 +21,7 @@ pytestmark = [
 ]
 
 PATIENCE_S = 400.0
-LONG = MODEL.replace("epochs: 2", "epochs: 80").replace("checkpoint_s: 0.1", "checkpoint_s: 0.5")
+LONG = MODEL.replace("epochs: 2", "epochs: 40").replace("checkpoint_s: 0.1", "checkpoint_s: 0.5")
 MORE_THAN_HALF = 0.75 * len(os.sched_getaffinity(0))
 """Of the processors here, which each node takes for its own: two such workers need two nodes."""
 
@@ -65,9 +65,12 @@ class Watched:
 
         until(tell, what, deadline_s=PATIENCE_S, every_s=0.2)
 
-    def wait_for_lent(self, number: int) -> None:
-        """Until so many workers have dialled in to the attempt there is."""
-        self.wait(f"worker lent {number}", lambda: f"worker lent {number} has come" in self.log_of(self.training))
+    def wait_for_two(self, times: int) -> None:
+        """Until the attempt that there is has had so many groups of two."""
+        self.wait(
+            f"group {times} of two",
+            lambda: self.log_of(self.training).count("2 workers are at work, 1 of them lent") >= times,
+        )
 
     def result(self) -> str:
         run = until(
@@ -95,7 +98,7 @@ def test_a_training_on_two_machines_outlives_each_of_them_and_ends_with_the_same
     nodes = {name: join(hall, name) for name in ("a1", "a2")}
     gang = Watched(hall, "split")
     assert hall.apply(told("2", "split")).code == 0
-    gang.wait_for_lent(1)
+    gang.wait_for_two(1)
     lent = gang.find("lend")
     assert lent is not None
     assert {gang.training.status.node, lent.status.node} == set(nodes)
@@ -112,7 +115,7 @@ def test_a_training_on_two_machines_outlives_each_of_them_and_ends_with_the_same
     )
     for program in programs_of(leading):
         program.send_signal(signal.SIGCONT)
-    gang.wait_for_lent(2)
+    gang.wait_for_two(2)
     assert gang.training.status.attempt == 1
 
     lending.again()

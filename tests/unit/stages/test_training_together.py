@@ -22,9 +22,11 @@ import pytest
 import torch
 from torch import distributed, nn
 
+from modelhall.core import secrets
 from modelhall.core.errors import Broken, Failed, Full, HallError, NotNow, Rejected
+from modelhall.core.gang_key import GANG_KEY
 from modelhall.core.kinds.model import Network, Train
-from modelhall.core.orders import TrainOrder
+from modelhall.core.orders import LendOrder, TrainOrder
 from modelhall.core.program import Order, Reporter, open_blobs
 from modelhall.stages import _data, train
 from modelhall.stages.train.checkpoint import Checkpoint
@@ -72,10 +74,20 @@ def by_one(order: Orders, asked: TrainOrder) -> Order:
     return made
 
 
-def started(made: Order) -> subprocess.Popen[bytes]:
+def started(
+    made: Order, program: str = "modelhall.stages.train", key: str | None = None
+) -> subprocess.Popen[bytes]:
+    """Its program at work, its words in `log`; with the key of gangs if one is given."""
     (made.work / "order.json").write_text(made.model_dump_json())
-    program = [sys.executable, "-m", "modelhall.stages.train", str(made.work / "order.json")]
-    return subprocess.Popen(program, env=os.environ | {"POLARS_MAX_THREADS": "1"})
+    words = [sys.executable, "-m", program, str(made.work / "order.json")]
+    environment = os.environ | {"POLARS_MAX_THREADS": "1"}
+    with contextlib.ExitStack() as held:
+        log = held.enter_context((made.work / "log").open("wb"))
+        handed = [] if key is None else [secrets.sealed({GANG_KEY: key})]
+        for descriptor in handed:
+            held.callback(os.close, descriptor)
+            environment[secrets.VARIABLE] = str(descriptor)
+        return subprocess.Popen(words, env=environment, stderr=log, pass_fds=handed)
 
 
 def samples(made: Order) -> float:
@@ -132,6 +144,36 @@ def test_a_training_whose_leader_is_killed_goes_on_to_the_same_bits_with_fewer_w
     assert started(again).wait(PATIENCE_S) == 0
     assert result(again) == result(by_one)
     assert losses(again)[0]["step"] > 1
+
+
+def test_a_worker_that_another_node_lends_takes_part_and_changes_no_bit(
+    order: Orders, asked: TrainOrder, by_one: Order
+) -> None:
+    made = order(asked, run="led")
+    leading = started(made, key="ab" * 32)
+    deadline = time.monotonic() + PATIENCE_S
+    while not (made.work / "report.json").exists() and time.monotonic() < deadline:
+        time.sleep(0.01)
+    what = LendOrder(
+        training="led", uid="u", attempt=1, owner=None, train=asked,
+        leader=json.loads((made.work / "report.json").read_text())["address"],
+    )  # fmt: skip
+    lending = started(order(what, run="lends"), "modelhall.stages.train.lend", key="ab" * 32)
+    both = "2 workers are at work, 1 of them lent"
+    while (
+        both not in (made.work / "log").read_text() and leading.poll() is None and time.monotonic() < deadline
+    ):
+        for own in psutil.Process(leading.pid).children():  # so that it is not over before the other has come
+            own.suspend()
+            time.sleep(0.5)
+            own.resume()
+        time.sleep(0.01)
+    assert leading.wait(PATIENCE_S) == 0
+    assert both in (made.work / "log").read_text()
+    lending.terminate()
+    lending.wait(PATIENCE_S)
+    assert result(made) == result(by_one)
+    assert losses(made) == losses(by_one)
 
 
 def test_a_training_that_is_asked_to_end_loses_no_step(

@@ -265,7 +265,9 @@ class Training:
         if self.steps % max(1, self._total // _LOSSES_REPORTED) == 0:
             self._tell({"loss": loss}, reporter)
             if self._tempo is not None:
-                reporter.metrics(self.steps, {**self._tempo.figures(self._group.of), "parts": self._parts.number})
+                reporter.metrics(
+                    self.steps, {**self._tempo.figures(self._group.of), "parts": self._parts.number}
+                )
 
     def _validate(self, reporter: Reporter) -> None:
         """Measure the validation split, if there is one; keep the weights if they are the best so far: by the

@@ -23,6 +23,7 @@ from modelhall.stages.train.ending import AskedToEnd, Ending
 from modelhall.stages.train.gang import formation, post, workers
 from modelhall.stages.train.gang.dialling import Entrance
 from modelhall.stages.train.gang.formation import Call, Formation, Hand
+from modelhall.stages.train.gang.held_up import HELD_UP_S
 from modelhall.stages.train.gang.post import Message, Post
 from modelhall.stages.train.gang.signs import Waiting
 from modelhall.stages.train.gang.workers import AGAIN_S, Forked, Lent, Worker
@@ -30,6 +31,8 @@ from modelhall.stages.train.gang.workers import AGAIN_S, Forked, Lent, Worker
 LOOK_EVERY_S = 1.0
 MOST_LOSSES = 5
 """For each worker, with no step in between; more is no bad luck."""
+LEAVES_WITHIN_S = 4 * HELD_UP_S
+"""Who is called out of a group that holds him up is out of it by then."""
 
 Live = Callable[[Post, Waiting], None]
 """What a worker does, until it is ended."""
@@ -63,6 +66,7 @@ class Leader:
         self._step = -1
         self._losses = 0
         self._looks_at = monotonic()
+        self._parted_at = float("-inf")
         self._told: dict[str, int] = {}
         self._first_done: float | None = None
         self._output: Mapping[str, Any] | None = None
@@ -179,6 +183,7 @@ class Leader:
 
     def _part(self) -> None:
         """Have all who are at work leave their group."""
+        self._parted_at = self._monotonic()
         for worker in self._workers:
             if worker.hand.doing == "working":
                 self._say(worker, {"leave": True}, "leaving")
@@ -197,15 +202,15 @@ class Leader:
         for worker in hung:
             worker.kill()
         if not hung and busy and still == busy:
-            self._end_standstill(busy)
+            self._end_standstill(busy, now)
 
-    def _end_standstill(self, busy: list[Worker]) -> None:
+    def _end_standstill(self, busy: list[Worker], now: float) -> None:
         """Each waits for the others, and there is no telling who is to blame. Between nodes it may be the network."""
         if any(worker.hand.lent and worker.hand.doing == "working" for worker in busy):
             self._part()
-            return
-        for worker in busy:
-            worker.kill()
+        elif now - self._parted_at >= LEAVES_WITHIN_S:
+            for worker in busy:
+                worker.kill()
 
     def _form(self) -> None:
         there = self._workers
@@ -214,6 +219,8 @@ class Leader:
                 self._say(there[number], {"leave": True}, "leaving")
             case Formation(workers=numbers, source=source, behind=behind):
                 self._groups += 1
+                lent = sum(there[number].hand.lent for number in numbers)
+                sys.stderr.write(f"{len(numbers)} workers are at work, {lent} of them lent\n")
                 for rank, number in enumerate(numbers):
                     place = {"rank": rank, "of": len(numbers), "number": self._groups}
                     self._say(there[number], {"join": place, "source": source, "behind": behind}, "working")
