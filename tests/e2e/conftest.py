@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from real_hall import STORY, RealHall
+from real_node import RealNode
 
 
 @pytest.fixture(scope="session")
