@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-import stat
+import socket
 import threading
 from collections.abc import Callable
 
@@ -27,14 +27,14 @@ class HeldUp:
         """For a worker about to join; `is_called` says whether there is a call that was not heeded yet."""
         self._is_called = is_called
         self._wait_s = wait_s
-        self._before = _sockets()
+        self._before = _connected()
         self._connections: set[int] = set()
         self._left = threading.Event()
         self._lock = threading.Lock()
 
     def watch(self) -> None:
         """It has joined; from now on look, until it leaves."""
-        self._connections = _sockets() - self._before
+        self._connections = _connected() - self._before
         threading.Thread(target=self._look, daemon=True).start()
 
     def leave(self) -> None:
@@ -59,12 +59,13 @@ class HeldUp:
                         shut(descriptor)
 
 
-def _sockets() -> set[int]:
-    """The descriptors that are sockets; none where the system does not tell."""
+def _connected() -> set[int]:
+    """The descriptors of connections; none where the system does not tell. What only listens is not among them: gloo
+    ends the process when that is taken from it."""
     found = set[int]()
     with contextlib.suppress(OSError):
         for name in os.listdir(FOLDER):
-            with contextlib.suppress(OSError):  # such as that of the listing itself
-                if stat.S_ISSOCK(os.fstat(int(name)).st_mode):
-                    found.add(int(name))
+            with contextlib.suppress(OSError), socket.socket(fileno=os.dup(int(name))) as line:
+                line.getpeername()
+                found.add(int(name))
     return found
