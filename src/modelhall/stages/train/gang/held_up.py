@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import os
 import socket
+import stat
 import threading
 from collections.abc import Callable
 
@@ -62,10 +63,15 @@ class HeldUp:
 def _connected() -> set[int]:
     """The descriptors of connections; none where the system does not tell. What only listens is not among them: gloo
     ends the process when that is taken from it."""
-    found = set[int]()
     with contextlib.suppress(OSError):
-        for name in os.listdir(FOLDER):
-            with contextlib.suppress(OSError), socket.socket(fileno=os.dup(int(name))) as line:
+        return {int(name) for name in os.listdir(FOLDER) if _is_connected(int(name))}
+    return set()
+
+
+def _is_connected(descriptor: int) -> bool:
+    with contextlib.suppress(OSError):
+        if stat.S_ISSOCK(os.fstat(descriptor).st_mode):
+            with socket.socket(fileno=os.dup(descriptor)) as line:
                 line.getpeername()
-                found.add(int(name))
-    return found
+                return True
+    return False
