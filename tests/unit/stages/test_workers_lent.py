@@ -7,6 +7,7 @@ import os
 import signal
 import socket
 import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -33,6 +34,8 @@ from modelhall.stages.train.gang.signs import Waiting
 HERE = "127.0.0.1"
 KEY, OTHER_KEY = b"k" * 32, b"o" * 32
 PATIENCE_S = 60.0
+STEP_S = 0.005
+"""So that a step is not over before anybody has looked at the one before."""
 
 
 # At the door.
@@ -152,6 +155,7 @@ class Counting:
         while self._by_two < self._wanted:
             found = group.gather_slices(torch.ones(group.of))
             assert float(found.sum()) == group.of
+            time.sleep(STEP_S)
             self.steps += 1
             self._by_two += group.of > 1
             reports.metrics(self.steps, {"workers": float(group.of)})
@@ -230,7 +234,7 @@ class Gang:
 
 @pytest.fixture
 def gang(tmp_path: Path) -> Iterator[Gang]:
-    made = Gang(tmp_path, wanted=20)
+    made = Gang(tmp_path, wanted=100)
     yield made
     for pid in made.lenders:
         with contextlib.suppress(ProcessLookupError):
@@ -241,7 +245,7 @@ def gang(tmp_path: Path) -> Iterator[Gang]:
 def test_a_lent_worker_takes_part_and_the_leader_s_own_saves(gang: Gang) -> None:
     gang.lend()
     output = gang.lead(lambda step, of: None)
-    assert output["steps"] >= 20
+    assert output["steps"] >= 100
     assert output["pid"] == os.getpid()
 
 
@@ -289,7 +293,7 @@ def test_a_node_that_falls_silent_is_given_up_and_holds_nobody_up(
         seen.append(of)
         if of == 2 and len(gang.lenders) == 1 and seen.count(2) == 5:
             gang.signal_last(signal.SIGSTOP)
-        elif of == 1 and seen.count(2) == 5 and len(gang.lenders) == 1:
+        elif of == 1 and 2 in seen and len(gang.lenders) == 1:
             gang.lend()
 
     assert gang.lead(look)["steps"] == len(seen)
