@@ -25,6 +25,8 @@ from modelhall.stages.train.gang.signs import HANGS_AFTER_S, Signs, Waiting
 
 PR_SET_PDEATHSIG = 1
 AGAIN_S = 1.0
+LONGEST_LOOK_S = 2.0
+"""Between two looks at a lent worker at most this much counts as its silence."""
 
 
 class Worker(Protocol):
@@ -93,7 +95,8 @@ class Lent:
         self.link = link
         self.hand = Hand(doing="preparing", lent=True)
         self._number = number
-        self._heard_at = now
+        self._silent_s = 0.0
+        self._looked_at = now
         self._said_still = False
 
     @property
@@ -102,7 +105,7 @@ class Lent:
 
     def heard(self, now: float, *, is_still: bool | None = None) -> None:
         """It has said something, or its lender has: whether it is still."""
-        self._heard_at = now
+        self._silent_s, self._looked_at = 0.0, now
         if is_still is not None:
             self._said_still = is_still
 
@@ -110,7 +113,10 @@ class Lent:
         return self._said_still or self.is_to_blame(now)
 
     def is_to_blame(self, now: float) -> bool:
-        return now - self._heard_at >= HANGS_AFTER_S
+        # While the leader itself stood still, nobody could be heard.
+        self._silent_s += min(now - self._looked_at, LONGEST_LOOK_S)
+        self._looked_at = now
+        return self._silent_s >= HANGS_AFTER_S
 
     def kill(self) -> None:
         hang_up(self.link)
