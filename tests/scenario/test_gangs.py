@@ -91,6 +91,15 @@ def test_all_workers_are_placed_or_none(world: World) -> None:
     assert (training(plant).status.state, lender(plant).status.state) == ("running", "running")
 
 
+def test_for_how_many_workers_there_would_ever_be_room_is_told(world: World) -> None:
+    nodes = [NodeReport(name=name, cpus=1.0, memory_bytes=2**33, processor="one") for name in ("a", "b")]
+    plant = Plant(nodes=nodes, script=world.script, sources={"digits.csv": "v1"})
+    declare(plant, GANG.replace("workers: 2", "workers: 3"))
+    plant.advance(13)
+    assert "asks for 3 CPUs for 3 workers" in training(plant).status.reason
+    assert training(plant).status.reason.endswith("all nodes together have room for 2 of them, idle")
+
+
 def test_a_training_goes_on_when_a_lending_node_is_lost_and_has_another_when_there_is_room(
     plant: Plant,
 ) -> None:
