@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from real_hall import STORY, RealHall
+from real_node import RealNode
 
 
 @pytest.fixture(scope="session")
@@ -44,3 +45,17 @@ def picture(hall: RealHall) -> bytes:
     """A digit the model was not trained on, as PNG."""
     with hall.client as client:
         return base64.b64decode(client.rows("digits", split="test", limit=1)[0]["image"])
+
+
+@pytest.fixture
+def join() -> Iterator[Callable[[RealHall, str], RealNode]]:
+    """Has machines join, and leaves nothing of them."""
+    there: list[RealNode] = []
+
+    def one(hall: RealHall, name: str) -> RealNode:
+        there.append(RealNode(hall, name))
+        return there[-1].join()
+
+    yield one
+    for node in there:
+        node.kill()

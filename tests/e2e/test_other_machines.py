@@ -6,7 +6,7 @@ import base64
 import os
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import httpx
 import pytest
@@ -27,20 +27,6 @@ while [ $n -lt 100000 ]; do
 done
 """
 SERVICE = "kind: service\nname: digits\nmodel: digits\nreplicas: %d\n"
-
-
-@pytest.fixture
-def join() -> Iterator[Callable[[RealHall, str], RealNode]]:
-    """Has machines join, and leaves nothing of them."""
-    there: list[RealNode] = []
-
-    def one(hall: RealHall, name: str) -> RealNode:
-        there.append(RealNode(hall, name))
-        return there[-1].join()
-
-    yield one
-    for node in there:
-        node.kill()
 
 
 def training(hall: RealHall, project: str) -> AnyResource | None:

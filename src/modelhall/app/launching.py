@@ -9,6 +9,7 @@ from modelhall.adapters.launcher.agent import AgentLauncher, Sifting
 from modelhall.adapters.launcher.process import NODE, ProcessLauncher
 from modelhall.app.keys import Keys
 from modelhall.app.launchers import Launchers
+from modelhall.core.gang_key import GANG_KEY, gang_key
 from modelhall.core.kinds.node import HOME
 from modelhall.core.ports.clock import Clock
 from modelhall.core.ports.reports import Reports
@@ -25,10 +26,13 @@ def open_launchers(
     """The one that agents talk to, all of them as one, and what tells the curves of what runs at home. `sift` finds
     out what a node keeps for nobody."""
     home = settings.home
-    of_replicas = {REPLICA_KEY: lambda: replica_key(read_key(home))}
+    to_anywhere = {
+        REPLICA_KEY: lambda: replica_key(read_key(home)),
+        GANG_KEY: lambda: gang_key(read_key(home)),
+    }
     agents = AgentLauncher(
         home / "nodes",
-        handover=Handover(secrets=keys.secrets, hall_secrets=of_replicas, keys=keys.ring.keys_of),
+        handover=Handover(secrets=keys.secrets, hall_secrets=to_anywhere, keys=keys.ring.keys_of),
         sift=sift,
         now=clock.now,
         monotonic=clock.monotonic,
@@ -39,7 +43,7 @@ def open_launchers(
         cache=home / "cache",
         environment=settings.environment,
         secrets=keys.secrets,
-        hall_secrets={SIGNING_KEY: signing.private, **of_replicas},
+        hall_secrets={SIGNING_KEY: signing.private, **to_anywhere},
         keys=keys.ring.keys_of,
         hidden=home,
         sources=settings.source_rules,

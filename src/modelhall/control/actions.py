@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from modelhall.core.kinds import AnyResource, Document, Key
 from modelhall.core.ports.launcher import AttemptId, Launch
@@ -13,6 +14,8 @@ class Create:
     """Store a new resource for `document`, unless its key is taken."""
 
     document: Document
+    status: Mapping[str, object] = field(default_factory=dict)
+    """Fields of its status that are known already."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -264,10 +264,10 @@ class Loop:
     async def _write(self, action: Action) -> Write | None:
         now = self._clock.now()
         match action:
-            case Create(document=document):
+            case Create(document=document, status=status):
                 if self.view.get(document.key) or await self._store.get(document.key):
                     return None
-                return Put(resource=new_resource(document, self._new_uid(), now))
+                return Put(resource=new_resource(document, self._new_uid(), now).with_status(**status))
             case Update(resource=resource):
                 return Put(resource=resource.model_copy(update={"updated_at": now}))
             case Remove(resource=resource):

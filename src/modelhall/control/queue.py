@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from modelhall.control.actions import Action, Note, Start, Update, update_status
+from modelhall.control import gangs
+from modelhall.control.actions import Action, Create, Note, Start, Update, update_status
 from modelhall.control.runs import launch_of, said_of
 from modelhall.control.shares import shares_of
 from modelhall.control.view import View
+from modelhall.core.kinds import Key
 from modelhall.core.kinds.node import HOME, NodeResource
 from modelhall.core.kinds.project import ProjectResource
-from modelhall.core.kinds.run import ACTIVE, Attempt, RunResource, held_bytes, held_cpus
+from modelhall.core.kinds.run import ACTIVE, Attempt, Run, RunResource, held_bytes, held_cpus
 from modelhall.core.program import AT_HOME
 from modelhall.policy.deciding import Policy
 from modelhall.policy.room import WHOLE
@@ -53,7 +55,7 @@ def schedule(view: View, policy: Policy, now: float) -> list[Action]:
             case Hold():
                 told += 1
                 reason = decision.reason if decision.never or told <= MOST_REASONS else NOT_YET
-                actions += update_status(queued[decision.key], reason=reason)
+                actions += update_status(queued[decision.key], reason=_said(queued[decision.key], reason))
     return actions
 
 
@@ -73,7 +75,7 @@ def facts_of(
         queue=[_asking(run, home) for run in queued],
         nodes=[_room(node, active) for node in ready],
         projects=shares_of(projects, [*queued, *active], ready, now),
-        held=[_held(run, home) for run in active],
+        held=[_held(gang, home) for gang in _gangs(active)],
     )
 
 
@@ -93,6 +95,7 @@ def _asking(run: RunResource, home: frozenset[str]) -> Asking:
     """What a run asks for, as policies see it; some can run on the nodes alone that are the hall's `home`."""
     document, asked = run.document, run.document.resources
     is_at_home = document.stage is not None and document.stage.program in AT_HOME
+    trains = document.stage is not None and document.stage.program == "train"
     return Asking(
         name=run.key.name,
         project=run.key.project,
@@ -104,6 +107,7 @@ def _asking(run: RunResource, home: frozenset[str]) -> Asking:
         only_on=home if is_at_home else None,
         workers=asked.workers.max,
         fewest_workers=asked.workers.min,
+        spans=trains,
         serves=document.restart,
         of=document.owner or "" if document.restart else "",
         priority=document.priority,
@@ -114,28 +118,61 @@ def _asking(run: RunResource, home: frozenset[str]) -> Asking:
     )
 
 
+def _said(run: RunResource, reason: str) -> str:
+    """Why a run waits, in words."""
+    if not gangs.is_lender(run.document):
+        return reason
+    return f"{gangs.said_of(run.document, run.document.resources.workers.max)} once there is room: {reason}"
+
+
 def waits_for_room(run: RunResource) -> bool:
     """Whether a policy decides on it."""
     return bool(run.status.state == "queued" and not run.deleting and not run.document.cancelled)
 
 
 def _start(run: RunResource, placement: Placement, now: float) -> list[Action]:
-    number, node = run.status.attempt + 1, placement.node
+    """Start a run on the first of its nodes, and have workers on the others lent to it."""
+    first, *others = placement.parts
     attempt = Attempt(
-        number=number, node=node, started_at=now, workers=placement.workers, gpus=placement.parts[0].gpus
+        number=run.status.attempt + 1,
+        node=first.node,
+        started_at=now,
+        workers=first.workers,
+        lent=sum(part.workers for part in others),
+        gpus=first.gpus,
     )
-    where = said_of(attempt)
     started = run.with_status(
-        state="starting",
-        reason=where,
-        attempt=number,
+        **_placed(run.document, attempt),
         attempts=(*run.status.attempts[-ATTEMPTS_KEPT:], attempt),
-        node=node,
         address=None,
         yields_to=None,
     )
-    note = Note(key=run.key, name="run.started", message=where)
-    return [Update(resource=started), note, Start(launch=launch_of(started))]
+    actions: list[Action] = [Update(resource=started), _started(run.document, attempt)]
+    for number, part in enumerate(others):
+        actions += _lend(started, number, part, now)
+    # Whoever lends workers is started once it is known where they are to go (`runs`).
+    return actions if gangs.is_lender(run.document) else [*actions, Start(launch=launch_of(started))]
+
+
+def _lend(training: RunResource, number: int, part: Part, now: float) -> list[Action]:
+    document = gangs.lender(training, number, part.workers)
+    attempt = Attempt(number=1, node=part.node, started_at=now, workers=part.workers, gpus=part.gpus)
+    status = {**_placed(document, attempt), "attempts": (attempt,)}
+    return [Create(document=document, status=status), _started(document, attempt)]
+
+
+def _placed(document: Run, attempt: Attempt) -> dict[str, object]:
+    """What the status of a run says from now on."""
+    return {
+        "state": "starting",
+        "reason": said_of(document, attempt),
+        "attempt": attempt.number,
+        "node": attempt.node,
+    }
+
+
+def _started(document: Run, attempt: Attempt) -> Note:
+    return Note(key=document.key, name="run.started", message=said_of(document, attempt))
 
 
 def _make_room(run: RunResource, preemption: Preemption) -> list[Action]:
@@ -145,7 +182,24 @@ def _make_room(run: RunResource, preemption: Preemption) -> list[Action]:
     return [*update_status(run, yields_to=by), note]
 
 
-def _held(run: RunResource, home: frozenset[str]) -> Held:
+def _gangs(active: Sequence[RunResource]) -> list[list[RunResource]]:
+    """The runs that are placed, each with those that lend it workers behind it: they are one for a policy."""
+    find = {run.key: run for run in active}.get
+    found: dict[Key, list[RunResource]] = {}
+    lent: list[tuple[Key, RunResource]] = []
+    for run in active:
+        leader = gangs.leader_of(run, find) if gangs.is_lender(run.document) else None
+        if leader is None:
+            found[run.key] = [run]
+        else:
+            lent.append((leader.key, run))
+    for key, run in lent:
+        found[key].append(run)
+    return list(found.values())
+
+
+def _held(gang: Sequence[RunResource], home: frozenset[str]) -> Held:
+    run = gang[0]
     attempt, left_s = run.status.attempts[-1], run.status.progress.left_s if run.status.progress else None
     ends_at = None
     if left_s is not None:
@@ -154,11 +208,23 @@ def _held(run: RunResource, home: frozenset[str]) -> Held:
         ends_at = attempt.started_at + run.document.resources.expected_s
     return Held(
         asking=_asking(run, home),
-        parts=(Part(attempt.node, attempt.workers, attempt.gpus),),
+        parts=_parts(gang),
         started_at=attempt.started_at,
         ends_at=ends_at,
         leaving=run.status.yields_to is not None or run.deleting or run.document.cancelled,
     )
+
+
+def _parts(gang: Sequence[RunResource]) -> tuple[Part, ...]:
+    """What a gang holds, node by node."""
+    found: dict[str, Part] = {}
+    for run in gang:
+        attempt = run.status.attempts[-1]
+        before = found.get(attempt.node, Part(attempt.node, 0))
+        found[attempt.node] = Part(
+            attempt.node, before.workers + attempt.workers, (*before.gpus, *attempt.gpus)
+        )
+    return tuple(found.values())
 
 
 def _room(node: NodeResource, active: Sequence[RunResource]) -> Room:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from modelhall.control import gangs, work
 from modelhall.control.actions import (
     Action,
     Create,
@@ -22,7 +23,7 @@ from modelhall.control.actions import (
     update_status,
 )
 from modelhall.control.view import View
-from modelhall.core.kinds import Key, Problem, Result
+from modelhall.core.kinds import AnyResource, Key, Problem, Result
 from modelhall.core.kinds.base import DEFAULT_PROJECT
 from modelhall.core.kinds.node import NodeResource
 from modelhall.core.kinds.result import result_name
@@ -57,10 +58,15 @@ class Facts:
     """What the launcher sees of the newest attempt; None when there is none to see."""
     node_heard: bool
     owner_there: bool
+    """Whether there is still somebody it is for; of one that lends workers, the attempt that it lends them to."""
     leaves: bool = False
     """Whether it is to move to another node, now."""
     leaves_later: bool = False
     """Whether it is to move once those it stands in for are back."""
+    is_lent_to: bool = False
+    """Whether there are runs that lend it workers, or lent some and have yet to go."""
+    leader: str | None = None
+    """Where the training listens that this lends workers to, once it does."""
 
 
 async def observe(resource: RunResource, view: View, seen: dict[AttemptId, Observation]) -> Facts:
@@ -69,21 +75,29 @@ async def observe(resource: RunResource, view: View, seen: dict[AttemptId, Obser
     node = _node_of(resource, view)
     draining = _is_on_draining(resource, view)
     needed = draining and _is_needed(resource, view)
+    owner = _owner_of(resource, view)
     return Facts(
         observation=seen.get(attempt_id(resource)) if status.state in ACTIVE else None,
         node_heard=node is not None and node.status.is_heard,
-        owner_there=document.owner is None or view.get(Key.parse(document.owner)) is not None,
+        owner_there=document.owner is None or owner is not None,
         leaves=draining and not needed,
         leaves_later=needed,
+        is_lent_to=bool(view.runs_of(resource.key)),
+        leader=owner.status.address if owner is not None and gangs.is_lender(resource.document) else None,
     )
 
 
 def reconcile(resource: RunResource, facts: Facts, now: float) -> list[Action]:
     """Take the next step in the life of a run."""
     state = resource.status.state
+    is_wanted = facts.owner_there and not resource.document.cancelled
+    if gangs.is_lender(resource.document) and not is_wanted and not resource.deleting:
+        return work.remove_all([resource])
     if state in ACTIVE:
         return _active(resource, facts, now)
     if resource.deleting or not facts.owner_there:
+        if facts.is_lent_to:
+            return []  # those who lend to it go first
         return [Forget(run_uid=resource.uid), Remove(resource=resource)]
     if state in DONE:
         return []
@@ -102,6 +116,15 @@ def attempt_id(resource: RunResource, number: int | None = None) -> AttemptId:
     number = number or status.attempt
     node = next((one.node for one in status.attempts if one.number == number), status.node)
     return AttemptId(resource.uid, number, node or "")
+
+
+def _owner_of(resource: RunResource, view: View) -> AnyResource | None:
+    """What a run is for, if it is there."""
+    if resource.document.owner is None:
+        return None
+    if gangs.is_lender(resource.document):
+        return gangs.leader_of(resource, view.get)
+    return view.get(Key.parse(resource.document.owner))
 
 
 def _is_needed(resource: RunResource, view: View) -> bool:
@@ -126,24 +149,30 @@ def _node_of(resource: RunResource, view: View) -> NodeResource | None:
     return view.get(Key("node", DEFAULT_PROJECT, name)) if name else None
 
 
-def said_of(attempt: Attempt) -> str:
+def said_of(document: Run, attempt: Attempt) -> str:
     """Where an attempt is, in words."""
-    workers = f" with {attempt.workers} workers" if attempt.workers > 1 else ""
-    return f"attempt {attempt.number} on node {attempt.node}{workers}"
+    where = f"attempt {attempt.number} on node {attempt.node}"
+    if gangs.is_lender(document):
+        return f"{where} {gangs.said_of(document, attempt.workers)}"
+    workers = attempt.workers + attempt.lent
+    lent = f", {attempt.lent} of them lent by other nodes" if attempt.lent else ""
+    return f"{where} with {workers} workers{lent}" if workers > 1 else where
 
 
-def launch_of(resource: RunResource) -> Launch:
-    """All a launcher must know to start the newest attempt."""
+def launch_of(resource: RunResource, leader: str | None = None) -> Launch:
+    """All a launcher must know to start the newest attempt; of one that lends workers, where their `leader`
+    listens."""
     document: Run = resource.document
     asked = document.resources
     stage = document.stage
+    told = {"leader": leader} if leader is not None else {}
     argv = ("python", "-m", PROGRAMS[stage.program], "order.json") if stage else document.command or ()
     return Launch(
         id=attempt_id(resource),
         run=document.name,
         node=resource.status.node or "",
         argv=argv,
-        order=stage.order if stage else None,
+        order={**stage.order, **told} if stage else None,
         workers=resource.status.workers,
         cpus=held_cpus(resource),
         threads=asked.threads,
@@ -152,8 +181,16 @@ def launch_of(resource: RunResource) -> Launch:
         timeout_s=document.timeout_s,
         project=document.project,
         secrets=document.secrets,
-        hall_secrets=HALL_SECRETS.get(stage.program, ()) if stage else (),
+        hall_secrets=_hall_secrets(resource),
     )
+
+
+def _hall_secrets(resource: RunResource) -> tuple[str, ...]:
+    stage = resource.document.stage
+    if stage is None:
+        return ()
+    leads = stage.program == "train" and resource.status.attempts[-1].lent
+    return HALL_SECRETS.get("lend" if leads else stage.program, ())
 
 
 def _active(resource: RunResource, facts: Facts, now: float) -> list[Action]:
@@ -167,8 +204,10 @@ def _active(resource: RunResource, facts: Facts, now: float) -> list[Action]:
         return []
     if seen.alive is None:
         if resource.status.state == "starting" and not (resource.deleting or resource.document.cancelled):
+            if gangs.is_lender(resource.document) and facts.leader is None:
+                return []  # its leader has yet to say where it listens
             again = Wake(key=resource.key, after_s=START_AGAIN_S)
-            return [Start(launch=launch_of(resource)), again]
+            return [Start(launch=launch_of(resource, facts.leader)), again]
         problem = Problem(message="the attempt is gone from its node", who="time")
         return _ended(resource, Exit(ended_at=now), problem, now)
     if not seen.alive:
@@ -185,7 +224,7 @@ def _active(resource: RunResource, facts: Facts, now: float) -> list[Action]:
 def _report(resource: RunResource, seen: Observation, now: float) -> list[Action]:
     """Write down how far the run is, at once when it matters and now and then otherwise."""
     status: RunStatus = resource.status
-    reason = said_of(status.attempts[-1]) if status.attempts else ""
+    reason = said_of(resource.document, status.attempts[-1]) if status.attempts else ""
     news = status.model_copy(update={"state": "running", "reason": reason, "address": seen.address})
     if seen.address is not None:
         news = news.model_copy(update={"problem": None})
@@ -249,8 +288,9 @@ def _ended(resource: RunResource, exit: Exit, problem: Problem, now: float) -> l
     started_at = status.attempts[-1].started_at if status.attempts else now
     failures = restart.failures_in_a_row(status.failures, exit.ended_at - started_at)
     stopping = resource.deleting or resource.document.cancelled
-    hopeless = problem.who == "caller" or (
-        failures > resource.document.retries and not resource.document.restart
+    # The training goes on without what it is lent, and ends without it.
+    hopeless = not gangs.is_lender(resource.document) and (
+        problem.who == "caller" or (failures > resource.document.retries and not resource.document.restart)
     )
     if stopping or hopeless:
         return _end(

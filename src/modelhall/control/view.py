@@ -123,8 +123,8 @@ class View:
 
     def concerned(self, key: Key, before: AnyResource | None, after: AnyResource | None) -> Iterable[Key]:
         """Who has to look again when the resource at `key` has changed: itself, those who name it, its owner, those
-        who wait for the same result; what it no longer names, which may wait for that to go; and when it goes
-        itself, its project, which may be going too."""
+        who lend it workers or wait for the same result; what it no longer names, which may wait for that to go; and
+        when it goes itself, its project, which may be going too."""
         yield key
         yield from sorted(self._index.get(("names", key), ()))
         going = after is None or after.deleting
@@ -142,6 +142,7 @@ class View:
         if isinstance(document, Run):
             if document.owner:
                 yield Key.parse(document.owner)
+            yield from sorted(self._index.get(("owned", key.path), ()))
             ended = after is None or after.deleting or after.status.state in DONE
             if ended and document.stage and document.stage.key:
                 yield from self._woken_by(key.project, result_name(document.stage.key))

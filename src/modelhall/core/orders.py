@@ -138,6 +138,22 @@ class TrainOrder(Frozen):
         return key_of("train", self, data=data, **barred)
 
 
+class LendOrder(Frozen):
+    """Of workers for a training whose leader is on another node."""
+
+    training: str
+    """Name of its run."""
+    uid: str
+    """Of that run."""
+    attempt: int
+    """Of that run."""
+    owner: str | None
+    """Path of what it trains for."""
+    train: TrainOrder
+    leader: str = ""
+    """Where it listens, host:port; told when they are started."""
+
+
 class Validated(Frozen):
     """What the validation split said after each epoch."""
 

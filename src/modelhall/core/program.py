@@ -22,6 +22,7 @@ from pydantic import Field
 
 from modelhall.core import base_models, files, plugins, unpacking
 from modelhall.core.errors import Broken, HallError, NotFound
+from modelhall.core.gang_key import GANG_KEY
 from modelhall.core.kinds.base import Frozen, Problem
 from modelhall.core.ports.blobs import Blobs
 from modelhall.core.ports.signature import SIGNING_KEY
@@ -34,14 +35,16 @@ PROGRAMS = {
     "search": "modelhall.stages.search",
     "fetch": "modelhall.stages.fetch",
     "train": "modelhall.stages.train",
+    "lend": "modelhall.stages.train.lend",
     "evaluate": "modelhall.stages.evaluate",
     "compress": "modelhall.stages.compress",
     "sign": "modelhall.stages.sign",
     "erase": "modelhall.stages.erase",
     "serve": "modelhall.serving",
 }
-HALL_SECRETS = {"sign": (SIGNING_KEY,), "serve": (REPLICA_KEY,)}
-"""Secrets of the hall's own, by the only programs that are handed them; no project has or sees them."""
+HALL_SECRETS = {"sign": (SIGNING_KEY,), "serve": (REPLICA_KEY,), "lend": (GANG_KEY,)}
+"""Secrets of the hall's own, by the only programs that are handed them; no project has or sees them. A training is
+handed that of `lend` when it has workers on other nodes."""
 AT_HOME = frozenset({"prepare", "fetch", "sign", "erase"})
 """Programs that run on the hall's own machine alone: they read files that lie there, or are handed its own keys."""
 REPORT_EVERY_S = 0.25

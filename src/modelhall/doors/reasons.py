@@ -59,7 +59,8 @@ def _queued(run: AnyResource, around: Around) -> Explanation:
 
 def _starts_with(run: AnyResource, around: Around) -> str:
     """What would have the scheduler start it: the first of its conditions that is not met."""
-    cpus, memory_bytes = _least(run)
+    # Only trainings have workers, and those may be on several nodes: one of them must fit on one.
+    cpus, memory_bytes = run.document.resources.cpus, run.document.resources.memory_bytes
     nodes = [node for node in around.nodes if node.status.state == "ready"]
     if not nodes:
         return "a node that is ready; `hall get nodes` shows what there is"
@@ -78,7 +79,7 @@ def _starts_with(run: AnyResource, around: Around) -> str:
 
 def _quota(run: AnyResource, around: Around) -> str:
     """Which quota is in its way, and what would move it; empty when none is."""
-    name, (asked, _) = run.key.project, _least(run)
+    name, asked = run.key.project, _least_cpus(run)
     most = next((p.document.quota.cpus for p in around.projects if p.key.name == name), None)
     if most is None or not asked:
         return ""
@@ -90,10 +91,9 @@ def _quota(run: AnyResource, around: Around) -> str:
     return ""
 
 
-def _least(run: AnyResource) -> tuple[float, int]:
-    """The CPUs and the bytes without which it does not start: those of the fewest workers."""
-    asked = run.document.resources
-    return asked.cpus * asked.workers.min, asked.memory_bytes * asked.workers.min
+def _least_cpus(run: AnyResource) -> float:
+    """The CPUs without which it does not start: those of the fewest workers."""
+    return float(run.document.resources.cpus * run.document.resources.workers.min)
 
 
 def _holders(around: Around, project: str | None) -> str:

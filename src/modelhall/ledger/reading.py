@@ -78,7 +78,10 @@ def readings_of(
 
 
 def _model_of(run: RunResource, models: Mapping[str, str]) -> str | None:
-    owner = run.document.owner or ""
+    stage = run.document.stage
+    # What another node lends a training is for whom the training is.
+    lends = stage is not None and stage.program == "lend"
+    owner = (stage.order["owner"] if stage and lends else run.document.owner) or ""
     return owner if owner.startswith("model/") else models.get(owner)
 
 

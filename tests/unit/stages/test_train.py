@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -12,7 +13,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 import pytest
-from killed import Killed, KilledAt
+from killed import AskedToEndAt, Killed, KilledAt
 from safetensors.torch import load_file
 
 from modelhall.core import plugins
@@ -23,6 +24,7 @@ from modelhall.core.orders import Against, EvaluateOrder, EvaluateOutput, TrainO
 from modelhall.core.program import Order, Reporter, open_blobs, unpacked
 from modelhall.stages import _data, evaluate, train
 from modelhall.stages.train.batches import batches
+from modelhall.stages.train.ending import AskedToEnd
 from modelhall.stages.train.schedules import Moment, rate
 
 Orders = Callable[..., Order]
@@ -134,6 +136,21 @@ def test_a_killed_training_goes_on_to_the_same_bits(order: Orders, data: str, sa
         line for step, line in steps.items() if step >= history(again)[0]["step"]
     ]
     assert sample < 16 or history(again)[0]["step"] > 1
+
+
+def test_a_training_that_is_asked_to_end_keeps_the_step_it_is_in(order: Orders, data: str) -> None:
+    asked = an_order(data, train=TRAIN.model_copy(update={"checkpoint_s": 1000.0, "epochs": 2}))
+    whole = run(order(asked, run="unbroken"))
+    ended = order(asked, run="ended")
+    with pytest.raises(AskedToEnd):
+        train.carry_out(ended, AskedToEndAt(ended.work, 80))
+    (kept,) = ended.state.glob("step-*.json")
+    step = int(kept.stem.removeprefix("step-"))
+    assert step == history(ended)[-1]["step"] > 5
+    assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL, "nobody is kept who is not in training"
+    again = order(asked, run="ended", attempt=2)
+    assert run(again)["artifact"] == whole["artifact"]
+    assert history(again)[0]["step"] == step + 1
 
 
 @pytest.mark.parametrize("optimizer", plugins.names("optimizer"))

@@ -20,11 +20,13 @@ import polars as pl
 import psutil
 import pytest
 import torch
-from torch import nn
+from torch import distributed, nn
 
+from modelhall.core import secrets
 from modelhall.core.errors import Broken, Failed, Full, HallError, NotNow, Rejected
+from modelhall.core.gang_key import GANG_KEY
 from modelhall.core.kinds.model import Network, Train
-from modelhall.core.orders import TrainOrder
+from modelhall.core.orders import LendOrder, TrainOrder
 from modelhall.core.program import Order, Reporter, open_blobs
 from modelhall.stages import _data, train
 from modelhall.stages.train.checkpoint import Checkpoint
@@ -66,16 +68,26 @@ def asked(order: Orders, tmp_path: Path) -> TrainOrder:
 def by_one(order: Orders, asked: TrainOrder) -> Order:
     """One worker's training of both shards, done."""
     made = order(asked, run="one")
-    trainee = train._Trainee(made, asked)
+    trainee = train.Trainee(made, asked)
     trainee.training.run(Reporter(made.work))
     (made.work / "result.json").write_text(json.dumps({"output": dict(trainee.save())}))
     return made
 
 
-def started(made: Order) -> subprocess.Popen[bytes]:
+def started(
+    made: Order, program: str = "modelhall.stages.train", key: str | None = None
+) -> subprocess.Popen[bytes]:
+    """Its program at work, its words in `log`; with the key of gangs if one is given."""
     (made.work / "order.json").write_text(made.model_dump_json())
-    program = [sys.executable, "-m", "modelhall.stages.train", str(made.work / "order.json")]
-    return subprocess.Popen(program, env=os.environ | {"POLARS_MAX_THREADS": "1"})
+    words = [sys.executable, "-m", program, str(made.work / "order.json")]
+    environment = os.environ | {"POLARS_MAX_THREADS": "1"}
+    with contextlib.ExitStack() as held:
+        log = held.enter_context((made.work / "log").open("wb"))
+        handed = [] if key is None else [secrets.sealed({GANG_KEY: key})]
+        for descriptor in handed:
+            held.callback(os.close, descriptor)
+            environment[secrets.VARIABLE] = str(descriptor)
+        return subprocess.Popen(words, env=environment, stderr=log, pass_fds=handed)
 
 
 def samples(made: Order) -> float:
@@ -134,6 +146,64 @@ def test_a_training_whose_leader_is_killed_goes_on_to_the_same_bits_with_fewer_w
     assert losses(again)[0]["step"] > 1
 
 
+def test_a_worker_that_another_node_lends_takes_part_and_changes_no_bit(
+    order: Orders, asked: TrainOrder, by_one: Order
+) -> None:
+    made = order(asked, run="led")
+    leading = started(made, key="ab" * 32)
+    deadline = time.monotonic() + PATIENCE_S
+    while not (made.work / "report.json").exists() and time.monotonic() < deadline:
+        time.sleep(0.01)
+    what = LendOrder(
+        training="led", uid="u", attempt=1, owner=None, train=asked,
+        leader=json.loads((made.work / "report.json").read_text())["address"],
+    )  # fmt: skip
+    lending = started(order(what, run="lends"), "modelhall.stages.train.lend", key="ab" * 32)
+    both = "2 workers are at work, 1 of them lent"
+    while (
+        both not in (made.work / "log").read_text() and leading.poll() is None and time.monotonic() < deadline
+    ):
+        with contextlib.suppress(psutil.Error):
+            for own in psutil.Process(
+                leading.pid
+            ).children():  # so that it is not over before the other has come
+                own.suspend()
+                time.sleep(0.3)
+                own.resume()
+        time.sleep(0.03)
+    code = leading.wait(PATIENCE_S)
+    lending.terminate()
+    lending.wait(PATIENCE_S)
+    assert code == 0
+    assert both in (made.work / "log").read_text()
+    assert result(made) == result(by_one)
+    assert losses(made) == losses(by_one)
+
+
+def test_a_training_that_is_asked_to_end_loses_no_step(
+    order: Orders, asked: TrainOrder, by_one: Order
+) -> None:
+    made = order(asked, run="ended", workers=2)
+    program = started(made)
+    deadline = time.monotonic() + PATIENCE_S
+    while samples(made) < 100 and program.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.002)
+    for process in [psutil.Process(program.pid), *psutil.Process(program.pid).children()]:
+        process.terminate()  # as a launcher asks: all of its processes
+    program.wait(PATIENCE_S)
+    told = json.loads((made.work / "result.json").read_text())
+    assert told["problem"]["message"].startswith("asked to end; what was learnt in")
+    reached = losses(made)[-1]["step"]
+    again = order(asked, run="ended", attempt=2)
+    # Whatever is left is for one worker, in this process.
+    trainee = train.Trainee(again, asked)
+    trainee.go_on()
+    assert trainee.training.steps >= reached
+    trainee.training.run(Reporter(again.work))
+    (again.work / "result.json").write_text(json.dumps({"output": dict(trainee.save())}))
+    assert result(again) == result(by_one)
+
+
 # A step.
 
 
@@ -165,9 +235,10 @@ def learnt(network: nn.Module, shards: Shards, group: Any, steps: int = 2) -> li
     return [*network.state_dict().values(), torch.tensor(told)]
 
 
-def side_by_side(workers: int, work: Callable[[Group], Any], meeting: Path) -> list[Any]:
+def side_by_side(workers: int, work: Callable[[Group], Any]) -> list[Any]:
     """What each of a group of workers makes, here in threads."""
     found: list[Any] = [None] * workers
+    meeting = distributed.HashStore()
 
     def live(rank: int) -> None:
         place = Place(rank=rank, of=workers, number=workers)
@@ -186,7 +257,7 @@ def side_by_side(workers: int, work: Callable[[Group], Any], meeting: Path) -> l
 
 
 @pytest.mark.parametrize("number", [2, 3, 5])
-def test_a_step_has_the_same_outcome_however_many_workers_share_it(number: int, tmp_path: Path) -> None:
+def test_a_step_has_the_same_outcome_however_many_workers_share_it(number: int) -> None:
     def work(group: Any) -> list[torch.Tensor]:
         network = Remembers()
         torch.manual_seed(0)  # the threads' draws would mix; nothing is drawn from here on
@@ -198,7 +269,7 @@ def test_a_step_has_the_same_outcome_however_many_workers_share_it(number: int, 
     alone = work(Alone())
     assert alone[0].isfinite().all()
     for workers in (1, 2, 3):
-        for found in side_by_side(workers, work, tmp_path):
+        for found in side_by_side(workers, work):
             assert all(torch.equal(a, b) for a, b in zip(alone, found, strict=True)), workers
 
 
@@ -220,7 +291,7 @@ def test_what_is_drawn_for_a_shard_is_a_function_of_the_order_alone() -> None:
     assert len(set(draws(1))) == 3
 
 
-def test_a_step_that_somebody_left_changes_nothing(tmp_path: Path) -> None:
+def test_a_step_that_somebody_left_changes_nothing() -> None:
     def work(group: Group) -> bool:
         if group.rank == 1:
             raise Parted("killed")
@@ -230,11 +301,11 @@ def test_a_step_that_somebody_left_changes_nothing(tmp_path: Path) -> None:
             learnt(network, Shards(network, 2, seed=1), group)
         return all(torch.equal(a, b) for a, b in zip(before, network.state_dict().values(), strict=True))
 
-    first, _ = side_by_side(2, work, tmp_path)
+    first, _ = side_by_side(2, work)
     assert first is True
 
 
-def test_a_state_is_handed_over_to_the_bit(tmp_path: Path) -> None:
+def test_a_state_is_handed_over_to_the_bit() -> None:
     tensors = {
         "weights": torch.randn(5, 3),
         "half": torch.randn(4).to(torch.bfloat16),
@@ -247,7 +318,7 @@ def test_a_state_is_handed_over_to_the_bit(tmp_path: Path) -> None:
     def work(group: Group) -> Checkpoint | None:
         return group.receive(1) if group.rank == 0 else group.send(state, 0)
 
-    found = side_by_side(2, work, tmp_path)[0]
+    found = side_by_side(2, work)[0]
     assert (found.step, found.facts) == (12, state.facts)
     assert found.tensors.keys() == tensors.keys()
     for name, tensor in tensors.items():
@@ -259,6 +330,7 @@ def test_a_state_is_handed_over_to_the_bit(tmp_path: Path) -> None:
 
 FREE, WORKING = functools.partial(Hand, doing="free"), Hand(doing="working")
 NEW, LEAVING = Hand(doing="preparing"), Hand(doing="leaving")
+LENT, NEW_LENT = functools.partial(Hand, doing="free", lent=True), Hand(doing="preparing", lent=True)
 
 
 @pytest.mark.parametrize(
@@ -282,10 +354,17 @@ NEW, LEAVING = Hand(doing="preparing"), Hand(doing="leaving")
         ([WORKING, FREE(step=9)], None),
         # Nobody has any state: from the last checkpoint, all together.
         ([NEW, NEW], None),
+        # Nobody waits for those who are lent; they are taken in when they come.
+        ([FREE(), NEW_LENT], Formation(workers=[0], source=0, behind=[])),
+        ([FREE(), LENT()], Formation(workers=[0, 1], source=0, behind=[1])),
+        ([WORKING, LENT()], Call(worker=0)),
+        # The first, who saves, is one of the leader's own, also where he is told the state by one who is lent.
+        ([NEW, LENT(step=7)], None),
+        ([FREE(), LENT(step=7)], Formation(workers=[0, 1], source=1, behind=[0])),
     ],
 )
 def test_a_group_is_formed_of_those_at_hand(hands: list[Hand], decision: Any) -> None:
-    assert decide(hands, len(hands)) == decision
+    assert decide(hands, sum(not hand.lent for hand in hands)) == decision
 
 
 class Heard(Reporter):

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from modelhall.core.errors import Stale
+from modelhall.core.gang_key import GANG_KEY
 from modelhall.core.kinds.run import Exit
 from modelhall.core.ports.clock import Clock
 from modelhall.core.ports.launcher import AttemptId, Launch, LogPart, NodeReport, Observation, Taken
@@ -117,7 +118,8 @@ class VirtualLauncher:
         if attempt.exit is not None:
             result = script.result if attempt.exit.code is not None else None
             return Observation(alive=False, exit=attempt.exit, cpu_s=attempt.exit.cpu_s, result=result)
-        address = f"{attempt.launch.node}:{attempt.launch.run}" if script.serves and over else None
+        leads = GANG_KEY in attempt.launch.hall_secrets and "leader" not in (attempt.launch.order or {})
+        address = f"{attempt.launch.node}:{attempt.launch.run}" if leads or (script.serves and over) else None
         return Observation(alive=True, address=address, cpu_s=self._cpu_s(attempt))
 
     def _end_by_now(self, attempt: _Attempt, now: float) -> Exit | None:

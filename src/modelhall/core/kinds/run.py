@@ -17,7 +17,7 @@ class Stage(Frozen):
     """A program of the hall's own and the order it is to carry out."""
 
     program: str
-    """prepare, erase, search, train, evaluate, compress, sign or serve."""
+    """prepare, erase, search, train, lend, evaluate, compress, sign or serve."""
     order: dict[str, Any]
     key: str | None = None
     """Address of the result: runs of one key would compute the same. None for replicas."""
@@ -45,7 +45,7 @@ class Run(Document):
 
     @model_validator(mode="after")
     def _has_workers_for_training_only(self) -> Self:
-        trains = self.stage is not None and self.stage.program == "train"
+        trains = self.stage is not None and self.stage.program in ("train", "lend")
         if self.resources.workers.max > 1 and not trains:
             raise ValueError("resources.workers: a run is one process; a model's training has workers")
         return self
@@ -79,7 +79,9 @@ class Attempt(Frozen):
     node: str
     started_at: float
     workers: int = 1
-    """How many it was placed with."""
+    """How many it was placed with, on its node."""
+    lent: int = 0
+    """How many more it was placed with that other runs lend it, on other nodes."""
     gpus: tuple[tuple[int, int], ...] = ()
     """Which GPUs of its node it was given: number, thousandths."""
     exit: Exit | None = None
@@ -110,14 +112,14 @@ class RunStatus(Status):
     progress: Progress | None = None
     metrics: dict[str, float] = Field(default_factory=dict)
     address: str | None = None
-    """host:port of a replica that is ready."""
+    """host:port of a replica that is ready, or of a training where workers on other nodes find it."""
     result: dict[str, Any] | None = None
     yields_to: str | None = None
     """The run for which its attempt is to make room."""
 
     @property
     def workers(self) -> int:
-        """How many the newest attempt was placed with."""
+        """How many the newest attempt was placed with, on its node."""
         return self.attempts[-1].workers if self.attempts else 1
 
 

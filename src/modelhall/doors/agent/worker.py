@@ -16,6 +16,7 @@ from typing import Protocol
 
 from modelhall.adapters.launcher.process import ProcessLauncher
 from modelhall.core.errors import Conflict, NotNow, Stale
+from modelhall.core.gang_key import GANG_KEY
 from modelhall.core.node_line import (
     Beat,
     Done,
@@ -52,7 +53,10 @@ class Handed:
         self._keys: dict[str, KeySet] = {}
         self._values: dict[tuple[str, str], str] = {}
         self._of_hall: dict[str, str] = {}
-        self.hall_secrets = {REPLICA_KEY: lambda: self._of_hall[REPLICA_KEY]}
+        self.hall_secrets = {
+            REPLICA_KEY: lambda: self._of_hall[REPLICA_KEY],
+            GANG_KEY: lambda: self._of_hall[GANG_KEY],
+        }
         """Those of the hall's own that leave its machine."""
 
     def take(self, start: Start) -> None:

@@ -65,7 +65,7 @@ class Claims:
     def make_room(self, asking: Asking, shape: Shape) -> bool:
         """Keep for a run what others leave, having some of them leave if need be; False if it has no claim to it."""
         claim = self._claim_of(asking, shape)
-        if claim is None or shape.spans:
+        if claim is None:
             return False
         soon = self._after_leaving()
         found = soon.find(shape, self._is_not_kept_for_later)
@@ -160,7 +160,7 @@ class Claims:
 
     def _is_able(self, held: Held) -> bool:
         asking = held.asking
-        stays = asking.serves or not asking.preemptible or len(held.parts) > 1
+        stays = asking.serves or not asking.preemptible
         return not stays and asking.key not in self._leaving and asking.key not in self._started
 
     def _is_not_kept_for_later(self, node: Node, gpus: Gpus) -> bool:

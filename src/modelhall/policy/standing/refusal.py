@@ -6,7 +6,7 @@ from typing import Literal, NamedTuple
 
 from modelhall.policy.room import WHOLE, Shape
 from modelhall.policy.schedule import RunKey
-from modelhall.policy.standing import Standing
+from modelhall.policy.standing import Standing, gang
 
 SHOWN = 4
 
@@ -90,6 +90,9 @@ def _too_large(standing: Standing, shape: Shape) -> str:
     if not labelled:
         asked = ", ".join(f"{name}={value}" for name, value in shape.labels)
         return f"asks for a node with {asked}, and there is none"
+    if shape.spans:
+        room = sum(gang.most_workers(node.whole, shape) for node in labelled)
+        return f"asks for {size(shape)} and {_memory(shape)}; all nodes together have room for {room} of them, idle"
     largest = max(labelled, key=lambda n: (len(n.whole.gpus) if shape.gpus_milli else 0, n.whole))
     has = f"{largest.room.cpus:g} and {largest.room.memory_bytes / 2**30:.1f} GiB"
     has += f" and {gpus(sum(largest.whole.gpus))}" if shape.gpus_milli else ""

@@ -126,8 +126,8 @@ class Round:
             self._closed[refusal.project] = self._used_up(refusal.project, refusal.shape)
 
     def claim(self, turn: Turn) -> bool:
-        """Whether others make room for the run."""
-        shape = turn.lane.key.shape._replace(workers=turn.lane.key.fewest_workers)
+        """Whether others make room for the run; on one node, also where its workers might be on several."""
+        shape = turn.lane.key.shape._replace(workers=turn.lane.key.fewest_workers, spans=False)
         return self._claims is not None and self._claims.make_room(turn.asking, shape)
 
     def reserve(self, turn: Turn, *, firm: bool = False) -> None:
@@ -182,7 +182,10 @@ class Round:
 
         if shape.spans:
             nodes = [node for node in floor.board(shape.one()) if not kept or node.room.name not in kept]
-            return gang.find(nodes, shape, lambda node: node.free)
+            parts = gang.find(nodes, shape, lambda node: node.free)
+            if parts is not None or not kept:
+                return parts
+            shape = shape._replace(spans=False)
         found = floor.find(shape, allows if kept else None)
         return None if found is None else (Part(found.node.room.name, shape.workers, found.gpus),)
 

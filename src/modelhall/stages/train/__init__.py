@@ -7,179 +7,60 @@ else the last one. Whether the result is good enough is decided by evaluate and 
 
 from __future__ import annotations
 
-import time
-from collections.abc import Mapping, Sequence
-from pathlib import Path
-from typing import Any, NamedTuple
+from collections.abc import Mapping
+from typing import Any
 
-import polars as pl
-import torch
-
-from modelhall import networks, tasks
-from modelhall.core import base_models, files, plugins
-from modelhall.core.orders import TrainOrder, TrainOutput, key_of
-from modelhall.core.program import Order, Reporter, open_blobs, private_folder, unpacked
-from modelhall.stages import _data
-from modelhall.stages.train import packing, record, requests, starting
-from modelhall.stages.train.checkpoint import Checkpoints
+from modelhall.core.gang_key import GANG_KEY, key_of_gang
+from modelhall.core.orders import TrainOrder, key_of
+from modelhall.core.program import Order, Reporter
+from modelhall.core.secrets import read_secrets
+from modelhall.stages.train.ending import AskedToEnd, Ending
+from modelhall.stages.train.gang.dialling import Entrance
 from modelhall.stages.train.gang.leader import Leader
 from modelhall.stages.train.gang.member import Member
 from modelhall.stages.train.gang.post import Post
 from modelhall.stages.train.gang.signs import Waiting
-from modelhall.stages.train.loop import Training
-from modelhall.stages.train.machine import allocation
-from modelhall.stages.train.machine.peak import peak_gflops
-from modelhall.stages.train.variation import Variation, varying
+from modelhall.stages.train.trainee import Trainee, get_ready
 from modelhall.stages.train.writing import writing
 
 
 def carry_out(order: Order, reporter: Reporter) -> Mapping[str, Any]:
     """Train one network; the result is a TrainOutput. Raises Rejected for data, task or network that do not fit,
-    Failed when the loss stops being a number."""
+    Failed when the loss stops being a number, AskedToEnd when somebody has asked for the end: what was learnt until
+    then is in a checkpoint."""
     what = TrainOrder.model_validate(order.what)
     if what.shards > 1:
         return _carry_out_together(order, what, reporter)
-    trainee = _Trainee(order, what)
+    trainee = Trainee(order, what)
     trainee.go_on()
-    with writing(trainee.checkpoints, every_s=trainee.checkpoint_s) as one:
-        trainee.training.run(reporter, one)
+    with Ending() as ending, writing(trainee.checkpoints, every_s=trainee.checkpoint_s) as one:
+        try:
+            trainee.training.run(reporter, one, heed=ending.heed)
+        except AskedToEnd:
+            one.keep(trainee.training.checkpoint)
+            raise
     return trainee.save()
 
 
 def _carry_out_together(order: Order, what: TrainOrder, reporter: Reporter) -> Mapping[str, Any]:
-    """The same by several workers. This process only forks them, with all they need imported; it must read no data
-    itself, since libraries that have begun to do so do not survive a fork."""
-    plugins.load("task", what.task, field="task")
-    if what.network is not None:
-        networks.get_ready(what.network)
+    """The same by several workers, which this process only leads."""
+    get_ready(what)
 
     def live(post: Post, waits: Waiting) -> None:
-        trainee = _Trainee(order, what)
-        Member(trainee, post, address=order.address, meeting=order.work, waits=waits).live()
+        ending.leave_to_leader()
+        Member(Trainee(order, what), post, address=order.address, waits=waits).live()
 
-    return Leader(live, order.workers, reporter).lead()
-
-
-class _Trainee:
-    """One training, from its data to its artifact."""
-
-    def __init__(self, order: Order, what: TrainOrder) -> None:
-        self._order = order
-        self._what = what
-        torch.set_num_threads(order.threads)
-        allocation.keep_what_is_freed()
-        # Warned and not enforced: a few networks have no other way. (`use_deterministic_algorithms` does the same
-        # and first imports the compiler, which takes seconds.)
-        torch.set_deterministic_debug_mode("warn")
-        self._prepared = _prepare(order, what)
-        self.training = self._prepared.training
-        _rehearse(self.training, order, what)
-        self.checkpoints = Checkpoints(order.state, key_of("train", what), kept=what.train.keep_checkpoints)
-        self.checkpoint_s = what.train.checkpoint_s
-        self._began = time.monotonic()
-
-    def go_on(self) -> None:
-        """Be where the newest checkpoint is, if there is any."""
-        if found := self.checkpoints.newest():
-            self.training.go_on_from(found)
-
-    def save(self) -> Mapping[str, Any]:
-        """Leave the weights that are to be kept as an artifact; a TrainOutput."""
-        self.training.finish()
-        blobs = open_blobs(self._order)
-        with private_folder(self._order) as folder:
-            self._write(folder)
-            artifact = blobs.put_folder(folder)
-        return TrainOutput(
-            artifact=artifact,
-            size_bytes=blobs.size_bytes(artifact),
-            parameters=sum(parameter.numel() for parameter in self._prepared.started.module.parameters()),
-            steps=self.training.steps,
-            validated=self.training.validated,
-            pruned=self.training.pruned,
-            record=self._put_record(),
-            precision=self.training.precision,
-        ).model_dump(mode="json")
-
-    def _write(self, folder: Path) -> None:
-        task, started, steps, _ = self._prepared
-        base, adapter = self._what.base, self._what.train.adapter
-        networks.save(started.module, started.network, task.shape, folder, adapter)
-        task.save(folder)
-        if base is not None and (adapter is not None or tasks.compares(task)):
-            base_models.name(folder, base)
-        _save_preparation(folder, task, steps)
-
-    def _put_record(self) -> str:
-        """The artifact that tells how it was trained."""
-        with private_folder(self._order) as folder:
-            record.write(
-                folder,
-                order=self._what,
-                curves=self.training.curves,
-                attempt=self._order.attempt,
-                begun=self.training.begun,
-                seconds=time.monotonic() - self._began,
-            )
-            return open_blobs(self._order).put_folder(folder)
+    with Ending() as ending:
+        entrance = _entrance(order, what)
+        if entrance is not None:
+            reporter.ready(entrance.address)
+        return Leader(live, order.workers, reporter, entrance=entrance, ending=ending).lead()
 
 
-class _Prepared(NamedTuple):
-    """All that a training is made of."""
-
-    task: tasks.Task
-    started: networks.Start
-    steps: Sequence[Mapping[str, Any]]
-    """Of the data set."""
-    training: Training
-
-
-def _prepare(order: Order, what: TrainOrder) -> _Prepared:
-    with unpacked(order, what.data) as data:
-        splits = {name: _data.read(data, name) for name in _data.splits(data)}
-        steps = _data.steps(data)
-    with starting.origins(order, what) as origins:
-        task = starting.fit(what, splits, origins)
-        torch.manual_seed(what.train.seed)
-        started = starting.start(what, task.shape, origins)
-        learning = starting.taught(what, task, origins)
-    varied = varying(steps)
-    training = Training(
-        task=learning,
-        network=started.module,
-        train=what.train,
-        loss=starting.loss(what, task),
-        bars=what.bars,
-        variation=Variation(task, splits["train"], varied, seed=what.train.seed) if varied else None,
-        examples=_examples(what, task, started, splits),
-        shards=what.shards,
-    )
-    return _Prepared(task, started, steps, training)
-
-
-def _examples(
-    what: TrainOrder, task: tasks.Task, started: networks.Start, splits: Mapping[str, pl.DataFrame]
-) -> dict[str, tasks.Examples]:
-    """What is learnt from and validated on."""
-    examples = {name: task.examples(name, splits[name]) for name in ("train", "validation") if name in splits}
-    if what.train.packing:
-        examples["train"] = packing.documents(task, what.task, "train", splits["train"])
-        packing.check(task, started.module, examples["train"], started.network.family)
-    return {name: tasks.referred(task, rows, started.module) for name, rows in examples.items()}
-
-
-def _rehearse(training: Training, order: Order, what: TrainOrder) -> None:
-    """See whether a training fits into what one worker may hold."""
-    limit_bytes = allocation.limit(order.memory_bytes and order.memory_bytes // order.workers)
-    peak = peak_gflops(order.cache, order.threads) * order.workers
-    training.rehearse(limit_bytes=limit_bytes, peak_gflops=peak)
-    if what.train.on_oom == "split" and order.memory_bytes is not None:
-        allocation.refuse_beyond(limit_bytes)
-
-
-def _save_preparation(folder: Path, task: tasks.Task, steps: Sequence[Mapping[str, Any]]) -> None:
-    """Leave beside the model what is to be done to requests, if anything is."""
-    columns = {part.name: task.columns[part.name] for part in task.inputs if part.name in task.columns}
-    told = requests.preparation(steps, columns)
-    if told is not None:
-        files.write_json(folder / requests.FILE, told)
+def _entrance(order: Order, what: TrainOrder) -> Entrance | None:
+    """Where workers on other nodes dial in; whoever leads any is handed the key."""
+    key = read_secrets().get(GANG_KEY)
+    if key is None:
+        return None
+    gang = key_of_gang(key, run=order.run, attempt=order.attempt, order=key_of("train", what))
+    return Entrance(order.address, gang)

@@ -130,14 +130,21 @@ class Training:
         ):
             yield
 
-    def run(self, reporter: Reporter, writing: Writing | None = None, group: Together | None = None) -> None:
+    def run(
+        self,
+        reporter: Reporter,
+        writing: Writing | None = None,
+        group: Together | None = None,
+        heed: Callable[[], None] = lambda: None,
+    ) -> None:
         """Train from here to the end, offering checkpoints to `writing`, one of a `group` of workers. When that falls
-        apart, raises what it does, and the state is that after `steps` steps."""
+        apart, raises what it does, as it does what `heed` raises, which is called after each step; the state is that
+        after `steps` steps."""
         self._group = group or Alone()
         with self._learning():
-            self._run(reporter, writing)
+            self._run(reporter, writing, heed)
 
-    def _run(self, reporter: Reporter, writing: Writing | None) -> None:
+    def _run(self, reporter: Reporter, writing: Writing | None, heed: Callable[[], None]) -> None:
         while not self._is_over():
             epoch, place = divmod(self.steps, self._steps_an_epoch)
             for rows in self._batches(epoch)[place:]:
@@ -150,6 +157,7 @@ class Training:
                     self._validate(reporter)
                 if writing is not None and writing.offer(self.checkpoint):
                     reporter.metrics(self.steps, {"checkpoint_stall_share": writing.stall_share})
+                heed()
 
     def finish(self) -> None:
         """Leave the weights that are to be kept in the network."""
@@ -257,7 +265,9 @@ class Training:
         if self.steps % max(1, self._total // _LOSSES_REPORTED) == 0:
             self._tell({"loss": loss}, reporter)
             if self._tempo is not None:
-                reporter.metrics(self.steps, {**self._tempo.figures(), "parts": self._parts.number})
+                reporter.metrics(
+                    self.steps, {**self._tempo.figures(self._group.of), "parts": self._parts.number}
+                )
 
     def _validate(self, reporter: Reporter) -> None:
         """Measure the validation split, if there is one; keep the weights if they are the best so far: by the

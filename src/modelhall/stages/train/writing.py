@@ -58,6 +58,11 @@ class Writing:
         self._due = now + max(self._every_s, (now - begun) / MOST_STALL)
         return True
 
+    def keep(self, take: Callable[[Room], Checkpoint]) -> None:
+        """Take a checkpoint whether one is due or not, and come back when it is written."""
+        self.end()
+        self._write(take(self._room))
+
     def end(self) -> None:
         """Come back when nothing is being written any more."""
         if self._thread is not None:

@@ -1,4 +1,4 @@
-"""Those who are at work together, and what they tell each other: by gloo, over one address of their node.
+"""Those who are at work together, and what they tell each other: by gloo, each at an address of his node.
 
 Whoever is killed closes his connections, and every call of the others ends with Parted, then theirs with them.
 """
@@ -10,7 +10,6 @@ import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import timedelta
-from pathlib import Path
 from typing import Any, Self
 
 import torch
@@ -18,8 +17,9 @@ from torch import distributed
 
 from modelhall.stages.train import pieces
 from modelhall.stages.train.checkpoint import Checkpoint
+from modelhall.stages.train.gang.held_up import HeldUp
 
-_JOINS_WITHIN = timedelta(seconds=10)
+JOINS_WITHIN = timedelta(seconds=10)
 """All are at hand when they are told to join, so one that does not is gone."""
 _WAITS_AT_MOST = timedelta(days=1)
 """Whoever hangs is killed by the leader long before; a validation may take its time."""
@@ -48,32 +48,35 @@ class Group:
         place: Place,
         *,
         address: str,
-        meeting: Path,
+        meeting: Any,
         heed: Callable[[], None] = lambda: None,
         waits: Callable[[bool], None] = lambda _: None,
+        is_called: Callable[[], bool] = lambda: False,
     ) -> None:
-        """Join at `address`, an address of this node; `meeting` is a folder that all share. `heed` is called in every
-        step and may raise Parted; `waits` is told when this worker begins and when it ends to wait for the others."""
+        """Join at `address`, an address of this node; `meeting` is a torch.distributed.Store by which they find each
+        other. `heed` is called in every step and may raise Parted, `is_called` says whether it would; `waits` is told
+        when this worker begins and when it ends to wait for the others."""
         self.rank, self.of = place.rank, place.of
         self._heed = heed
         self._waits = waits
+        self._held_up = HeldUp(is_called)
         # By itself and not by `init_process_group`, which binds to an address of its own choice and knows one group
         # a process. What torch tells type checkers of it is less than there is.
         c10d: Any = distributed
         gloo = c10d.ProcessGroupGloo
         options = gloo._Options()
-        options._timeout = _JOINS_WITHIN
+        options._timeout = JOINS_WITHIN
         with self._together():
             options._devices = [gloo.create_device(hostname=address)]
-            store = c10d.FileStore(str(meeting / f"group-{place.number}"), place.of)
-            store.set_timeout(_JOINS_WITHIN)
-            self._link = gloo(store, place.rank, place.of, options)
+            self._link = gloo(meeting, place.rank, place.of, options)
             self._link.set_timeout(_WAITS_AT_MOST)
+        self._held_up.watch()
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self._held_up.leave()
         # Its end closes the connections; frames of an exception may hold this object for long.
         del self._link
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any, Protocol
 
 from modelhall.stages.train.checkpoint import Checkpoints
-from modelhall.stages.train.gang.group import Group, Parted, Place
+from modelhall.stages.train.gang.group import JOINS_WITHIN, Group, Parted, Place
+from modelhall.stages.train.gang.meeting import Meeting
 from modelhall.stages.train.gang.post import Message, NoReports, Post, PostedReports
 from modelhall.stages.train.gang.signs import Waiting
 from modelhall.stages.train.loop import Training
@@ -34,13 +34,12 @@ class Trainee(Protocol):
 class Member:
     """One worker."""
 
-    def __init__(self, trainee: Trainee, post: Post, *, address: str, meeting: Path, waits: Waiting) -> None:
-        """`waits` is told when it waits for the others; the rest is what groups need."""
+    def __init__(self, trainee: Trainee, post: Post, *, address: str, waits: Waiting) -> None:
+        """`address` is where groups reach it; `waits` is told when it waits for the others."""
         self._trainee = trainee
         self._training = trainee.training
         self._post = post
         self._address = address
-        self._meeting = meeting
         self._waits = waits
         self._has_state = False
         self._writing: Writing | None = None
@@ -49,6 +48,10 @@ class Member:
         """Do what the leader says, for ever: it ends its workers when it has the artifact."""
         while True:
             said = self._post.come_to_hand(self._training.steps if self._has_state else None)
+            if "keep" in said:
+                self._checkpoints.keep(self._training.checkpoint)
+                self._post.told(kept=self._training.steps)
+                continue
             # A group that has fallen apart says nothing of those who are left.
             with contextlib.suppress(Parted), self._join(Place(**said["join"])) as group:
                 self._share_state(said, group)
@@ -56,7 +59,12 @@ class Member:
 
     def _join(self, place: Place) -> Group:
         return Group(
-            place, address=self._address, meeting=self._meeting, heed=self._post.heed, waits=self._waits
+            place,
+            address=self._address,
+            meeting=Meeting(self._post, place.number, within=JOINS_WITHIN),
+            heed=self._post.heed,
+            waits=self._waits,
+            is_called=lambda: self._post.has_news,
         )
 
     def _share_state(self, said: Message, group: Group) -> None:
@@ -76,10 +84,14 @@ class Member:
         if group.rank > 0:
             self._training.run(NoReports(), None, group)
             return
+        reports = PostedReports(self._post)
+        self._training.tell_again(reports)
+        self._training.run(reports, self._checkpoints, group)
+        self._post.told(output=dict(self._trainee.save()))
+
+    @property
+    def _checkpoints(self) -> Writing:
         if self._writing is None:
             self._trainee.checkpoints.clear_torn()
             self._writing = Writing(self._trainee.checkpoints, every_s=self._trainee.checkpoint_s)
-        reports = PostedReports(self._post)
-        self._training.tell_again(reports)
-        self._training.run(reports, self._writing, group)
-        self._post.told(output=dict(self._trainee.save()))
+        return self._writing

@@ -1,4 +1,10 @@
-"""What the leader and a worker say to each other: JSON over a pipe of their own. Never pickles."""
+"""What the leader and a worker say to each other: JSON over a pipe of their own, or a connection. Never pickles.
+
+at_hand, progress, metrics, output, kept, problem   of a worker to the leader
+join, keep, leave                                   of the leader: form a group, write a checkpoint, leave the group
+set                                                 of a worker to all others of its group (`meeting`)
+alive                                               of whoever lends a worker (`lender`)
+"""
 
 from __future__ import annotations
 
@@ -12,6 +18,8 @@ from modelhall.core.program import REPORT_EVERY_S, Reporter
 from modelhall.stages.train.gang.group import Parted
 
 Message = Mapping[str, Any]
+LONGEST_BYTES = 2**20
+"""Whoever says more is not one of the gang."""
 
 
 def say(link: Connection, message: Message) -> None:
@@ -20,8 +28,9 @@ def say(link: Connection, message: Message) -> None:
 
 
 def hear(link: Connection) -> Message:
-    """The next message, waited for. Raises EOFError when nobody speaks any more."""
-    found: Message = json.loads(link.recv_bytes())
+    """The next message, waited for. Raises EOFError when nobody speaks any more, OSError and ValueError for what is
+    no message."""
+    found: Message = json.loads(link.recv_bytes(LONGEST_BYTES))
     return found
 
 
@@ -33,17 +42,31 @@ class Post:
 
     def come_to_hand(self, step: int | None) -> Message:
         """Say that this worker is at hand, with the state after `step` steps or with none; what it is to do then:
-        `join` a group."""
+        `join` a group, or `keep` its state in a checkpoint."""
         say(self._link, {"at_hand": step})
-        while "join" not in (found := hear(self._link)):
-            pass  # it was to leave the group that it has left
+        while not (found := hear(self._link)).keys() & {"join", "keep"}:
+            pass  # it is about the group that it has left
         return found
 
     def heed(self) -> None:
         """Raise Parted when the group is to be formed anew."""
-        if self._link.poll():
-            hear(self._link)
+        if self.has_news:
+            self.hear()
+
+    def hear(self, within_s: float | None = None) -> Message:
+        """The next message to those of a group. Raises Parted when the leader has them leave it, or says nothing
+        `within_s`."""
+        if not self._link.poll(within_s):
+            raise Parted(f"nothing was heard within {within_s} s")
+        found = hear(self._link)
+        if "leave" in found:
             raise Parted("the leader has called")
+        return found
+
+    @property
+    def has_news(self) -> bool:
+        """Whether there is something that was not heard yet."""
+        return self._link.poll()
 
     def told(self, **message: Any) -> None:
         """Say anything else."""

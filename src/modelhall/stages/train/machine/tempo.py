@@ -23,7 +23,7 @@ class Tempo:
         peak_gflops: float,
         monotonic: Callable[[], float],
     ) -> None:
-        """`lengths` are those of all rows, in `unit`; `peak_gflops` is what the processor could do."""
+        """`lengths` are those of all rows, in `unit`; `peak_gflops` is what the processors of one worker could do."""
         self._unit = unit
         self._lengths = lengths
         self._rehearsal = rehearsal
@@ -40,15 +40,15 @@ class Tempo:
         self._done += float(self._lengths[rows].sum())
         self._gflop += self._rehearsal.flop_of(self._lengths[rows]) / 1e9
 
-    def figures(self) -> dict[str, float]:
-        """What was reached, such as `tokens_per_s`; nothing before the first step."""
+    def figures(self, workers: int = 1) -> dict[str, float]:
+        """What was reached by so many workers, such as `tokens_per_s`; nothing before the first step."""
         if not self._spent_s:
             return {}
         reached = self._gflop / self._spent_s
         figures = {
             f"{self._unit}_per_s": self._done / self._spent_s,
             "gflop_per_s": reached,
-            "peak_share": reached / self._peak_gflops,
+            "peak_share": reached / (self._peak_gflops * workers),
         }
         self._spent_s = self._done = self._gflop = 0.0
         return figures
