@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from virtual_hall import HALL_FILE, declare
 
+from modelhall.control.declare import Refusal
 from modelhall.core.kinds import Dataset, Project, Resources, Run, Service
 from modelhall.core.kinds.project import Quota
 from modelhall.core.kinds.run import RunStatus
@@ -50,7 +51,14 @@ def test_a_small_run_does_not_overtake_a_large_one_that_waits(plant: Plant) -> N
     assert (state(plant, "large"), state(plant, "small")) == ("queued", "queued")
 
 
-def test_what_no_node_can_hold_says_so_and_holds_nobody_up(plant: Plant) -> None:
+def test_what_no_node_can_hold_is_refused_with_the_largest_there_is(plant: Plant) -> None:
+    plant.advance(1)
+    with pytest.raises(Refusal, match="the largest node, n1, has 2") as caught:
+        plant.apply(command("giant", 64))
+    assert caught.value.reason.field == "resources"
+
+
+def test_what_was_asked_for_before_its_node_was_gone_says_so_and_holds_nobody_up(plant: Plant) -> None:
     plant.apply(command("giant", 64), command("small", 1))
     plant.advance(1)
     assert "the largest node, n1, has 2" in plant.get("run", "giant").status.reason

@@ -7,7 +7,7 @@ from typing import Literal
 
 from pydantic import TypeAdapter
 
-from modelhall.control import admission
+from modelhall.control import admission, fitting
 from modelhall.control.datasets import Fingerprint
 from modelhall.control.idempotency import Once, Written, commit_once, unheard
 from modelhall.control.leaving import leave
@@ -68,7 +68,8 @@ async def apply(
 
     async def plan() -> tuple[list[Write], list[Outcome]]:
         stored = await _surroundings(store, documents)
-        await _check_all(documents, stored, fingerprint)
+        nodes = await store.find("node", DEFAULT_PROJECT)
+        await _check_all(documents, stored, nodes, fingerprint)
         writes, outcomes = _plan(documents, stored, new_uid, now)
         # What is written rests on these, so they must not be on their way out by then.
         unchanged = [document.key for document in documents if _is_so(document, stored)]
@@ -209,7 +210,10 @@ def _named(documents: Iterable[Document]) -> list[Key]:
 
 
 async def _check_all(
-    documents: Sequence[Document], stored: dict[Key, AnyResource], fingerprint: Fingerprint
+    documents: Sequence[Document],
+    stored: dict[Key, AnyResource],
+    nodes: Sequence[AnyResource],
+    fingerprint: Fingerprint,
 ) -> None:
     declared: dict[Key, Document] = {}
     for place, document in enumerate(documents):
@@ -222,6 +226,8 @@ async def _check_all(
             if there is not None and there.deleting:
                 raise Rejected(f"{document.key} is being removed; apply again when it is gone", field="name")
             await admission.check(document, declared, stored, fingerprint)
+            if not _is_so(document, stored):
+                fitting.check(document, nodes)
         except Rejected as error:
             raise Refusal(place, error) from None
 

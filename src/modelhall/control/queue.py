@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 from modelhall.control import gangs
 from modelhall.control.actions import Action, Create, Note, Start, Update, update_status
 from modelhall.control.runs import launch_of, said_of
 from modelhall.control.shares import shares_of
 from modelhall.control.view import View
-from modelhall.core.kinds import Key
+from modelhall.core.kinds import Key, Resources
 from modelhall.core.kinds.node import HOME, NodeResource
 from modelhall.core.kinds.project import ProjectResource
 from modelhall.core.kinds.run import ACTIVE, Attempt, Run, RunResource, held_bytes, held_cpus
@@ -73,7 +74,7 @@ def facts_of(
     return Facts(
         now=now,
         queue=[_asking(run, home) for run in queued],
-        nodes=[_room(node, active) for node in ready],
+        nodes=[room_of(node, active) for node in ready],
         projects=shares_of(projects, [*queued, *active], ready, now),
         held=[_held(gang, home) for gang in _gangs(active)],
     )
@@ -99,14 +100,8 @@ def _asking(run: RunResource, home: frozenset[str]) -> Asking:
     return Asking(
         name=run.key.name,
         project=run.key.project,
-        cpus=asked.cpus,
-        memory_bytes=asked.memory_bytes,
-        gpus=asked.gpus,
-        gpu_type=asked.gpu_type,
-        labels=tuple(sorted(asked.nodes.items())),
+        **size_of(asked),
         only_on=home if is_at_home else None,
-        workers=asked.workers.max,
-        fewest_workers=asked.workers.min,
         spans=trains,
         serves=document.restart,
         of=document.owner or "" if document.restart else "",
@@ -116,6 +111,21 @@ def _asking(run: RunResource, home: frozenset[str]) -> Asking:
         deadline=document.deadline.timestamp() if document.deadline else None,
         preemptible=asked.preemptible,
     )
+
+
+def size_of(asked: Resources) -> dict[str, Any]:
+    """What resources ask for as far as it decides where there is room, in the words of policies."""
+    return {
+        "cpus": asked.cpus,
+        "memory_bytes": asked.memory_bytes,
+        "gpus": asked.gpus,
+        "gpu_type": asked.gpu_type,
+        "labels": tuple(sorted(asked.nodes.items())),
+        "workers": asked.workers.max,
+        "fewest_workers": asked.workers.min,
+        "pack": asked.pack,
+        "spread": asked.spread,
+    }
 
 
 def _said(run: RunResource, reason: str) -> str:
@@ -227,7 +237,8 @@ def _parts(gang: Sequence[RunResource]) -> tuple[Part, ...]:
     return tuple(found.values())
 
 
-def _room(node: NodeResource, active: Sequence[RunResource]) -> Room:
+def room_of(node: NodeResource, active: Sequence[RunResource] = ()) -> Room:
+    """A node, and what these runs leave of it."""
     here = [run for run in active if run.status.node == node.key.name]
     return Room(
         name=node.key.name,

@@ -135,6 +135,14 @@ class Resources(Frozen):
     nodes: dict[str, str] = Field(
         default_factory=dict, description="What the labels of its node have to say, such as {zone: west}."
     )
+    pack: str = Field(
+        default="",
+        max_length=63,
+        description="The label, such as rack, of which its workers' nodes have as few values as can be.",
+    )
+    spread: str = Field(
+        default="", max_length=63, description="The label of which they have as many values as can be."
+    )
     expected_s: float | None = Field(
         default=None,
         gt=0,
@@ -152,6 +160,12 @@ class Resources(Frozen):
                 f"{gpus:g} GPUs are none; ask for {int(gpus)} or {int(gpus) + 1}, or a part of one"
             )
         return gpus
+
+    @model_validator(mode="after")
+    def _packs_or_spreads(self) -> Self:
+        if self.pack and self.spread:
+            raise ValueError(f"workers are packed by {self.pack!r} or spread by {self.spread!r}, not both")
+        return self
 
     @property
     def threads(self) -> int:
