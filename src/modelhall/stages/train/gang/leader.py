@@ -193,9 +193,9 @@ class Leader:
         if now < self._looks_at:
             return
         self._looks_at = now + LOOK_EVERY_S
-        for worker in self._lent:
-            if worker.hand.doing == "free" and worker.is_to_blame(now):
-                worker.kill()
+        for lent in self._lent:
+            if lent.hand.doing == "free" and lent.is_to_blame(now):
+                lent.kill()
         busy = [worker for worker in self._workers if worker.hand.doing != "free"]
         still = [worker for worker in busy if worker.is_still(now)]
         hung = [worker for worker in still if worker.is_to_blame(now)]

@@ -9,12 +9,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import timedelta
 
-from torch import distributed
+# As `torch.distributed` has it; of what is there, it tells type checkers less than there is.
+from torch._C._distributed_c10d import Store
 
 from modelhall.stages.train.gang.post import Post
 
 
-class Meeting(distributed.Store):
+class Meeting(Store):
     """What torch.distributed keeps of one group, told by each to all; `number` tells groups apart."""
 
     def __init__(self, post: Post, number: int, *, within: timedelta) -> None:
