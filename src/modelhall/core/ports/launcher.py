@@ -107,7 +107,8 @@ class NodeReport:
     launcher: str = HOME
     """The file in modelhall/adapters/launcher that starts programs on it."""
     unfit: str = ""
-    """Why nothing is to be started on it, such as devices that cannot be what it says; empty where it is fit."""
+    """Why nothing is to be started on it, such as devices that cannot be what it says; empty where it is fit. Of one
+    that is not ready: how the launcher knows that it is gone, so that nobody waits for it to be heard of."""
 
 
 class Launcher(Protocol):

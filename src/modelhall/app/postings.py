@@ -1,0 +1,50 @@
+"""What agents are told that a launcher puts on machines: where the hall is, and a token of their own."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+
+from modelhall.app.nodes import Nodes
+from modelhall.core.node_line import Posting
+from modelhall.settings import Settings
+from modelhall.trust import tls
+
+
+class NodePostings:
+    """Postings on one cluster of machines."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        nodes: Nodes,
+        *,
+        place: str,
+        reached_at: Callable[[], str],
+        catch_up: Callable[[], Awaitable[None]],
+    ) -> None:
+        """`reached_at` tells the URL at which the machines reach the hall; `place` is where agents keep their things.
+        A new token is known to the doors after `catch_up`."""
+        self._own_ca = settings.home / tls.FOLDER / tls.CA
+        self._nodes = nodes
+        self._place = place
+        self._reached_at = reached_at
+        self._catch_up = catch_up
+
+    @property
+    def hall(self) -> str:
+        """Where agents dial in, now."""
+        return self._reached_at()
+
+    async def make(self, node: str, address: str) -> Posting:
+        """For the agent of a node; what was made for it before is good no more."""
+        token = await self._nodes.admit(node)
+        await self._catch_up()
+        speaks_tls = self.hall.startswith("https")
+        return Posting(
+            hall=self.hall,
+            ca=self._own_ca.read_text() if speaks_tls and self._own_ca.exists() else None,
+            node=node,
+            token=token,
+            address=address,
+            place=f"{self._place}-{node}",
+        )

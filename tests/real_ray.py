@@ -1,0 +1,119 @@
+"""A real Ray cluster on loopback: a head, and machines that come and go, each at an address of its own."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+
+START = [sys.executable, "-m", "ray.scripts.scripts", "start", "--block", "--disable-usage-stats"]
+STORE_BYTES = 80_000_000
+"""Of shared objects, of which the hall has none; the least that Ray takes."""
+STARTED_WITHIN_S = 240.0
+
+
+class RealRay:
+    """One cluster, with a token that whoever speaks with it has to show."""
+
+    def __init__(self) -> None:
+        pytest.importorskip("ray", reason="Ray is not installed: pip install modelhall[ray]")
+        # The paths of its sockets are below it, and may not be long.
+        self.folder = Path(tempfile.mkdtemp(prefix="ray-"))
+        token = self.folder / "token"
+        token.write_text(os.urandom(32).hex())
+        self.variables = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN_PATH": str(token)}
+        self.port, self.client_port = _free_port(), _free_port()
+        self.address = f"127.0.0.2:{self.port}"
+        self._nodes: dict[str, subprocess.Popen[bytes]] = {}
+
+    def start(self) -> RealRay:
+        """The head, on which nothing is to run."""
+        head = ["--head", "--port", str(self.port), "--ray-client-server-port", str(self.client_port)]
+        more = ["--include-dashboard", "false", "--num-cpus", "0", "--temp-dir", str(self.folder / "t")]
+        self._start("head", "127.0.0.2", [*head, *more])
+        return self
+
+    def add(self, name: str, *, cpus: float = 2, gpus: int = 0) -> None:
+        """A machine; what its agents keep is in its home."""
+        address = f"127.0.0.{len(self._nodes) + 2}"
+        amounts = ["--num-cpus", str(cpus), "--num-gpus", str(gpus), "--memory", str(4 * 2**30)]
+        self._start(name, address, ["--address", self.address, *amounts])
+
+    def home(self, name: str) -> Path:
+        return self.folder / name
+
+    def kill(self, name: str) -> None:
+        """Kill -9 all that runs on a machine, at once."""
+        processes = self._processes(name)
+        for process in processes:
+            with contextlib.suppress(psutil.Error):
+                process.suspend()
+        for process in {*processes, *self._processes(name)}:
+            with contextlib.suppress(psutil.Error):
+                process.kill()
+        self._nodes.pop(name).wait()
+
+    def end(self) -> None:
+        """All of it, and what it left."""
+        for name in reversed(list(self._nodes)):
+            self.kill(name)
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def _start(self, name: str, address: str, words: list[str]) -> None:
+        said = self.folder / f"{name}.log"
+        with said.open("wb") as log:
+            self._nodes[name] = subprocess.Popen(
+                [
+                    *START, "--node-ip-address", address, "--node-name", name, "--include-log-monitor", "false",
+                    "--object-store-memory", str(STORE_BYTES), *words,
+                ],
+                stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True,
+                env=self._environment(name),
+            )  # fmt: skip
+        deadline = time.monotonic() + STARTED_WITHIN_S
+        while "Ray runtime started." not in said.read_text():
+            is_late = time.monotonic() > deadline or self._nodes[name].poll() is not None
+            assert not is_late, f"no Ray: {said.read_text()[-2000:]}"
+            time.sleep(0.05)
+
+    def _environment(self, name: str) -> dict[str, str]:
+        of_halls = {word for word in os.environ if word.startswith("MODELHALL_")}
+        inherited = {word: value for word, value in os.environ.items() if word not in of_halls}
+        # A node that says nothing is called dead by then, as on a cluster that is watched more closely.
+        watched = {"RAY_health_check_period_ms": "1000", "RAY_health_check_failure_threshold": "8"}
+        return {
+            **inherited, **self.variables, **watched, "MODELHALL_HOME": str(self.home(name)),
+            "RAY_USAGE_STATS_ENABLED": "0", "PYTHONUNBUFFERED": "1",
+        }  # fmt: skip
+
+    def _processes(self, name: str) -> list[psutil.Process]:
+        """A machine's: what Ray has started there, and what agents have, which have no parent any more."""
+        found: list[psutil.Process] = []
+        with contextlib.suppress(psutil.Error):
+            top = psutil.Process(self._nodes[name].pid)
+            found = [top, *top.children(recursive=True)]
+        return [*found, *(one for one in psutil.process_iter() if _is_of(one, self.home(name)))]
+
+
+def _is_of(process: psutil.Process, home: Path) -> bool:
+    try:
+        is_told = process.environ().get("MODELHALL_HOME") == str(home)
+        return is_told or any(str(home) in word for word in (*process.cmdline(), process.cwd()))
+    except psutil.Error:
+        return False
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.2", 0))
+        port: int = probe.getsockname()[1]
+        return port
