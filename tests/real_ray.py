@@ -51,13 +51,18 @@ class RealRay:
     def home(self, name: str) -> Path:
         return self.folder / name
 
+    def stop(self, name: str) -> None:
+        """End Ray on a machine, as `ray stop` does, and leave all others there to themselves."""
+        self._nodes[name].terminate()
+        self._nodes.pop(name).wait()
+
     def kill(self, name: str) -> None:
         """Kill -9 all that runs on a machine, at once."""
-        processes = self._processes(name)
+        processes = self.processes(name)
         for process in processes:
             with contextlib.suppress(psutil.Error):
                 process.suspend()
-        for process in {*processes, *self._processes(name)}:
+        for process in {*processes, *self.processes(name)}:
             with contextlib.suppress(psutil.Error):
                 process.kill()
         self._nodes.pop(name).wait()
@@ -67,6 +72,14 @@ class RealRay:
         for name in reversed(list(self._nodes)):
             self.kill(name)
         shutil.rmtree(self.folder, ignore_errors=True)
+
+    def processes(self, name: str) -> list[psutil.Process]:
+        """All that runs on a machine: what Ray has started, and what agents have, which have no parent any more."""
+        found: list[psutil.Process] = []
+        with contextlib.suppress(psutil.Error):
+            top = psutil.Process(self._nodes[name].pid)
+            found = [top, *top.children(recursive=True)]
+        return [*found, *(one for one in psutil.process_iter() if _is_of(one, self.home(name)))]
 
     def _start(self, name: str, address: str, words: list[str]) -> None:
         said = self.folder / f"{name}.log"
@@ -94,14 +107,6 @@ class RealRay:
             **inherited, **self.variables, **watched, "MODELHALL_HOME": str(self.home(name)),
             "RAY_USAGE_STATS_ENABLED": "0", "PYTHONUNBUFFERED": "1",
         }  # fmt: skip
-
-    def _processes(self, name: str) -> list[psutil.Process]:
-        """A machine's: what Ray has started there, and what agents have, which have no parent any more."""
-        found: list[psutil.Process] = []
-        with contextlib.suppress(psutil.Error):
-            top = psutil.Process(self._nodes[name].pid)
-            found = [top, *top.children(recursive=True)]
-        return [*found, *(one for one in psutil.process_iter() if _is_of(one, self.home(name)))]
 
 
 def _is_of(process: psutil.Process, home: Path) -> bool:

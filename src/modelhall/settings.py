@@ -150,7 +150,7 @@ class Settings(Frozen):
         default="", description="URL at which those nodes reach the hall, if not the one it tells."
     )
     ca: Path | None = Field(
-        default=None, description="For clients: PEM of the authority of the hall they ask."
+        default=None, description="For clients, and nodes of Ray: PEM of the authority of the hall they ask."
     )
     api_allow: Words = Field(default=(), description="Networks that may reach the API; all if not given.")
     api_deny: Words = Field(default=(), description="Networks that may not, whatever is allowed.")

@@ -22,21 +22,25 @@ from modelhall.adapters.launcher import supervisor
 from modelhall.adapters.launcher._handover import Handover
 from modelhall.adapters.launcher.agent import AgentLauncher, Unwanted
 from modelhall.adapters.launcher.process import ProcessLauncher
+from modelhall.adapters.launcher.ray.launcher import RayLauncher
+from modelhall.adapters.launcher.ray.line import Line
 from modelhall.adapters.launcher.virtual import Script, VirtualLauncher
 from modelhall.app.clock import SystemClock
 from modelhall.core import files
-from modelhall.core.errors import Conflict, Stale
+from modelhall.core.errors import Conflict, NotNow, Stale
 from modelhall.core.kinds.run import Exit
-from modelhall.core.node_line import Beat, KeptRun, Seen
+from modelhall.core.node_line import Beat, KeptRun, Posting, Seen
 from modelhall.core.ports.launcher import AttemptId, Launch, Launcher, LogPart, NodeReport, Observation
 from modelhall.doors.agent.home import AgentHome, KnownRun
 from modelhall.doors.agent.worker import Handed, Worker
 from modelhall.twin.clock import VirtualClock
+from real_ray import RealRay
 
 PATIENCE_S = 60.0
 """How long a busy machine may take to do what it is asked to."""
 
 Story = Coroutine[Any, Any, None]
+Hall = AgentLauncher | RayLauncher
 
 
 class Processes:
@@ -103,15 +107,17 @@ class Agents(Processes):
 
     def again(self) -> Launcher:  # type: ignore[override]
         """Another hall, to which an agent over the same folder dials in."""
-        handover = Handover(secrets=None, hall_secrets={}, keys=None)
-        hall = AgentLauncher(self.folder / "hall", handover=handover, sift=self._sift)
-        return Dialled(hall, self._dial, lambda id: self.work(id).exists())
+        return Dialled(self._hall(), self._dial, lambda id: self.work(id).exists())
 
-    def _dial(self, hall: AgentLauncher) -> None:
+    def _hall(self) -> Hall:
+        handover = Handover(secrets=None, hall_secrets={}, keys=None)
+        return AgentLauncher(self.folder / "hall", handover=handover, sift=self._sift)
+
+    def _dial(self, hall: Hall) -> None:
         """Have an agent work for this hall, until the story ends."""
         worker = Worker(
-            self.home, name="far", launcher=self.far, handed=Handed(),
-            say=lambda beat: hall.hear("far", beat), clock=SystemClock(),
+            self.home, name=self.node, launcher=self.far, handed=Handed(),
+            say=lambda beat: hall.hear(self.node, beat), clock=SystemClock(),
         )  # fmt: skip
         self._workers.append(asyncio.get_running_loop().create_task(worker.run()))
 
@@ -121,14 +127,37 @@ class Agents(Processes):
         return Unwanted(tuple(given_up), gone)
 
 
+class NodesOfRay(Agents):
+    """The same on a node of a real Ray cluster, where there is an agent before the hall puts one there."""
+
+    def __init__(self, folder: Path, ray: RealRay) -> None:
+        self._ray = ray
+        super().__init__(folder)
+        self.node = "ray-w1"
+
+    def _hall(self) -> RayLauncher:
+        agents = super()._hall()
+        assert isinstance(agents, AgentLauncher)
+        environment = {"PATH": os.environ["PATH"], **self._ray.variables}
+        line = Line(self._ray.address, self.folder.name, folder=self.folder / "hall", environment=environment)
+        return RayLauncher(self.folder / "hall", agents=agents, line=line, postings=NoPostings())
+
+
+class NoPostings:
+    hall = ""
+
+    async def make(self, node: str, address: str) -> Posting:
+        raise NotNow("an agent is on its way by itself", delay_s=1.0)
+
+
 class Dialled:
     """A hall's launcher that waits: for its node to dial in when it is first asked for anything, and for what it is
     asked to be heard there."""
 
     def __init__(
         self,
-        hall: AgentLauncher,
-        dial: Callable[[AgentLauncher], None],
+        hall: Hall,
+        dial: Callable[[Hall], None],
         is_there: Callable[[AttemptId], bool],
     ) -> None:
         self._hall = hall
@@ -141,7 +170,7 @@ class Dialled:
             if not self._is_dialled:
                 self._is_dialled = True
                 self._dial(self._hall)
-            while not await self._hall.nodes():
+            while not [node for node in await self._hall.nodes() if node.ready and not node.unfit]:
                 await asyncio.sleep(0.01)
             found = await getattr(self._hall, name)(*args, **fields)
             while name == "start" and not self._is_there(args[0].id):
@@ -195,8 +224,8 @@ class Virtual:
         pass
 
 
-RIGS: dict[str, Callable[[Path], Processes | Virtual]] = {
-    "process": Processes, "agent": Agents, "virtual": Virtual,
+RIGS: dict[str, Callable[..., Processes | Virtual]] = {
+    "process": Processes, "agent": Agents, "virtual": Virtual, "ray": NodesOfRay,
 }  # fmt: skip
 
 
@@ -207,9 +236,21 @@ def test_every_launcher_there_is_is_tested() -> None:
 
 @pytest.fixture(params=RIGS)
 def rig(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Processes | Virtual]:
-    made = RIGS[request.param](tmp_path)
+    cluster = [request.getfixturevalue("ray")] if request.param == "ray" else []
+    made = RIGS[request.param](tmp_path, *cluster)
     yield made
     made.close()
+
+
+@pytest.fixture(scope="session")
+def ray() -> Iterator[RealRay]:
+    """A cluster of a head and one node."""
+    cluster = RealRay()
+    try:
+        cluster.start().add("w1", gpus=4)
+        yield cluster
+    finally:
+        cluster.end()
 
 
 @pytest.fixture(params=["process", "agent"])

@@ -24,7 +24,8 @@ class NodePostings:
     ) -> None:
         """`reached_at` tells the URL at which the machines reach the hall; `place` is where agents keep their things.
         A new token is known to the doors after `catch_up`."""
-        self._own_ca = settings.home / tls.FOLDER / tls.CA
+        own = settings.home / tls.FOLDER / tls.CA
+        self._ca = own if own.exists() else settings.ca
         self._nodes = nodes
         self._place = place
         self._reached_at = reached_at
@@ -39,10 +40,9 @@ class NodePostings:
         """For the agent of a node; what was made for it before is good no more."""
         token = await self._nodes.admit(node)
         await self._catch_up()
-        speaks_tls = self.hall.startswith("https")
         return Posting(
             hall=self.hall,
-            ca=self._own_ca.read_text() if speaks_tls and self._own_ca.exists() else None,
+            ca=self._ca.read_text() if self._ca and self.hall.startswith("https") else None,
             node=node,
             token=token,
             address=address,

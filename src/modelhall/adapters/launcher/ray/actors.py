@@ -39,7 +39,9 @@ class AgentKeeper:
         self._let_go()
         ours, theirs = socket.socketpair()
         with theirs:
-            subprocess.run([sys.executable, "-m", AGENT], stdin=theirs.fileno(), start_new_session=True, check=True)
+            subprocess.run(
+                [sys.executable, "-m", AGENT], stdin=theirs.fileno(), start_new_session=True, check=True
+            )
         ours.sendall(posting.model_dump_json().encode() + b"\n")
         self._line, self._hall, self._problem = ours, posting.hall, ""
 
