@@ -10,6 +10,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import psutil
@@ -18,7 +19,9 @@ import pytest
 START = [sys.executable, "-m", "ray.scripts.scripts", "start", "--block", "--disable-usage-stats"]
 STORE_BYTES = 80_000_000
 """Of shared objects, of which the hall has none; the least that Ray takes."""
+STARTED = "Ray runtime started."
 STARTED_WITHIN_S = 240.0
+TRIES = 3
 
 
 class RealRay:
@@ -34,19 +37,19 @@ class RealRay:
         self.port, self.client_port = _free_port(), _free_port()
         self.address = f"127.0.0.2:{self.port}"
         self._nodes: dict[str, subprocess.Popen[bytes]] = {}
+        self._addresses: dict[str, str] = {}
 
     def start(self) -> RealRay:
         """The head, on which nothing is to run."""
         head = ["--head", "--port", str(self.port), "--ray-client-server-port", str(self.client_port)]
         more = ["--include-dashboard", "false", "--num-cpus", "0", "--temp-dir", str(self.folder / "t")]
-        self._start("head", "127.0.0.2", [*head, *more])
+        self._start("head", *head, *more)
         return self
 
     def add(self, name: str, *, cpus: float = 2, gpus: int = 0) -> None:
         """A machine; what its agents keep is in its home."""
-        address = f"127.0.0.{len(self._nodes) + 2}"
         amounts = ["--num-cpus", str(cpus), "--num-gpus", str(gpus), "--memory", str(4 * 2**30)]
-        self._start(name, address, ["--address", self.address, *amounts])
+        self._start(name, "--address", self.address, *amounts)
 
     def home(self, name: str) -> Path:
         return self.folder / name
@@ -81,10 +84,19 @@ class RealRay:
             found = [top, *top.children(recursive=True)]
         return [*found, *(one for one in psutil.process_iter() if _is_of(one, self.home(name)))]
 
-    def _start(self, name: str, address: str, words: list[str]) -> None:
-        said = self.folder / f"{name}.log"
+    def _start(self, name: str, *words: str) -> None:
+        """Ray gives itself half a minute to start, which a busy machine may not have."""
+        for _ in range(TRIES):
+            if self._has_started(name, words):
+                return
+            self.kill(name)
+        raise AssertionError(f"no Ray: {self._said(name).read_text()[-2000:]}")
+
+    def _has_started(self, name: str, words: Sequence[str]) -> bool:
+        address = self._addresses.setdefault(name, f"127.0.0.{len(self._addresses) + 2}")
+        said = self._said(name)
         with said.open("wb") as log:
-            self._nodes[name] = subprocess.Popen(
+            node = self._nodes[name] = subprocess.Popen(
                 [
                     *START, "--node-ip-address", address, "--node-name", name, "--include-log-monitor", "false",
                     "--object-store-memory", str(STORE_BYTES), *words,
@@ -93,18 +105,21 @@ class RealRay:
                 env=self._environment(name),
             )  # fmt: skip
         deadline = time.monotonic() + STARTED_WITHIN_S
-        while "Ray runtime started." not in said.read_text():
-            is_late = time.monotonic() > deadline or self._nodes[name].poll() is not None
-            assert not is_late, f"no Ray: {said.read_text()[-2000:]}"
+        while (
+            is_on := node.poll() is None and time.monotonic() < deadline
+        ) and STARTED not in said.read_text():
             time.sleep(0.05)
+        return is_on
+
+    def _said(self, name: str) -> Path:
+        return self.folder / f"{name}.log"
 
     def _environment(self, name: str) -> dict[str, str]:
         of_halls = {word for word in os.environ if word.startswith("MODELHALL_")}
         inherited = {word: value for word, value in os.environ.items() if word not in of_halls}
-        # A node that says nothing is called dead by then, as on a cluster that is watched more closely.
-        watched = {"RAY_health_check_period_ms": "1000", "RAY_health_check_failure_threshold": "8"}
+        patient = {"RAY_gcs_server_port_wait_time_s": "120", "RAY_worker_register_timeout_seconds": "240"}
         return {
-            **inherited, **self.variables, **watched, "MODELHALL_HOME": str(self.home(name)),
+            **inherited, **self.variables, **patient, "MODELHALL_HOME": str(self.home(name)),
             "RAY_USAGE_STATS_ENABLED": "0", "PYTHONUNBUFFERED": "1",
         }  # fmt: skip
 

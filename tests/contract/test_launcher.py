@@ -22,6 +22,7 @@ from modelhall.adapters.launcher import supervisor
 from modelhall.adapters.launcher._handover import Handover
 from modelhall.adapters.launcher.agent import AgentLauncher, Unwanted
 from modelhall.adapters.launcher.process import ProcessLauncher
+from modelhall.adapters.launcher.ray.cluster import Look, Release, Reserve, Reserved, Sight
 from modelhall.adapters.launcher.ray.launcher import RayLauncher
 from modelhall.adapters.launcher.ray.line import Line
 from modelhall.adapters.launcher.virtual import Script, VirtualLauncher
@@ -135,12 +136,23 @@ class NodesOfRay(Agents):
         super().__init__(folder)
         self.node = "ray-w1"
 
+    def line(self, hall: str) -> Line:
+        """A hall's line to the cluster."""
+        environment = {"PATH": os.environ["PATH"], **self._ray.variables}
+        return Line(self._ray.address, hall, folder=self.folder / "hall", environment=environment)
+
+    async def held(self) -> dict[str, dict[str, float]]:
+        """What Ray says that it holds for the hall."""
+        sight = await self._line.ask(Look(), PATIENCE_S)
+        assert isinstance(sight, Sight)
+        return {one.name: one.amounts for one in sight.held}
+
     def _hall(self) -> RayLauncher:
         agents = super()._hall()
         assert isinstance(agents, AgentLauncher)
-        environment = {"PATH": os.environ["PATH"], **self._ray.variables}
-        line = Line(self._ray.address, self.folder.name, folder=self.folder / "hall", environment=environment)
-        return RayLauncher(self.folder / "hall", agents=agents, line=line, postings=NoPostings())
+        self._line = self.line(self.folder.name)
+        self.hall = RayLauncher(self.folder / "hall", agents=agents, line=self._line, postings=NoPostings())
+        return self.hall
 
 
 class NoPostings:
@@ -551,6 +563,93 @@ def test_what_a_node_says_is_told_by_the_halls_clock_and_of_its_own_address(tmp_
         found = await hall.observe([id, elsewhere])
         assert found[id].exit == Exit(code=0, ended_at=990.0)
         assert found[elsewhere].address is None
+
+    play(story())
+
+
+@pytest.fixture
+def on_ray(ray: RealRay, tmp_path: Path) -> Iterator[NodesOfRay]:
+    made = NodesOfRay(tmp_path, ray)
+    yield made
+    made.close()
+
+
+def test_what_an_attempt_takes_is_held_in_ray_until_it_is_over(on_ray: NodesOfRay) -> None:
+    async def story() -> None:
+        shows = on_ray.program("echo $CUDA_VISIBLE_DEVICES; exec sleep 1000")
+        asked = launch(on_ray, "", argv=shows, memory_bytes=2**30, gpus=((2, 1000), (3, 1000)))
+        await on_ray.launcher.start(asked)
+        assert await on_ray.held() == {"r/1": {"CPU": 1.0, "memory": 2.0**30, "GPU": 2.0}}
+        (node,) = await on_ray.launcher.nodes()
+        assert (node.cpus, node.gpus, node.memory_bytes) == (2.0, 4, 4 * 2**30), "it is the hall's own"
+
+        async def has_said() -> bool:
+            return b"\n" in await log(on_ray.launcher, asked.id)
+
+        await on_ray.until(has_said)
+        given = (await log(on_ray.launcher, asked.id)).decode().strip().split(",")
+        assert len(given) == 2
+        assert set(given) < {"0", "1", "2", "3"}
+        await on_ray.launcher.stop(asked.id, grace_s=0.0)
+        await ended(on_ray, asked.id)
+
+        async def is_free() -> bool:
+            await on_ray.launcher.nodes()
+            return not await on_ray.held()
+
+        await on_ray.until(is_free)
+
+    play(story())
+
+
+def test_what_others_hold_is_not_offered_and_what_has_no_room_left_is_over_before_it_began(
+    on_ray: NodesOfRay,
+) -> None:
+    async def story() -> None:
+        others = on_ray.line("others")
+        sight = await others.ask(Look(), PATIENCE_S)
+        assert isinstance(sight, Sight)
+        (w1,) = (node.id for node in sight.nodes if node.name == "w1")
+        taken = Reserve(name="theirs", node_id=w1, amounts={"CPU": 1.5})
+        assert await others.ask(taken, PATIENCE_S) == Reserved(has_room=True)
+        try:
+
+            async def is_seen() -> bool:
+                return [node.cpus for node in await on_ray.launcher.nodes()] == [0.5]
+
+            await on_ray.until(is_seen)
+            await on_ray.hall.start(asked := launch(on_ray, "stays"))
+            seen = await observe(on_ray.launcher, asked.id)
+            assert seen.exit is not None
+            assert (seen.alive, seen.exit.stopped) == (False, True)
+            assert on_ray.starts() == 0
+        finally:
+            await others.ask(Release(name="theirs"), PATIENCE_S)
+
+    play(story())
+
+
+def test_while_ray_cannot_be_reached_what_is_heard_goes_on_and_nothing_new_is_started(tmp_path: Path) -> None:
+    async def story() -> None:
+        nowhere = Line("127.0.0.1:9", "h", folder=tmp_path, environment={"PATH": os.environ["PATH"]})
+        handover = Handover(secrets=None, hall_secrets={}, keys=None)
+        agents = AgentLauncher(tmp_path, handover=handover, sift=nobody_is_unwanted)
+        hall = RayLauncher(tmp_path, agents=agents, line=nowhere, postings=NoPostings())
+        id = AttemptId("r", 1, "ray-w1")
+        report = NodeReport(name="ray-w1", cpus=1.0, memory_bytes=2**30, processor="")
+        seen = (Seen(id=id, observation=Observation(alive=True)),)
+        await hall.hear("ray-w1", Beat(session="a", node=report, now=0.0, hold_s=0.0, kept=(), seen=seen))
+        (node,) = await hall.nodes()
+        assert (node.ready, node.launcher, bool(node.unfit)) == (True, "ray", True)
+        assert (await observe(hall, id)).alive is True
+        with pytest.raises(NotNow, match="no node ray-w1 now"):
+            await hall.start(
+                Launch(
+                    id=AttemptId("s", 1, "ray-w1"), run="s", node="ray-w1", argv=("x",), order=None, cpus=1.0,
+                    threads=1, memory_bytes=None,
+                )
+            )  # fmt: skip
+        nowhere.hang_up()
 
     play(story())
 
