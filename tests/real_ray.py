@@ -68,18 +68,19 @@ class RealRay:
         for process in {*processes, *self.processes(name)}:
             with contextlib.suppress(psutil.Error):
                 process.kill()
-        self._nodes.pop(name).wait()
+        if (node := self._nodes.pop(name, None)) is not None:
+            node.wait()
 
     def end(self) -> None:
         """All of it, and what it left."""
-        for name in reversed(list(self._nodes)):
+        for name in reversed(list(self._addresses)):
             self.kill(name)
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def processes(self, name: str) -> list[psutil.Process]:
         """All that runs on a machine: what Ray has started, and what agents have, which have no parent any more."""
         found: list[psutil.Process] = []
-        with contextlib.suppress(psutil.Error):
+        with contextlib.suppress(psutil.Error, KeyError):
             top = psutil.Process(self._nodes[name].pid)
             found = [top, *top.children(recursive=True)]
         return [*found, *(one for one in psutil.process_iter() if _is_of(one, self.home(name)))]

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 
+import psutil
+
 from modelhall.app.nodes import Nodes
+from modelhall.core.errors import Rejected
 from modelhall.core.node_line import Posting
 from modelhall.settings import Settings
 from modelhall.trust import tls
+from modelhall.trust.sites import is_on_loopback
 
 
 class NodePostings:
@@ -37,7 +41,9 @@ class NodePostings:
         return self._reached_at()
 
     async def make(self, node: str, address: str) -> Posting:
-        """For the agent of a node; what was made for it before is good no more."""
+        """For the agent of a node; what was made for it before is good no more. Raises Rejected when the hall is
+        reached on its own machine alone, and the node is another."""
+        _check_reached(self.hall, address)
         token = await self._nodes.admit(node)
         await self._catch_up()
         return Posting(
@@ -47,4 +53,14 @@ class NodePostings:
             token=token,
             address=address,
             place=f"{self._place}-{node}",
+        )
+
+
+def _check_reached(hall: str, address: str) -> None:
+    own = {one.address for found in psutil.net_if_addrs().values() for one in found}
+    if is_on_loopback(hall) and not is_on_loopback(f"//{address}") and address not in own:
+        raise Rejected(
+            f"the hall is reached at {hall}, which is this machine alone, and the node is at {address}; give the "
+            "hall an address with `host`, or tell nodes of one with `ray_hall`",
+            field="ray_hall",
         )

@@ -8,7 +8,6 @@ are what it says of itself at the issuer that the operator has set. Who the pers
 from __future__ import annotations
 
 import hmac
-import ipaddress
 import secrets
 import ssl
 from collections.abc import Awaitable, Callable, Mapping
@@ -27,6 +26,7 @@ from modelhall.core import strict_json
 from modelhall.core.errors import Denied, NotNow, Rejected
 from modelhall.core.ports.clock import Clock
 from modelhall.trust.attempts import LIFE_S, Attempt
+from modelhall.trust.sites import is_on_loopback
 
 ALGORITHMS = tuple(f"{family}{bits}" for family in ("RS", "PS", "ES") for bits in (256, 384, 512))
 """Signatures by a key of which only the public half is known here. `none` is not among them, and what is made with
@@ -64,7 +64,7 @@ class Provider:
     ) -> None:
         """`client_secret` gives the secret that the provider knows this hall by, or "". Raises Rejected for an issuer
         that is no https address."""
-        self._is_local = _is_loopback(issuer)
+        self._is_local = is_on_loopback(issuer)
         self._issuer = self._checked(issuer, "oidc_issuer")
         self._client_id = client_id
         self._client_secret = client_secret
@@ -206,7 +206,7 @@ class Provider:
 
     def _checked(self, address: str, field: str) -> str:
         """The address, if nobody on the way can read or change what is sent there; raises Rejected."""
-        is_safe = urlsplit(address).scheme == "https" or (self._is_local and _is_loopback(address))
+        is_safe = urlsplit(address).scheme == "https" or (self._is_local and is_on_loopback(address))
         if not is_safe or not urlsplit(address).hostname:
             raise Rejected(f"a provider is spoken to by https, not at {address!r}", field=field)
         return address
@@ -242,14 +242,6 @@ async def _fetched(client: AsyncOAuth2Client, address: str) -> dict[str, Any]:
     if not isinstance(found, dict):
         raise _away(ValueError(f"{address} is no object"))
     return found
-
-
-def _is_loopback(address: str) -> bool:
-    host = urlsplit(address).hostname or ""
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 def _away(error: Exception) -> NotNow:

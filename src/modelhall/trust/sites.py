@@ -7,7 +7,9 @@ point here (DNS rebinding), and the site that the page came from (`Origin`).
 
 from __future__ import annotations
 
+import ipaddress
 from collections.abc import Iterable
+from urllib.parse import urlsplit
 
 from modelhall.core.errors import Denied, Rejected
 
@@ -60,3 +62,12 @@ def name_in(authority: str) -> str:
     if authority.count(":") > 1:
         return authority
     return authority.partition(":")[0].removesuffix(".")
+
+
+def is_on_loopback(url: str) -> bool:
+    """Whether a URL leads to the very machine that asks."""
+    host = urlsplit(url).hostname or ""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"

@@ -59,6 +59,8 @@ class AgentKeeper:
                 self._problem = self._line.recv(LONGEST_WORD).decode(errors="replace")
             except BlockingIOError:
                 return True
+            except ConnectionError:
+                self._problem = ""
             self._line.close()
             self._line = None
         return False
@@ -70,8 +72,8 @@ class AgentKeeper:
         try:
             self._line.sendall(LEAVE)
             self._line.recv(LONGEST_WORD)
-        except BrokenPipeError:
-            pass
+        except ConnectionError:
+            pass  # It is gone already.
         finally:
             self._line.close()
             self._line = None

@@ -8,6 +8,7 @@ nothing of the hall's. It keeps nothing: actors and placement groups are found a
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import sys
 import threading
@@ -15,7 +16,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any, BinaryIO
 
 import ray
-from ray.exceptions import RayActorError
+from ray.exceptions import RayError
 from ray.util.placement_group import (
     PlacementGroup,
     get_placement_group,
@@ -42,7 +43,9 @@ from modelhall.adapters.launcher.ray.cluster import (
 )
 from modelhall.version import __version__
 
-AT_ONCE = 8
+log = logging.getLogger(__name__)
+
+AT_ONCE = 32
 TELL_WITHIN_S = 2.0
 """A node whose actor takes longer to answer is not asked for more at this look."""
 POST_WITHIN_S = 60.0
@@ -135,7 +138,8 @@ class Connection:
         for answer in ready:
             try:
                 told[asked[answer]] = Agent.model_validate_json(ray.get(answer))
-            except RayActorError:
+            except (RayError, ValueError) as error:
+                log.warning("ray.untold node=%s reason=%s", asked[answer], _words(error))
                 del self._keepers[asked[answer]]
         return told
 
@@ -179,10 +183,11 @@ def main() -> None:
     os.dup2(2, 1)
     said = threading.Lock()
     connection = Connection(address, hall)
-    with ThreadPoolExecutor(AT_ONCE) as threads:
-        for line in sys.stdin.buffer:
-            threads.submit(_answer, connection, Asked.model_validate_json(line), answers, said)
-    ray.shutdown()
+    threads = ThreadPoolExecutor(AT_ONCE)
+    for line in sys.stdin.buffer:
+        threads.submit(_answer, connection, Asked.model_validate_json(line), answers, said)
+    # The hall is gone. What Ray has not answered by now, nobody waits for.
+    os._exit(0)
 
 
 def _answer(connection: Connection, asked: Asked, answers: BinaryIO, said: threading.Lock) -> None:

@@ -89,7 +89,7 @@ class RayLauncher:
         self._seen_at = float("-inf")
         self._looked_at = float("-inf")
         self._looking: asyncio.Task[None] | None = None
-        self._problem = "it has not answered yet"
+        self._problem = f"Ray at {line.address} has not answered yet"
         """Why nothing is seen of the cluster."""
         self._known: set[str] = set()
         """Names of the nodes that have ever been seen alive."""
@@ -180,15 +180,17 @@ class RayLauncher:
             return
         assert isinstance(sight, Sight)
         self._sight, self._seen_at = sight, self._monotonic()
+        self._problem = f"Ray at {self._line.address} has not answered for a while"
+        await self._have_agents(sight)
+        await self._give_back(sight)
+
+    async def _have_agents(self, sight: Sight) -> None:
         heard = {node.name for node in await self._agents.nodes()}
         alive = _by_name(sight.nodes)
         self._refused = {name: why for name, why in self._refused.items() if name in alive.keys() - heard}
         for name, node in alive.items():
             if self._needs_agent(node, heard) and node.id not in self._posting:
                 self._posting[node.id] = asyncio.create_task(self._have_agent(name, node))
-        for held in sight.held:
-            if await self._is_over(held, sight.nodes):
-                await self._line.ask(Release(name=held.name), ASK_WITHIN_S)
 
     def _needs_agent(self, node: RayNode, heard: Container[str]) -> bool:
         """Whether there is none on a node, or one that dials in where the hall is not any more."""
@@ -201,16 +203,27 @@ class RayLauncher:
         try:
             posting = await self._postings.make(name, node.address)
             await self._line.ask(Post(node_id=node.id, posting=posting), ASK_WITHIN_S)
-        except HallError as error:
-            self._refused[name] = f"no agent on it: {error.message}"
+        except (HallError, OSError) as error:
+            self._refused[name] = f"no agent on it: {error}"
             log.warning("ray.no-agent node=%s reason=%s", name, error)
-        await asyncio.sleep(POST_AGAIN_S)
-        del self._posting[node.id]
+        finally:
+            await asyncio.sleep(POST_AGAIN_S)
+            del self._posting[node.id]
+
+    async def _give_back(self, sight: Sight) -> None:
+        for held in sight.held:
+            if await self._is_over(held, sight.nodes):
+                try:
+                    await self._line.ask(Release(name=held.name), ASK_WITHIN_S)
+                except NotNow as error:
+                    log.warning("ray.not-given-back name=%s reason=%s", held.name, error)
 
     async def _is_over(self, held: Held, nodes: Sequence[RayNode]) -> bool:
         """Whether nothing needs any more what is held: its attempt is over, or its node is."""
         run_uid, _, number = held.name.rpartition("/")
         node = next((node for node in nodes if node.id == held.node_id), None)
+        if not number.isdecimal():
+            return False
         id = AttemptId(run_uid, int(number), node.called if node is not None else "")
         if id in self._starting:
             return False

@@ -6,6 +6,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import itertools
+import logging
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -22,6 +23,8 @@ from modelhall.adapters.launcher.ray.cluster import (
     Sight,
 )
 from modelhall.core.errors import NotNow
+
+log = logging.getLogger(__name__)
 
 PROGRAM = "modelhall.adapters.launcher.ray.connection"
 """Named, not imported: it loads Ray."""
@@ -96,6 +99,8 @@ class Line:
                 answer = Answer.model_validate_json(line)
                 if (waiting := self._waiting.get(answer.number)) is not None and not waiting.done():
                     waiting.set_result(answer)
+        except ValueError as error:
+            log.warning("ray.unheard reason=%s", error)
         finally:
             with contextlib.suppress(ProcessLookupError):
                 process.kill()
