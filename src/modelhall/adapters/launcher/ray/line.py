@@ -4,12 +4,14 @@ ask, and again after it has ended."""
 from __future__ import annotations
 
 import asyncio
-import contextlib
+import io
 import itertools
 import logging
+import subprocess
 import sys
 from collections.abc import Mapping
 from pathlib import Path
+from typing import BinaryIO
 
 from modelhall.adapters.launcher.ray.cluster import (
     Answer,
@@ -28,8 +30,9 @@ log = logging.getLogger(__name__)
 
 PROGRAM = "modelhall.adapters.launcher.ray.connection"
 """Named, not imported: it loads Ray."""
-LONGEST_ANSWER_BYTES = 1 << 24
 RETRY_S = 2.0
+
+Process = subprocess.Popen[bytes]
 
 
 class Line:
@@ -44,24 +47,23 @@ class Line:
         self._environment = dict(environment)
         self._numbers = itertools.count(1)
         self._waiting: dict[int, asyncio.Future[Answer]] = {}
-        self._process: asyncio.subprocess.Process | None = None
+        self._process: Process | None = None
         self._listening: asyncio.Task[None] | None = None
-        self._starting = asyncio.Lock()
 
     async def ask(self, what: Look | Post | Reserve | Release, within_s: float) -> Sight | Reserved | Done:
         """Raises NotNow when Ray cannot be reached, takes longer, or says that it cannot be done."""
         number = next(self._numbers)
         answer = self._waiting[number] = asyncio.get_running_loop().create_future()
+        line = Asked(number=number, what=what).model_dump_json().encode() + b"\n"
         try:
-            writer = await self._writer()
-            writer.write(Asked(number=number, what=what).model_dump_json().encode() + b"\n")
-            with contextlib.suppress(ConnectionError):
-                await writer.drain()
+            await asyncio.to_thread(self._connected().write, line)
             said = await asyncio.wait_for(answer, within_s)
         except TimeoutError:
             raise NotNow(
                 f"Ray at {self.address} has not answered within {within_s:g} s; tried again", delay_s=RETRY_S
             ) from None
+        except OSError:
+            raise NotNow(self._last_word(), delay_s=RETRY_S) from None
         finally:
             self._waiting.pop(number, None)
         if said.said is None:
@@ -70,41 +72,42 @@ class Line:
 
     def hang_up(self) -> None:
         """End the process; what is asked next begins anew."""
-        if self._process is not None and self._process.returncode is None:
+        if self._process is not None:
             self._process.kill()
         self._process = None
 
-    async def _writer(self) -> asyncio.StreamWriter:
-        async with self._starting:
-            if self._process is None or self._process.returncode is not None:
-                self._process = await self._start()
-                self._listening = asyncio.create_task(self._listen(self._process))
-            assert self._process.stdin is not None
-            return self._process.stdin
+    def _connected(self) -> BinaryIO:
+        """What the process reads."""
+        if self._process is None or self._process.poll() is not None:
+            self._process = self._start()
+            self._listening = asyncio.create_task(self._listen(self._process))
+        assert self._process.stdin is not None
+        return self._process.stdin
 
-    async def _start(self) -> asyncio.subprocess.Process:
+    def _start(self) -> Process:
         self._said.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         with self._said.open("wb") as said:
-            return await asyncio.create_subprocess_exec(
-                sys.executable, "-m", PROGRAM, self.address, self._hall,
-                stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, stderr=said,
-                env=self._environment, limit=LONGEST_ANSWER_BYTES, start_new_session=True,
+            return subprocess.Popen(
+                [sys.executable, "-m", PROGRAM, self.address, self._hall],
+                bufsize=0, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=said,
+                env=self._environment, start_new_session=True,
             )  # fmt: skip
 
-    async def _listen(self, process: asyncio.subprocess.Process) -> None:
+    async def _listen(self, process: Process) -> None:
         """Hand out the answers of a process until it ends."""
         assert process.stdout is not None
+        answers = io.BufferedReader(process.stdout)  # type: ignore[arg-type]
         try:
-            while line := await process.stdout.readline():
+            while line := await asyncio.to_thread(answers.readline):
                 answer = Answer.model_validate_json(line)
                 if (waiting := self._waiting.get(answer.number)) is not None and not waiting.done():
                     waiting.set_result(answer)
         except ValueError as error:
             log.warning("ray.unheard reason=%s", error)
         finally:
-            with contextlib.suppress(ProcessLookupError):
-                process.kill()
-        await process.wait()
+            # So that no thread waits for its next line, however this ends.
+            process.kill()
+        await asyncio.to_thread(process.wait)
         if self._process not in (None, process):
             return
         for waiting in self._waiting.values():
