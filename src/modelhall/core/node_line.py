@@ -133,7 +133,7 @@ class Posting(Frozen):
     """What it shows. Good until another agent is put there for the same node."""
     address: str
     """Where replicas and workers on the machine are reached."""
-    place: Name
+    place: str = Field(pattern="^[a-z0-9-]{1,128}$")
     """The folder in which it keeps its things, among others of its kind."""
 
 
