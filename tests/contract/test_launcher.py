@@ -619,7 +619,7 @@ def test_what_others_hold_is_not_offered_and_what_has_no_room_left_is_over_befor
 
             await on_ray.until(is_seen)
             await on_ray.hall.start(asked := launch(on_ray, "stays"))
-            seen = await observe(on_ray.launcher, asked.id)
+            seen = await ended(on_ray, asked.id)
             assert seen.exit is not None
             assert (seen.alive, seen.exit.stopped) == (False, True)
             assert on_ray.starts() == 0

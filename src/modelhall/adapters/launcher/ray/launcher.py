@@ -1,8 +1,9 @@
 """The launcher port over the nodes of a Ray cluster.
 
-An attempt is started in two steps: Ray holds for it what it takes, then the agent of its node is told. What is held
-is given back when the attempt is over; by its name it is found again by a hall that starts anew. The cluster is
-looked at while somebody asks for its nodes, so by the control plane that leads and by no other.
+An attempt is started in two steps: Ray holds for it what it takes, then the agent of its node is told; nobody waits
+for Ray, which may take its time, and until then the attempt counts as alive. What is held is given back when the
+attempt is over; by its name it is found again by a hall that starts anew. The cluster is looked at while somebody
+asks for its nodes, so by the control plane that leads and by no other.
 """
 
 from __future__ import annotations
@@ -97,7 +98,7 @@ class RayLauncher:
         """Why there is no agent on a node, by its name."""
         self._posting: dict[str, asyncio.Task[None]] = {}
         """By the ids of the nodes that an agent is being put on, or has just been."""
-        self._starting: set[AttemptId] = set()
+        self._starting: dict[AttemptId, asyncio.Task[None]] = {}
         self._turned_away: dict[AttemptId, Observation] = {}
 
     def has(self, node: str) -> bool:
@@ -109,36 +110,33 @@ class RayLauncher:
         return await self._agents.hear(node, beat)
 
     async def start(self, launch: Launch) -> None:
-        """Raises NotNow, too, while Ray cannot be reached. An attempt for which Ray has no room any more, as others
+        """Raises NotNow, too, when Ray has no such node now. An attempt for which it has no room any more, as others
         were faster, is over before it began."""
         await asyncio.to_thread(self._pass_fence, launch.epoch)
-        amounts = _amounts(launch)
-        self._starting.add(launch.id)
-        try:
-            if amounts:
-                reserved = await self._reserve(launch, amounts)
-                if not reserved.has_room:
-                    log.warning("ray.no-room run=%s node=%s amounts=%s", launch.run, launch.node, amounts)
-                    exit = Exit(ended_at=self._now(), stopped=True)
-                    self._turned_away[launch.id] = Observation(alive=False, exit=exit)
-                    return
-                launch = _on(launch, reserved.gpus)
-            await self._agents.start(launch)
-        finally:
-            self._starting.discard(launch.id)
+        node = self._node(launch)
+        seen = (await self.observe([launch.id])).get(launch.id)
+        if seen is not None and seen.alive is not None:
+            return
+        self._starting[launch.id] = asyncio.create_task(self._begin(launch, node.id))
 
     async def fence(self, epoch: int) -> None:
         await self._agents.fence(epoch)
 
     async def observe(self, ids: Sequence[AttemptId]) -> dict[AttemptId, Observation]:
-        turned_away = {id: self._turned_away[id] for id in ids if id in self._turned_away}
-        return await self._agents.observe([id for id in ids if id not in turned_away]) | turned_away
+        known = {id: Observation(alive=True) for id in ids if id in self._starting}
+        known |= {id: self._turned_away[id] for id in ids if id in self._turned_away}
+        return await self._agents.observe([id for id in ids if id not in known]) | known
 
     async def taken(self, ids: Sequence[AttemptId]) -> dict[AttemptId, Taken]:
         return await self._agents.taken(ids)
 
     async def stop(self, id: AttemptId, grace_s: float) -> None:
-        await self._agents.stop(id, grace_s)
+        begins = self._starting.get(id)
+        if begins is None:
+            await self._agents.stop(id, grace_s)
+            return
+        begins.cancel()
+        self._turn_away(id)
 
     async def log(self, id: AttemptId, offset: int, limit: int = 65536) -> LogPart:
         return await self._agents.log(id, offset, limit)
@@ -230,18 +228,39 @@ class RayLauncher:
         seen = await self._agents.observe([id])
         return node is None or (id in seen and not seen[id].alive)
 
-    async def _reserve(self, launch: Launch, amounts: dict[str, float]) -> Reserved:
-        """Raises NotNow, too, when the node is not there."""
+    def _node(self, launch: Launch) -> RayNode:
         node = _by_name(self._sight.nodes).get(launch.node) if self._sight is not None else None
         if node is None:
             raise NotNow(
                 f"run {launch.run!r} cannot be started: Ray has no node {launch.node} now; tried again",
                 delay_s=RETRY_S,
             )
-        what = Reserve(name=_held_name(launch.id), node_id=node.id, amounts=amounts)
-        reserved = await self._line.ask(what, ASK_WITHIN_S)
-        assert isinstance(reserved, Reserved)
-        return reserved
+        return node
+
+    async def _begin(self, launch: Launch, node_id: str) -> None:
+        """Hold what an attempt takes, and have it started. When that comes to nothing, nothing is known of it, and
+        whoever wants it asks again."""
+        try:
+            gpus: Sequence[str] = ()
+            if amounts := _amounts(launch):
+                what = Reserve(name=_held_name(launch.id), node_id=node_id, amounts=amounts)
+                reserved = await self._line.ask(what, ASK_WITHIN_S)
+                assert isinstance(reserved, Reserved)
+                if not reserved.has_room:
+                    log.warning("ray.no-room run=%s node=%s amounts=%s", launch.run, launch.node, amounts)
+                    self._turn_away(launch.id)
+                    return
+                gpus = reserved.gpus
+            await self._agents.start(_on(launch, gpus))
+        except HallError as error:
+            log.warning("ray.not-started run=%s reason=%s", launch.run, error)
+        finally:
+            del self._starting[launch.id]
+
+    def _turn_away(self, id: AttemptId) -> None:
+        """Have an attempt be over before it began, which is no failure of its run's."""
+        exit = Exit(ended_at=self._now(), stopped=True)
+        self._turned_away[id] = Observation(alive=False, exit=exit)
 
     def _pass_fence(self, epoch: int) -> None:
         with self._fence.passing(epoch):
