@@ -18,7 +18,7 @@ from modelhall.version import __version__
 
 AGENT = "modelhall.doors.agent.posted"
 """The program; it is on a floor above this one."""
-LEAVES_WITHIN_S = 10.0
+LEAVES_WITHIN_S = 60.0
 LONGEST_WORD = 4096
 
 

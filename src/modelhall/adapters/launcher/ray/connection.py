@@ -46,9 +46,9 @@ from modelhall.version import __version__
 log = logging.getLogger(__name__)
 
 AT_ONCE = 32
-TELL_WITHIN_S = 2.0
+TELL_WITHIN_S = 5.0
 """A node whose actor takes longer to answer is not asked for more at this look."""
-POST_WITHIN_S = 60.0
+POST_WITHIN_S = 180.0
 """A process is started there, and Ray may have to start one of its own before."""
 ROOM_WITHIN_S = 5.0
 NODE_ID = "ray.io/node-id"

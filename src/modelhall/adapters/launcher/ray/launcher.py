@@ -44,8 +44,9 @@ LOOK_WITHIN_S = 30.0
 """The first look waits for a process that has to find the cluster."""
 STALE_S = 10.0
 """What was seen longer ago says nothing about now."""
-ASK_WITHIN_S = 90.0
-POST_AGAIN_S = 10.0
+ASK_WITHIN_S = 200.0
+"""Ray may have to start a process on a node first, and a busy node takes its time."""
+POST_AGAIN_S = 30.0
 RETRY_S = 2.0
 CPU, MEMORY, GPU = "CPU", "memory", "GPU"
 """Ray's names of what programs take."""
