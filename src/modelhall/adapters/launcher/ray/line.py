@@ -4,14 +4,13 @@ ask, and again after it has ended."""
 from __future__ import annotations
 
 import asyncio
-import io
 import itertools
 import logging
 import subprocess
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import BinaryIO
+from typing import IO
 
 from modelhall.adapters.launcher.ray.cluster import (
     Answer,
@@ -53,10 +52,11 @@ class Line:
     async def ask(self, what: Look | Post | Reserve | Release, within_s: float) -> Sight | Reserved | Done:
         """Raises NotNow when Ray cannot be reached, takes longer, or says that it cannot be done."""
         number = next(self._numbers)
-        answer = self._waiting[number] = asyncio.get_running_loop().create_future()
+        answer: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
+        self._waiting[number] = answer
         line = Asked(number=number, what=what).model_dump_json().encode() + b"\n"
         try:
-            await asyncio.to_thread(self._connected().write, line)
+            await asyncio.to_thread(_say, self._connected(), line)
             said = await asyncio.wait_for(answer, within_s)
         except TimeoutError:
             raise NotNow(
@@ -76,7 +76,7 @@ class Line:
             self._process.kill()
         self._process = None
 
-    def _connected(self) -> BinaryIO:
+    def _connected(self) -> IO[bytes]:
         """What the process reads."""
         if self._process is None or self._process.poll() is not None:
             self._process = self._start()
@@ -89,16 +89,15 @@ class Line:
         with self._said.open("wb") as said:
             return subprocess.Popen(
                 [sys.executable, "-m", PROGRAM, self.address, self._hall],
-                bufsize=0, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=said,
+                stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=said,
                 env=self._environment, start_new_session=True,
             )  # fmt: skip
 
     async def _listen(self, process: Process) -> None:
         """Hand out the answers of a process until it ends."""
         assert process.stdout is not None
-        answers = io.BufferedReader(process.stdout)  # type: ignore[arg-type]
         try:
-            while line := await asyncio.to_thread(answers.readline):
+            while line := await asyncio.to_thread(process.stdout.readline):
                 answer = Answer.model_validate_json(line)
                 if (waiting := self._waiting.get(answer.number)) is not None and not waiting.done():
                     waiting.set_result(answer)
@@ -120,3 +119,8 @@ class Line:
             (line for line in reversed(lines) if line.strip()), "the process that speaks with it ended"
         )
         return f"Ray at {self.address} is not reached: {last[:500]}"
+
+
+def _say(process: IO[bytes], line: bytes) -> None:
+    process.write(line)
+    process.flush()
