@@ -40,7 +40,7 @@ log = logging.getLogger(__name__)
 
 NAME = "ray"
 LOOK_EVERY_S = 1.0
-LOOK_WITHIN_S = 30.0
+LOOK_WITHIN_S = 120.0
 """The first look waits for a process that has to find the cluster."""
 STALE_S = 10.0
 """What was seen longer ago says nothing about now."""
