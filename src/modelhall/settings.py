@@ -33,7 +33,10 @@ PASSED_ON = (
     "OPENBLAS_CORETYPE",
 )
 """What programs that the hall starts see of its own environment."""
-
+OF_RAY = "RAY_"
+"""How the variables begin that tell Ray how a cluster is reached, such as RAY_AUTH_MODE and RAY_AUTH_TOKEN_PATH."""
+GATHERED = ("environment", "ray_environment")
+"""Settings that nobody sets: what is passed on."""
 
 FOR_THE_GATEWAY = (
     "store",
@@ -139,8 +142,15 @@ class Settings(Frozen):
     join: SecretStr | None = Field(
         default=None, description="For a machine that joins a hall: the ticket it joins with."
     )
+    ray: str = Field(
+        default="",
+        description="Address of a Ray cluster whose nodes are the hall's, too: host:port or ray://…",
+    )
+    ray_hall: str = Field(
+        default="", description="URL at which those nodes reach the hall, if not the one it tells."
+    )
     ca: Path | None = Field(
-        default=None, description="For clients: PEM of the authority of the hall they ask."
+        default=None, description="For clients, and nodes of Ray: PEM of the authority of the hall they ask."
     )
     api_allow: Words = Field(default=(), description="Networks that may reach the API; all if not given.")
     api_deny: Words = Field(default=(), description="Networks that may not, whatever is allowed.")
@@ -231,6 +241,9 @@ class Settings(Frozen):
     )
 
     environment: dict[str, str] = Field(default_factory=dict, description="Passed on to programs.")
+    ray_environment: dict[str, str] = Field(
+        default_factory=dict, repr=False, description="Passed on to the process that speaks with Ray."
+    )
     failpoints: str = Field(default="", description="Where to die, for tests: see `core.failpoints`.")
 
     @property
@@ -278,12 +291,16 @@ def load(environment: Mapping[str, str] = os.environ, **given: Any) -> Settings:
     in_environment = {
         name: environment[variable]
         for name in Settings.model_fields
-        if name not in ("home", "environment") and (variable := f"{PREFIX}{name.upper()}") in environment
+        if name not in ("home", "environment", "ray_environment")
+        and (variable := f"{PREFIX}{name.upper()}") in environment
     }
     passed = {name: environment[name] for name in PASSED_ON if name in environment}
+    for_ray = {name: environment[name] for name in environment if name in passed or name.startswith(OF_RAY)}
     said = {**in_file, **in_environment, **chosen}
     try:
-        return Settings.model_validate({**said, "home": home, "environment": passed})
+        return Settings.model_validate(
+            {**said, "home": home, "environment": passed, "ray_environment": for_ray}
+        )
     except ValidationError as error:
         mistake = error.errors()[0]
         name = str(mistake["loc"][0])

@@ -22,21 +22,26 @@ from modelhall.adapters.launcher import supervisor
 from modelhall.adapters.launcher._handover import Handover
 from modelhall.adapters.launcher.agent import AgentLauncher, Unwanted
 from modelhall.adapters.launcher.process import ProcessLauncher
+from modelhall.adapters.launcher.ray.cluster import Look, Release, Reserve, Reserved, Sight
+from modelhall.adapters.launcher.ray.launcher import RayLauncher
+from modelhall.adapters.launcher.ray.line import Line
 from modelhall.adapters.launcher.virtual import Script, VirtualLauncher
 from modelhall.app.clock import SystemClock
 from modelhall.core import files
-from modelhall.core.errors import Conflict, Stale
+from modelhall.core.errors import Conflict, NotNow, Stale
 from modelhall.core.kinds.run import Exit
-from modelhall.core.node_line import Beat, KeptRun, Seen
+from modelhall.core.node_line import Beat, KeptRun, Posting, Seen
 from modelhall.core.ports.launcher import AttemptId, Launch, Launcher, LogPart, NodeReport, Observation
 from modelhall.doors.agent.home import AgentHome, KnownRun
 from modelhall.doors.agent.worker import Handed, Worker
 from modelhall.twin.clock import VirtualClock
+from real_ray import RealRay
 
 PATIENCE_S = 60.0
 """How long a busy machine may take to do what it is asked to."""
 
 Story = Coroutine[Any, Any, None]
+Hall = AgentLauncher | RayLauncher
 
 
 class Processes:
@@ -103,15 +108,17 @@ class Agents(Processes):
 
     def again(self) -> Launcher:  # type: ignore[override]
         """Another hall, to which an agent over the same folder dials in."""
-        handover = Handover(secrets=None, hall_secrets={}, keys=None)
-        hall = AgentLauncher(self.folder / "hall", handover=handover, sift=self._sift)
-        return Dialled(hall, self._dial, lambda id: self.work(id).exists())
+        return Dialled(self._hall(), self._dial, lambda id: self.work(id).exists())
 
-    def _dial(self, hall: AgentLauncher) -> None:
+    def _hall(self) -> Hall:
+        handover = Handover(secrets=None, hall_secrets={}, keys=None)
+        return AgentLauncher(self.folder / "hall", handover=handover, sift=self._sift)
+
+    def _dial(self, hall: Hall) -> None:
         """Have an agent work for this hall, until the story ends."""
         worker = Worker(
-            self.home, name="far", launcher=self.far, handed=Handed(),
-            say=lambda beat: hall.hear("far", beat), clock=SystemClock(),
+            self.home, name=self.node, launcher=self.far, handed=Handed(),
+            say=lambda beat: hall.hear(self.node, beat), clock=SystemClock(),
         )  # fmt: skip
         self._workers.append(asyncio.get_running_loop().create_task(worker.run()))
 
@@ -121,14 +128,48 @@ class Agents(Processes):
         return Unwanted(tuple(given_up), gone)
 
 
+class NodesOfRay(Agents):
+    """The same on a node of a real Ray cluster, where there is an agent before the hall puts one there."""
+
+    def __init__(self, folder: Path, ray: RealRay) -> None:
+        self._ray = ray
+        super().__init__(folder)
+        self.node = "ray-w1"
+
+    def line(self, hall: str) -> Line:
+        """A hall's line to the cluster."""
+        environment = {"PATH": os.environ["PATH"], **self._ray.variables}
+        return Line(self._ray.address, hall, folder=self.folder / "hall", environment=environment)
+
+    async def held(self) -> dict[str, dict[str, float]]:
+        """What Ray says that it holds for the hall."""
+        sight = await self._line.ask(Look(), PATIENCE_S)
+        assert isinstance(sight, Sight)
+        return {one.name: one.amounts for one in sight.held}
+
+    def _hall(self) -> RayLauncher:
+        agents = super()._hall()
+        assert isinstance(agents, AgentLauncher)
+        self._line = self.line(self.folder.name)
+        self.hall = RayLauncher(self.folder / "hall", agents=agents, line=self._line, postings=NoPostings())
+        return self.hall
+
+
+class NoPostings:
+    hall = ""
+
+    async def make(self, node: str, address: str) -> Posting:
+        raise NotNow("an agent is on its way by itself", delay_s=1.0)
+
+
 class Dialled:
     """A hall's launcher that waits: for its node to dial in when it is first asked for anything, and for what it is
     asked to be heard there."""
 
     def __init__(
         self,
-        hall: AgentLauncher,
-        dial: Callable[[AgentLauncher], None],
+        hall: Hall,
+        dial: Callable[[Hall], None],
         is_there: Callable[[AttemptId], bool],
     ) -> None:
         self._hall = hall
@@ -141,7 +182,7 @@ class Dialled:
             if not self._is_dialled:
                 self._is_dialled = True
                 self._dial(self._hall)
-            while not await self._hall.nodes():
+            while not [node for node in await self._hall.nodes() if node.ready and not node.unfit]:
                 await asyncio.sleep(0.01)
             found = await getattr(self._hall, name)(*args, **fields)
             while name == "start" and not self._is_there(args[0].id):
@@ -195,8 +236,8 @@ class Virtual:
         pass
 
 
-RIGS: dict[str, Callable[[Path], Processes | Virtual]] = {
-    "process": Processes, "agent": Agents, "virtual": Virtual,
+RIGS: dict[str, Callable[..., Processes | Virtual]] = {
+    "process": Processes, "agent": Agents, "virtual": Virtual, "ray": NodesOfRay,
 }  # fmt: skip
 
 
@@ -207,9 +248,21 @@ def test_every_launcher_there_is_is_tested() -> None:
 
 @pytest.fixture(params=RIGS)
 def rig(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Processes | Virtual]:
-    made = RIGS[request.param](tmp_path)
+    cluster = [request.getfixturevalue("ray")] if request.param == "ray" else []
+    made = RIGS[request.param](tmp_path, *cluster)
     yield made
     made.close()
+
+
+@pytest.fixture(scope="session")
+def ray() -> Iterator[RealRay]:
+    """A cluster of a head and one node."""
+    cluster = RealRay()
+    try:
+        cluster.start().add("w1", gpus=4)
+        yield cluster
+    finally:
+        cluster.end()
 
 
 @pytest.fixture(params=["process", "agent"])
@@ -510,6 +563,93 @@ def test_what_a_node_says_is_told_by_the_halls_clock_and_of_its_own_address(tmp_
         found = await hall.observe([id, elsewhere])
         assert found[id].exit == Exit(code=0, ended_at=990.0)
         assert found[elsewhere].address is None
+
+    play(story())
+
+
+@pytest.fixture
+def on_ray(ray: RealRay, tmp_path: Path) -> Iterator[NodesOfRay]:
+    made = NodesOfRay(tmp_path, ray)
+    yield made
+    made.close()
+
+
+def test_what_an_attempt_takes_is_held_in_ray_until_it_is_over(on_ray: NodesOfRay) -> None:
+    async def story() -> None:
+        shows = on_ray.program("echo $CUDA_VISIBLE_DEVICES; exec sleep 1000")
+        asked = launch(on_ray, "", argv=shows, memory_bytes=2**30, gpus=((2, 1000), (3, 1000)))
+        await on_ray.launcher.start(asked)
+        assert await on_ray.held() == {"r/1": {"CPU": 1.0, "memory": 2.0**30, "GPU": 2.0}}
+        (node,) = await on_ray.launcher.nodes()
+        assert (node.cpus, node.gpus, node.memory_bytes) == (2.0, 4, 4 * 2**30), "it is the hall's own"
+
+        async def has_said() -> bool:
+            return b"\n" in await log(on_ray.launcher, asked.id)
+
+        await on_ray.until(has_said)
+        given = (await log(on_ray.launcher, asked.id)).decode().strip().split(",")
+        assert len(given) == 2
+        assert set(given) < {"0", "1", "2", "3"}
+        await on_ray.launcher.stop(asked.id, grace_s=0.0)
+        await ended(on_ray, asked.id)
+
+        async def is_free() -> bool:
+            await on_ray.launcher.nodes()
+            return not await on_ray.held()
+
+        await on_ray.until(is_free)
+
+    play(story())
+
+
+def test_what_others_hold_is_not_offered_and_what_has_no_room_left_is_over_before_it_began(
+    on_ray: NodesOfRay,
+) -> None:
+    async def story() -> None:
+        others = on_ray.line("others")
+        sight = await others.ask(Look(), PATIENCE_S)
+        assert isinstance(sight, Sight)
+        (w1,) = (node.id for node in sight.nodes if node.name == "w1")
+        taken = Reserve(name="theirs", node_id=w1, amounts={"CPU": 1.5})
+        assert await others.ask(taken, PATIENCE_S) == Reserved(has_room=True)
+        try:
+
+            async def is_seen() -> bool:
+                return [node.cpus for node in await on_ray.launcher.nodes()] == [0.5]
+
+            await on_ray.until(is_seen)
+            await on_ray.hall.start(asked := launch(on_ray, "stays"))
+            seen = await ended(on_ray, asked.id)
+            assert seen.exit is not None
+            assert (seen.alive, seen.exit.stopped) == (False, True)
+            assert on_ray.starts() == 0
+        finally:
+            await others.ask(Release(name="theirs"), PATIENCE_S)
+
+    play(story())
+
+
+def test_while_ray_cannot_be_reached_what_is_heard_goes_on_and_nothing_new_is_started(tmp_path: Path) -> None:
+    async def story() -> None:
+        nowhere = Line("127.0.0.1:9", "h", folder=tmp_path, environment={"PATH": os.environ["PATH"]})
+        handover = Handover(secrets=None, hall_secrets={}, keys=None)
+        agents = AgentLauncher(tmp_path, handover=handover, sift=nobody_is_unwanted)
+        hall = RayLauncher(tmp_path, agents=agents, line=nowhere, postings=NoPostings())
+        id = AttemptId("r", 1, "ray-w1")
+        report = NodeReport(name="ray-w1", cpus=1.0, memory_bytes=2**30, processor="")
+        seen = (Seen(id=id, observation=Observation(alive=True)),)
+        await hall.hear("ray-w1", Beat(session="a", node=report, now=0.0, hold_s=0.0, kept=(), seen=seen))
+        (node,) = await hall.nodes()
+        assert (node.ready, node.launcher, bool(node.unfit)) == (True, "ray", True)
+        assert (await observe(hall, id)).alive is True
+        with pytest.raises(NotNow, match="no node ray-w1 now"):
+            await hall.start(
+                Launch(
+                    id=AttemptId("s", 1, "ray-w1"), run="s", node="ray-w1", argv=("x",), order=None, cpus=1.0,
+                    threads=1, memory_bytes=None,
+                )
+            )  # fmt: skip
+        nowhere.hang_up()
 
     play(story())
 

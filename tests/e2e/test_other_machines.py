@@ -4,21 +4,17 @@ from __future__ import annotations
 
 import base64
 import os
-import threading
-from collections import Counter
 from collections.abc import Callable
 
-import httpx
 import pytest
-from real_hall import DATASET, MODEL, RealHall, all_end, image_request, processes_in, said, until
+from digits import PATIENCE_S, SERVICE, TOGETHER, keep_asking, trained, with_checkpoint
+from real_hall import DATASET, MODEL, RealHall, all_end, processes_in, said, until
 from real_node import RealNode
 
 from modelhall.core.kinds import AnyResource
 
 pytestmark = pytest.mark.e2e
 
-TOGETHER = MODEL.replace("epochs: 2", "epochs: 4") + "resources: {cpus: 0.5, workers: 2}\n"
-PATIENCE_S = 250.0
 COUNTS = """
 n=$(cat ../state/n 2>/dev/null || echo 0)
 while [ $n -lt 100000 ]; do
@@ -26,22 +22,6 @@ while [ $n -lt 100000 ]; do
   [ -e ../2 ] && [ $n -gt 5 ] && exit 0
 done
 """
-SERVICE = "kind: service\nname: digits\nmodel: digits\nreplicas: %d\n"
-
-
-def training(hall: RealHall, project: str) -> AnyResource | None:
-    """The only one there, once there is one."""
-    return next((run for run in hall.runs("train") if run.key.project == project), None)
-
-
-def trained(hall: RealHall, project: str) -> AnyResource:
-    """The same, once it is over."""
-
-    def over() -> AnyResource | None:
-        run = training(hall, project)
-        return run if run is not None and run.status.state == "succeeded" else None
-
-    return until(over, f"the training in {project}", deadline_s=PATIENCE_S)
 
 
 @pytest.mark.skipif(
@@ -88,15 +68,7 @@ def test_a_training_by_two_workers_outlives_its_node_and_ends_with_the_same_bits
     assert hall.apply("kind: project\nname: unbroken\n---\n" + unbroken).code == 0
     wanted = trained(hall, "unbroken").status.result["artifact"]
     assert hall.apply(story).code == 0
-
-    def with_checkpoint() -> AnyResource | None:
-        """The training, once some of its state has been brought from a node to the hall."""
-        run = training(hall, "default")
-        if run is None or run.status.node not in nodes:
-            return None
-        return run if list((hall.home / "runs" / run.uid / "state").glob("step-*.json")) else None
-
-    run = until(with_checkpoint, "a checkpoint of a training on a node", deadline_s=PATIENCE_S)
+    run = with_checkpoint(hall, nodes)
     nodes[run.status.node].kill()
     done = trained(hall, "default")
     assert done.status.attempts[0].node == run.status.node
@@ -122,25 +94,11 @@ def test_a_service_answers_while_a_node_of_its_replicas_dies_and_comes_back(
     until(lambda: hall.get("node", "a1").status.state == "cordoned", "a1 to be cordoned")
     assert hall.apply(SERVICE % 2, "--wait", file="two.yaml").code == 0
     assert {run.status.node for run in hall.runs("serve")} == {"a1", "a2"}
-    answers, over = Counter[int](), threading.Event()
-
-    def keep_asking() -> None:
-        with hall.client as client:
-            url = f"{hall.addresses['gateway']}/v2/models/digits/infer"
-            while not over.is_set():
-                answer = httpx.post(url, json=image_request(picture), headers=client.headers, timeout=60)
-                answers[answer.status_code] += 1
-
-    asking = threading.Thread(target=keep_asking)
-    asking.start()
-    try:
+    with keep_asking(hall, picture) as answers:
         until(lambda: answers[200] > 20, "answers")
         first.kill()
         until(lambda: hall.get("node", "a1").status.state == "lost", "a1 to be lost")
         until(lambda: len(hall.get("service", "digits").status.ready) == 2, "two replicas again")
-    finally:
-        over.set()
-        asking.join()
     assert set(answers) == {200}, "nobody was told of it"
     assert {run.status.node for run in hall.runs("serve")} <= {"a2", "local"}
     first.again()

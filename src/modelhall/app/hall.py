@@ -109,11 +109,17 @@ class Hall:
         self._signing = KeyFolder(home / "keys")
         self.nodes = Nodes(self.store, read_key(home), self.clock, _new_uid)
         self.node_files = NodeFiles(home, self.keys.blobs, self.keys.ring.keys_of)
+        self.addresses = {"address": "", "gateway": ""}
         self.agents, self.launcher, self.reports = open_launchers(
-            settings, self.keys, self._signing, clock=self.clock, sift=self.nodes.unwanted
+            settings,
+            self.keys,
+            self._signing,
+            clock=self.clock,
+            nodes=self.nodes,
+            address=lambda: self.addresses["address"],
+            catch_up=self.follower.catch_up,
         )
         self._fingerprint = fingerprint_by(settings.source_rules, self.secrets)
-        self.addresses = {"address": "", "gateway": ""}
         self.allowances = Allowances(self.store, open_treasury(home), self.clock.now)
         models = power_models(settings)
         self.history = open_history(home, size_bytes=settings.history_bytes)

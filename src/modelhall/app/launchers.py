@@ -1,17 +1,37 @@
-"""Several launchers as one: whatever is asked about an attempt, its node's launcher is asked."""
+"""Several launchers as one: whatever is asked about an attempt, its node's launcher is asked, and what the agent of a
+node says, the launcher hears that talks to it."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 from modelhall.core.errors import NotNow
+from modelhall.core.node_line import Beat, Errands
 from modelhall.core.ports.launcher import AttemptId, Launch, Launcher, LogPart, NodeReport, Observation, Taken
 
 RETRY_S = 2.0
 
 T = TypeVar("T")
+
+
+class Hears(Protocol):
+    """Whom agents dial in to."""
+
+    async def hear(self, node: str, beat: Beat) -> Errands: ...
+
+
+class Lines:
+    """Agents of machines that have joined, and of nodes that are a cluster's."""
+
+    def __init__(self, joined: Hears, cluster: Hears, is_clusters: Callable[[str], bool]) -> None:
+        self._joined = joined
+        self._cluster = cluster
+        self._is_clusters = is_clusters
+
+    async def hear(self, node: str, beat: Beat) -> Errands:
+        return await (self._cluster if self._is_clusters(node) else self._joined).hear(node, beat)
 
 
 class Launchers:

@@ -1,14 +1,21 @@
-"""The launchers of a hall put together: this machine's processes, other machines' agents, and what each hands to
-programs. The hall's signing key never leaves its machine."""
+"""The launchers of a hall put together: this machine's processes, other machines' agents, a Ray cluster, and what
+each hands to programs. The hall's signing key never leaves its machine."""
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
+
 from modelhall.adapters.launcher._handover import Handover
 from modelhall.adapters.launcher.agent import NAME as AGENT
-from modelhall.adapters.launcher.agent import AgentLauncher, Sifting
+from modelhall.adapters.launcher.agent import AgentLauncher
 from modelhall.adapters.launcher.process import NODE, ProcessLauncher
+from modelhall.adapters.launcher.ray.launcher import NAME as RAY
+from modelhall.adapters.launcher.ray.launcher import RayLauncher
+from modelhall.adapters.launcher.ray.line import Line
 from modelhall.app.keys import Keys
-from modelhall.app.launchers import Launchers
+from modelhall.app.launchers import Hears, Launchers, Lines
+from modelhall.app.nodes import Nodes
+from modelhall.app.postings import NodePostings
 from modelhall.core.gang_key import GANG_KEY, gang_key
 from modelhall.core.kinds.node import HOME
 from modelhall.core.ports.clock import Clock
@@ -17,26 +24,38 @@ from modelhall.core.ports.signature import SIGNING_KEY
 from modelhall.core.replica_key import REPLICA_KEY, replica_key
 from modelhall.settings import Settings
 from modelhall.trust.signing import KeyFolder
-from modelhall.trust.tokens import read_key
+from modelhall.trust.tokens import key_for, read_key
 
 
 def open_launchers(
-    settings: Settings, keys: Keys, signing: KeyFolder, *, clock: Clock, sift: Sifting
-) -> tuple[AgentLauncher, Launchers, Reports]:
-    """The one that agents talk to, all of them as one, and what tells the curves of what runs at home. `sift` finds
-    out what a node keeps for nobody."""
+    settings: Settings,
+    keys: Keys,
+    signing: KeyFolder,
+    *,
+    clock: Clock,
+    nodes: Nodes,
+    address: Callable[[], str],
+    catch_up: Callable[[], Awaitable[None]],
+) -> tuple[Hears, Launchers, Reports]:
+    """The one that agents talk to, all of them as one, and what tells the curves of what runs at home. `address` is
+    the hall's own, `catch_up` has its doors know the tokens that were just made."""
     home = settings.home
     to_anywhere = {
         REPLICA_KEY: lambda: replica_key(read_key(home)),
         GANG_KEY: lambda: gang_key(read_key(home)),
     }
-    agents = AgentLauncher(
-        home / "nodes",
-        handover=Handover(secrets=keys.secrets, hall_secrets=to_anywhere, keys=keys.ring.keys_of),
-        sift=sift,
-        now=clock.now,
-        monotonic=clock.monotonic,
-    )
+    handover = Handover(secrets=keys.secrets, hall_secrets=to_anywhere, keys=keys.ring.keys_of)
+
+    def agents_in(folder: str) -> AgentLauncher:
+        return AgentLauncher(
+            home / folder,
+            handover=handover,
+            sift=nodes.unwanted,
+            now=clock.now,
+            monotonic=clock.monotonic,
+        )
+
+    agents = agents_in("nodes")
     processes = ProcessLauncher(
         home / "runs",
         blobs=settings.blobs,
@@ -49,4 +68,18 @@ def open_launchers(
         sources=settings.source_rules,
         failpoints=settings.failpoints,
     )
-    return agents, Launchers({HOME: processes, AGENT: agents}, home=NODE), processes
+    if not settings.ray:
+        return agents, Launchers({HOME: processes, AGENT: agents}, home=NODE), processes
+    hall = f"modelhall-{key_for('ray', read_key(home)).hex()[:12]}"
+    ray = RayLauncher(
+        home / RAY,
+        agents=agents_in(RAY),
+        line=Line(settings.ray, hall, folder=home / RAY, environment=settings.ray_environment),
+        postings=NodePostings(
+            settings, nodes, place=hall, reached_at=lambda: settings.ray_hall or address(), catch_up=catch_up
+        ),
+        now=clock.now,
+        monotonic=clock.monotonic,
+    )
+    launchers = Launchers({HOME: processes, AGENT: agents, RAY: ray}, home=NODE)
+    return Lines(agents, ray, ray.has), launchers, processes

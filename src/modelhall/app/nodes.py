@@ -8,11 +8,13 @@ from __future__ import annotations
 import secrets
 from collections.abc import Callable, Mapping, Sequence
 
-from modelhall.adapters.launcher.agent import AgentLauncher, Unwanted
+from modelhall.adapters.launcher.agent import Unwanted
+from modelhall.adapters.launcher.ray.cluster import PREFIX as RAY
+from modelhall.app.launchers import Hears
 from modelhall.control.nodes import trusted
 from modelhall.control.runs import attempt_id
 from modelhall.core.access import Identity
-from modelhall.core.errors import Conflict, Denied, NotFound, NotNow
+from modelhall.core.errors import Conflict, Denied, NotFound, NotNow, Rejected
 from modelhall.core.kinds import AnyResource, Key, Node, Token
 from modelhall.core.kinds.base import DEFAULT_PROJECT, Frozen
 from modelhall.core.kinds.node import NodeResource, NodeStatus, Window
@@ -88,7 +90,12 @@ class Nodes:
 
     async def join(self, name: Name, who: Identity) -> Joined:
         """Have the machine that shows an invitation be the node `name`. Raises Conflict when there is one of that
-        name, and Denied when somebody else has just joined with the same invitation."""
+        name, Rejected for a name that only nodes of a Ray cluster have, and Denied when somebody else has just
+        joined with the same invitation."""
+        if name.startswith(RAY):
+            raise Rejected(
+                f"{RAY}… are the nodes of a Ray cluster, so {name} is none that joins", field="name"
+            )
         now = self._clock.now()
         invitation = await self._store.get(_key_of(who.token))
         key = Key("node", DEFAULT_PROJECT, name)
@@ -124,6 +131,25 @@ class Nodes:
         except Conflict:
             raise Denied("somebody else has just joined with this invitation, or as this node") from None
         return Joined(secret=made.token, labels=labels)
+
+    async def admit(self, name: Name) -> str:
+        """Make what the agent shows that a launcher puts on the machine of this node; whoever shows what was made
+        before is nobody from then on."""
+        key = Key("token", DEFAULT_PROJECT, f"{AGENT}{name}")
+        for _ in range(TRIES):
+            now, made = self._clock.now(), new_secret(self._key)
+            status = TokenStatus(state="active", credentials=(made.credential,))
+            found = await self._store.get(key)
+            if found is None:
+                token = self._token(Token(name=key.name, node=name), status, now)
+            else:
+                token = found.model_copy(update={"status": status, "updated_at": now})
+            try:
+                await self._store.commit([Put(resource=token)])
+            except Conflict:
+                continue
+            return made.token
+        raise NotNow(f"others keep changing {key}; try again", delay_s=RETRY_S)
 
     async def tell(self, name: str, wishes: Wishes, by: Identity) -> NodeResource:
         """Have a node be used as somebody wants it; to have it used again also takes back what is held against it.
@@ -207,13 +233,13 @@ class Nodes:
         return TokenResource(document=document, status=status, uid=uid, created_at=now, updated_at=now)
 
 
-async def hear(launcher: AgentLauncher, name: str, beat: Beat, *, leads: bool) -> Errands:
+async def hear(agents: Hears, name: str, beat: Beat, *, leads: bool) -> Errands:
     """Hear what the agent of a node says. Raises NotNow where another control plane leads: that one is to be told."""
     if not leads:
         raise NotNow(
             "this control plane does not lead now; the one that does hears what nodes say", delay_s=RETRY_S
         )
-    return await launcher.hear(name, beat)
+    return await agents.hear(name, beat)
 
 
 def _key_of(token: str) -> Key:

@@ -23,8 +23,9 @@ LOST_AFTER_S = 10.0
 def reconcile(
     view: View, reports: Sequence[NodeReport], silent_s: Mapping[str, float], heard: Heard, now: float
 ) -> list[Action]:
-    """Take in what the launchers report; a node that none has reported for a while is lost. `silent_s` says for how
-    long, by a clock that never jumps; `heard` how attempts ended since the last time."""
+    """Take in what the launchers report; a node that none has reported for a while is lost, and so is at once one
+    that its launcher knows to be gone. `silent_s` says for how long, by a clock that never jumps; `heard` how
+    attempts ended since the last time."""
     actions: list[Action] = []
     reported = {report.name: report for report in reports}
     known: dict[str, NodeResource] = {node.key.name: node for node in view.of_kind("node")}
@@ -32,10 +33,10 @@ def reconcile(
     blamed = _blamed(known, heard, now)
     for name, found in known.items():
         node = found.with_status(**_record(found, heard, blamed, now))
-        if name in reported and reported[name].ready:
-            actions += _seen(found, node, reported[name], view.active(name), now)
-        elif node.status.is_heard and silent_s.get(name, 0.0) > LOST_AFTER_S:
-            reason = f"not heard of for {silent_s[name]:.0f} s"
+        report = reported.get(name)
+        if report is not None and report.ready:
+            actions += _seen(found, node, report, view.active(name), now)
+        elif reason := _why_lost(node, report, silent_s.get(name, 0.0)):
             actions.append(Update(resource=node.with_status(state="lost", reason=reason, used_cpus=0.0)))
             actions.append(Note(key=node.key, name="node.lost", message=reason))
         elif node.status != found.status:
@@ -46,6 +47,14 @@ def reconcile(
 def trusted(node: NodeResource, now: float) -> NodeResource:
     """The node as somebody has it used again: nothing that was before is held against it."""
     return node.with_status(blamed="", endings=(), trusted_at=now)
+
+
+def _why_lost(node: NodeResource, report: NodeReport | None, silent_s: float) -> str:
+    """Why a node is lost from now on; empty when it is not, or has been for long."""
+    if report is not None and report.unfit:
+        return report.unfit if node.status.state != "lost" else ""
+    is_late = node.status.is_heard and silent_s > LOST_AFTER_S
+    return f"not heard of for {silent_s:.0f} s" if is_late else ""
 
 
 def standing(node: NodeResource | None) -> tuple[object, ...] | None:

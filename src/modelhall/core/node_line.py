@@ -3,6 +3,8 @@
 The agent calls, so its machine needs no open port. Each beat tells what has changed, each answer has all errands
 that are not done; both may be lost and come twice. An agent that the hall does not know, since one of them is new, is
 asked to introduce itself: it says what it keeps, and is told what of it nobody wants any more.
+
+An agent that a launcher has put on a machine is told by that launcher whose it is (`Posting`).
 """
 
 from __future__ import annotations
@@ -17,6 +19,8 @@ from modelhall.core.names import Name
 from modelhall.core.ports.launcher import AttemptId, Launch, NodeReport, Observation, Taken
 from modelhall.core.sealing import KeySet
 
+LEAVE = b"leave"
+"""What an agent that a launcher has put on a machine is told when another is to go on with its work."""
 LONGEST_HOLD_S = 2.5
 """The longest that an agent lets its beat be held; a node is given up after more."""
 
@@ -115,6 +119,22 @@ class KeptRun(Frozen):
     run: Name
     uid: str
     alive: tuple[int, ...]
+
+
+class Posting(Frozen):
+    """What an agent is told that a launcher has put on a machine."""
+
+    hall: str
+    """URL of the hall's API, as the machine reaches it."""
+    ca: str | None = None
+    """PEM of who vouches for the hall, where nobody else does."""
+    node: Name
+    token: str = Field(repr=False)
+    """What it shows. Good until another agent is put there for the same node."""
+    address: str
+    """Where replicas and workers on the machine are reached."""
+    place: str = Field(pattern="^[a-z0-9-]{1,128}$")
+    """The folder in which it keeps its things, among others of its kind."""
 
 
 class Beat(Frozen):

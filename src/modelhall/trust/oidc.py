@@ -24,9 +24,9 @@ from joserfc.jwk import KeySet
 
 from modelhall.core import strict_json
 from modelhall.core.errors import Denied, NotNow, Rejected
-from modelhall.core.loopback import is_loopback
 from modelhall.core.ports.clock import Clock
 from modelhall.trust.attempts import LIFE_S, Attempt
+from modelhall.trust.sites import is_on_loopback
 
 ALGORITHMS = tuple(f"{family}{bits}" for family in ("RS", "PS", "ES") for bits in (256, 384, 512))
 """Signatures by a key of which only the public half is known here. `none` is not among them, and what is made with
@@ -64,7 +64,7 @@ class Provider:
     ) -> None:
         """`client_secret` gives the secret that the provider knows this hall by, or "". Raises Rejected for an issuer
         that is no https address."""
-        self._is_local = is_loopback(urlsplit(issuer).hostname or "")
+        self._is_local = is_on_loopback(issuer)
         self._issuer = self._checked(issuer, "oidc_issuer")
         self._client_id = client_id
         self._client_secret = client_secret
@@ -206,8 +206,7 @@ class Provider:
 
     def _checked(self, address: str, field: str) -> str:
         """The address, if nobody on the way can read or change what is sent there; raises Rejected."""
-        parts = urlsplit(address)
-        is_safe = parts.scheme == "https" or (self._is_local and is_loopback(parts.hostname or ""))
+        is_safe = urlsplit(address).scheme == "https" or (self._is_local and is_on_loopback(address))
         if not is_safe or not urlsplit(address).hostname:
             raise Rejected(f"a provider is spoken to by https, not at {address!r}", field=field)
         return address

@@ -8,8 +8,10 @@ point here (DNS rebinding), and the site that the page came from (`Origin`).
 from __future__ import annotations
 
 from collections.abc import Iterable
+from urllib.parse import urlsplit
 
 from modelhall.core.errors import Denied, Rejected
+from modelhall.core.loopback import is_loopback
 
 LOCAL = ("localhost", "127.0.0.1", "::1")
 READING = frozenset({"GET", "HEAD", "OPTIONS"})
@@ -60,3 +62,8 @@ def name_in(authority: str) -> str:
     if authority.count(":") > 1:
         return authority
     return authority.partition(":")[0].removesuffix(".")
+
+
+def is_on_loopback(url: str) -> bool:
+    """Whether a URL leads to the very machine that asks."""
+    return is_loopback(urlsplit(url).hostname or "")

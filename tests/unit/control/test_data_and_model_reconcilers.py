@@ -291,6 +291,15 @@ def test_a_node_is_lost_only_after_it_has_not_been_heard_of_for_long(silent_s: f
     assert notes(node_actions(seen_node(**READY), silent_s=silent_s)) == (["node.lost"] if lost else [])
 
 
+def test_a_node_that_its_launcher_knows_to_be_gone_is_lost_at_once_with_the_reason() -> None:
+    gone = replace(report("n"), ready=False, unfit="Ray says that the node is dead")
+    actions = node_actions(seen_node(**READY), gone, silent_s=0.0)
+    assert notes(actions) == ["node.lost"]
+    assert status_of(actions, seen_node(**READY).get(Key("node", "default", "n"))).reason == gone.unfit
+    lost = seen_node(**{**READY, "state": "lost"})
+    assert node_actions(lost, gone, silent_s=0.0) == [], "it is told once"
+
+
 @pytest.mark.parametrize("jump_s", [-3600.0, 3600.0])
 def test_a_wall_clock_that_jumps_loses_no_node(jump_s: float) -> None:
     assert notes(node_actions(seen_node(**READY), silent_s=0.0, now=NOW + jump_s)) == []

@@ -11,6 +11,7 @@ import pytest
 from a_hall import Ahead, ask
 
 from modelhall.app.hall import Hall
+from modelhall.app.postings import NodePostings
 from modelhall.core.errors import Rejected
 from modelhall.core.kinds import Key, Run
 from modelhall.core.kinds.run import Attempt, RunStatus
@@ -179,3 +180,44 @@ def test_a_ticket_is_one_word_with_the_certificate_or_without() -> None:
 )
 def test_a_machines_own_name_becomes_a_nodes_name(host: str, name: str) -> None:
     assert name_of(host) == name
+
+
+def postings_of(hall: Hall, url: str) -> NodePostings:
+    """As a launcher has them whose machines reach the hall at this URL."""
+    return NodePostings(
+        hall.settings, hall.nodes, place="far", reached_at=lambda: url, catch_up=hall.follower.catch_up
+    )
+
+
+def test_an_agent_that_a_launcher_puts_on_a_machine_is_nobody_once_there_is_another(tmp_path: Path) -> None:
+    async def play(client: httpx.AsyncClient, hall: Hall) -> None:
+        postings = postings_of(hall, "https://hall:1")
+        first, second = [await postings.make("ray-w1", "10.0.0.7") for _ in range(2)]
+        assert (first.hall, first.node, first.address) == ("https://hall:1", "ray-w1", "10.0.0.7")
+        assert first.place == second.place, "it finds what the one before it left"
+        assert first.token not in str(first)
+        beat = {"session": "a", "node": {**REPORT, "name": "ray-w1"}, "now": 0.0, "hold_s": 0.0, "kept": []}
+        for posting, status in ((first, 401), (second, 503)):
+            answer = await client.post("/api/v1/nodes/ray-w1/beat", json=beat, headers=shown(posting.token))
+            assert answer.status_code == status, answer.text
+
+    ask(tmp_path, play)
+
+
+def test_nothing_is_put_on_another_machine_that_cannot_reach_the_hall(tmp_path: Path) -> None:
+    async def play(client: httpx.AsyncClient, hall: Hall) -> None:
+        postings = postings_of(hall, "http://127.0.0.1:7070")
+        assert (await postings.make("ray-w1", "127.0.0.3")).hall == "http://127.0.0.1:7070"
+        with pytest.raises(Rejected, match="ray_hall"):
+            await postings.make("ray-w1", "198.51.100.7")
+
+    ask(tmp_path, play)
+
+
+def test_no_machine_joins_under_a_name_that_nodes_of_a_cluster_have(tmp_path: Path) -> None:
+    async def play(client: httpx.AsyncClient, hall: Hall) -> None:
+        ticket = shown((await client.post("/api/v1/nodes/invite", json={})).json()["secret"])
+        answer = await client.post("/api/v1/nodes/join", json={"name": "ray-w1"}, headers=ticket)
+        assert (answer.status_code, "Ray cluster" in message(answer)) == (400, True)
+
+    ask(tmp_path, play)

@@ -31,7 +31,7 @@ from modelhall.core.ports.store import Store
 from modelhall.settings import Settings
 from modelhall.trust.wrapped_keys import read_wrapped
 
-NOT_RESTORED = {"home", "environment", "failpoints", *PRIVATE}
+NOT_RESTORED = {"home", "environment", "ray_environment", "failpoints", *PRIVATE}
 """Settings that no backup has."""
 SPARE_BYTES = 64 << 20
 """What is left free on the disk."""

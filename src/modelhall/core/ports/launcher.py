@@ -108,7 +108,8 @@ class NodeReport:
     launcher: str = HOME
     """The file in modelhall/adapters/launcher that starts programs on it."""
     unfit: str = ""
-    """Why nothing is to be started on it, such as devices that cannot be what it says; empty where it is fit."""
+    """Why nothing is to be started on it, such as devices that cannot be what it says; empty where it is fit. Of one
+    that is not ready: how the launcher knows that it is gone, so that nobody waits for it to be heard of."""
     failed_check: str = ""
     """What it got wrong of which the answer is known. That is held against it until somebody says otherwise."""
     figures: tuple[Figure, ...] = ()

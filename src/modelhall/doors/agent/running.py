@@ -1,11 +1,11 @@
-"""An agent's process: joins if it has not, then works until it is told to end. What it started goes on."""
+"""An agent's process: it works until it is told to end. What it started goes on, unless it is told otherwise."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
 import signal
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 from modelhall.adapters.launcher.process import ProcessLauncher
 from modelhall.app.clock import SystemClock
@@ -22,11 +22,27 @@ from modelhall.settings import Settings
 from modelhall.trust.tls import client_context
 
 
+async def told_to_end(_: Worker) -> None:
+    """Come back when a signal says that the agent is to end."""
+    told = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, told.set)
+    with contextlib.suppress(asyncio.CancelledError):
+        await told.wait()
+
+
 async def run(
-    home: AgentHome, membership: Membership, settings: Settings, *, address: str, announce: Callable[[], None]
+    home: AgentHome,
+    membership: Membership,
+    settings: Settings,
+    *,
+    address: str,
+    announce: Callable[[], None] = lambda: None,
+    until: Callable[[Worker], Awaitable[None]] = told_to_end,
 ) -> None:
-    """Work as the node of `membership`; `address` is where its replicas and workers are reached. Raises Denied when
-    the hall does not know this node any more."""
+    """Work as the node of `membership` until `until` comes back; `address` is where its replicas and workers are
+    reached. Raises Denied when the hall does not know this node any more."""
     tls = client_context(home.ca if home.ca.exists() else settings.ca)
     wire = Wire(membership.hall, membership.token, tls=tls)
     line = Line(wire, membership.name)
@@ -36,7 +52,7 @@ async def run(
     moving = Moving(home, line, worker.alive)
     worker.moves_by(moving)
     parts = [
-        asyncio.ensure_future(part) for part in (worker.run(), moving.run(), sensing.run(), _told_to_end())
+        asyncio.ensure_future(part) for part in (worker.run(), moving.run(), sensing.run(), until(worker))
     ]
     announce()
     done, others = await asyncio.wait(parts, return_when=asyncio.FIRST_COMPLETED)
@@ -76,12 +92,3 @@ def _worker(
         home, name=membership.name, launcher=launcher, handed=handed, say=line.beat, clock=clock,
         sensed=sensing.take,
     )  # fmt: skip
-
-
-async def _told_to_end() -> None:
-    told = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, told.set)
-    with contextlib.suppress(asyncio.CancelledError):
-        await told.wait()

@@ -144,6 +144,10 @@ class Worker:
         while True:
             await self.beat()
 
+    async def end_all(self, grace_s: float) -> None:
+        """End all that is at work here, and come back when it has ended."""
+        await asyncio.gather(*(self._end(uid, grace_s) for uid in self._home.known()))
+
     async def beat(self) -> None:
         """Say what is new, and heed the answer; wait a moment when there is none."""
         beat = await self._beat()
@@ -278,16 +282,20 @@ class Worker:
     async def _forget(self, uid: str) -> None:
         """Remove all of a run, once nothing of it is at work: of one that went while this node was away, something
         may be."""
-        ids = [AttemptId(uid, number) for number in self._home.attempts(uid)]
-        while any(one.alive for one in (await self._launcher.observe(ids)).values()):
-            for id in ids:
-                await self._launcher.stop(id, grace_s=0.0)
-            await self._pause(ENDS_S)
+        await self._end(uid, grace_s=0.0)
         await self._launcher.forget(uid)
         if self._files is not None:
             self._files.forget(uid)
         self._home.forget(uid)
         self._turns.pop(uid, None)
+
+    async def _end(self, uid: str, grace_s: float) -> None:
+        """End all of a run that is at work, also what is yet to come, and come back when it has ended."""
+        ids = [AttemptId(uid, number) for number in self._home.attempts(uid)]
+        while any(one.alive for one in (await self._launcher.observe(ids)).values()):
+            for id in ids:
+                await self._launcher.stop(id, grace_s)
+            await self._pause(ENDS_S)
 
     def _its(self, id: AttemptId) -> Its | None:
         run = self._home.known().get(id.run_uid)
