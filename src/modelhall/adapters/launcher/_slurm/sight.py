@@ -1,0 +1,165 @@
+"""How the hall sees one attempt that is a job of Slurm's: through the files in its folder, and through what Slurm says
+of the job where they end.
+
+What Slurm says is always of a moment ago. It counts for what was seen before that moment, and for nothing later.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import os
+from dataclasses import replace
+from pathlib import Path
+
+from modelhall.adapters.launcher import supervisor
+from modelhall.adapters.launcher._slurm.jobs import Job, as_slurm_has_it, problem_of
+from modelhall.adapters.launcher._slurm.watch import Answer
+from modelhall.adapters.launcher.supervision import left
+from modelhall.adapters.launcher.supervision.afar import TAKEN
+from modelhall.adapters.launcher.supervision.claim import claim
+from modelhall.adapters.launcher.supervision.record import Record, read
+from modelhall.core import files
+from modelhall.core.kinds.base import Frozen, Problem
+from modelhall.core.kinds.run import Exit, Progress
+from modelhall.core.ports.launcher import Observation, Taken
+
+
+class JobSight:
+    """One attempt, and what is known of it that no longer changes."""
+
+    def __init__(self, folder: Path, name: str, *, lag_s: float) -> None:
+        """`name` is its job's. What is written on a node is seen here within `lag_s`."""
+        self.name = name
+        self.sent_at = -math.inf
+        """When its job was queued, if this launcher did it; infinite while it is at it."""
+        self._folder = folder
+        self._lag_s = lag_s
+        self._record = Record(folder)
+        self._claimed_at: float | None = None
+        self._ended_at: float | None = None
+        self._last: Observation | None = None
+
+    @property
+    def is_over(self) -> bool:
+        return self._last is not None
+
+    def look(self, answer: Answer[dict[str, Job]] | None, monotonic: float, now: float) -> Observation | None:
+        """What the attempt is doing; None when that cannot be said, since Slurm has given no `answer`."""
+        if self._last is not None:
+            return self._last
+        if not self._folder.exists():
+            return Observation(alive=None)
+        if self._claimed_at is None and self._record.claim() is not None:
+            self._claimed_at = monotonic
+        job = answer.what.get(self.name) if answer is not None else None
+        asked_at = answer.asked_at if answer is not None else -math.inf
+        exit = self._record.exit()
+        if exit is not None:
+            return self._has_ended(exit, job, asked_at if answer is not None else None, monotonic)
+        if self._is_nobodys(job, asked_at):
+            return self._is_lost(job, now)
+        if answer is None:
+            return None
+        if self._claimed_at is None or self._claimed_at >= asked_at:
+            return self._on_its_way(job)
+        if job is not None and not (job.is_over or job.is_waiting):
+            return self._record.at_work(self._taken().cpu_s)
+        return self._is_lost(job, now) if self._has_settled(monotonic) else self._record.at_work(0.0)
+
+    def taken(self) -> Taken | None:
+        """What the attempt takes by its supervisor's newest word, if it is at work and has been looked at."""
+        if self._last is not None or self._claimed_at is None:
+            return None
+        return self._taken()
+
+    def stop(self, grace_s: float) -> bool:
+        """Tell its supervisor to stop; whether there will never be one, so that its job may be cancelled."""
+        if not self._folder.exists() or self._last is not None or self._record.exit() is not None:
+            return False
+        # Written before the claim, so that a supervisor that was quicker finds it.
+        self._leave_stop(grace_s)
+        with contextlib.suppress(OSError):
+            claim(self._folder, pid=None)
+        found = self._record.claim()
+        return found is not None and found.pid is None
+
+    def _is_nobodys(self, job: Job | None, asked_at: float) -> bool:
+        """Whether no supervisor has begun or will begin: nobody is kept from beginning by this look, unless Slurm has
+        no job that could."""
+        found = self._record.claim()
+        if found is None and self.sent_at < asked_at and (job is None or job.is_over):
+            with contextlib.suppress(OSError):
+                claim(self._folder, pid=None)
+            found = self._record.claim()
+        return found is not None and found.pid is None
+
+    def _on_its_way(self, job: Job | None) -> Observation:
+        """Not begun, or just: what it waits for is Slurm's to say."""
+        seen = self._record.at_work(0.0)
+        if job is None or not job.is_waiting or seen.progress is not None:
+            return seen
+        return replace(seen, progress=Progress(done=0.0, message=f"waits in Slurm: {job}"))
+
+    def _has_settled(self, monotonic: float) -> bool:
+        """Whether all that was written on the node is to be seen here by now."""
+        if self._ended_at is None:
+            self._ended_at = monotonic
+        # To list a folder has a network file system look anew at what is in it.
+        os.listdir(self._folder)
+        return monotonic - self._ended_at >= self._lag_s
+
+    def _has_ended(
+        self, exit: Exit, job: Job | None, asked_at: float | None, monotonic: float
+    ) -> Observation:
+        """Its supervisor has written down how it ended; where somebody else may have had a hand in it, Slurm is heard,
+        too, if it says anything in time."""
+        asked_by_hall = (self._folder / supervisor.STOP).exists()
+        is_clear = exit.code is not None and not exit.stopped or asked_by_hall and exit.stopped
+        if not is_clear and asked_at is not None:
+            if self._ended_at is None:
+                self._ended_at = monotonic
+            says_so = asked_at > self._ended_at and (job is None or job.is_over or job.is_waiting)
+            if not says_so and monotonic - self._ended_at < self._lag_s:
+                return self._record.at_work(exit.cpu_s)
+        if is_clear:
+            self._last = self._record.over(exit)
+        else:
+            heard = as_slurm_has_it(exit, job)
+            by_slurm = heard.stopped and not asked_by_hall
+            self._last = self._over(heard, problem_of(job) if by_slurm else None)
+        return self._last
+
+    def _is_lost(self, job: Job | None, now: float) -> Observation:
+        """It is over without a word of its own."""
+        asked_by_hall = (self._folder / supervisor.STOP).exists()
+        # Cut off from Slurm it may be at work all the same: before its run begins elsewhere, it is told to end.
+        self._leave_stop(0.0)
+        with contextlib.suppress(OSError):
+            left.remove(self._folder)
+        ended = as_slurm_has_it(Exit(stopped=asked_by_hall, ended_at=now), job)
+        self._last = self._over(ended, None if asked_by_hall else problem_of(job))
+        return self._last
+
+    def _over(self, exit: Exit, problem: Problem | None) -> Observation:
+        seen = self._record.over(exit)
+        if problem is None or seen.result:
+            return seen
+        return replace(seen, result={"problem": problem.model_dump(exclude_none=True)})
+
+    def _leave_stop(self, grace_s: float) -> None:
+        with contextlib.suppress(OSError):
+            files.write_json(self._folder / supervisor.STOP, {"grace_s": grace_s})
+
+    def _taken(self) -> Taken:
+        found = read(self._folder / TAKEN, _Figures)
+        return Taken(**found.model_dump()) if found is not None else Taken(cpu_s=0.0)
+
+
+class _Figures(Frozen):
+    """What a supervisor writes down of what its attempt takes."""
+
+    cpu_s: float
+    memory_bytes: int | None
+    read_bytes: int | None
+    written_bytes: int | None
