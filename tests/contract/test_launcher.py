@@ -16,12 +16,15 @@ from typing import Any
 
 import psutil
 import pytest
+from real_slurm import RealSlurm
 
 from modelhall.adapters import launcher as launchers
 from modelhall.adapters.launcher import supervisor
 from modelhall.adapters.launcher._handover import Handover
+from modelhall.adapters.launcher._slurm.commands import Commands
 from modelhall.adapters.launcher.agent import AgentLauncher, Unwanted
 from modelhall.adapters.launcher.process import ProcessLauncher
+from modelhall.adapters.launcher.slurm import SlurmLauncher
 from modelhall.adapters.launcher.virtual import Script, VirtualLauncher
 from modelhall.app.clock import SystemClock
 from modelhall.core import files
@@ -160,6 +163,27 @@ class Dialled:
         return any(one.alive for one in (await self._hall.observe(ids)).values())
 
 
+class Slurm(Processes):
+    """Real programs as jobs of a real Slurm cluster, on a node of it that is this machine, too."""
+
+    def __init__(self, folder: Path, cluster: RealSlurm) -> None:
+        self.cluster = cluster
+        super().__init__(folder)
+        self.node = "a1"
+
+    def again(self) -> SlurmLauncher:  # type: ignore[override]
+        commands = Commands(environment=self.cluster.environment, partitions=["one"], options=[])
+        return SlurmLauncher(
+            self.folder / "runs", commands=commands, known=self.folder / "known", blobs="folder:///none",
+            cache=self.folder / "cache", environment={"PATH": os.environ["PATH"]}, look_s=0.1, lag_s=0.2,
+            handover=Handover(secrets=None, hall_secrets={}, keys=None),
+        )  # fmt: skip
+
+    def close(self) -> None:
+        self.cluster.ask("scancel", "--me")
+        super().close()
+
+
 class Virtual:
     """Scripts under a virtual launcher."""
 
@@ -195,26 +219,32 @@ class Virtual:
         pass
 
 
-RIGS: dict[str, Callable[[Path], Processes | Virtual]] = {
-    "process": Processes, "agent": Agents, "virtual": Virtual,
-}  # fmt: skip
+RIGS = ("process", "agent", "slurm", "virtual")
+REAL = RIGS[:-1]
+
+
+def _rig(request: pytest.FixtureRequest, folder: Path) -> Processes | Virtual:
+    if request.param == "slurm":
+        return Slurm(folder, request.getfixturevalue("slurm")())
+    return {"process": Processes, "agent": Agents, "virtual": Virtual}[request.param](folder)  # type: ignore[no-any-return]
 
 
 def test_every_launcher_there_is_is_tested() -> None:
     found = {module.name for module in pkgutil.iter_modules(launchers.__path__) if module.name[0] != "_"}
-    assert found - {"supervisor", "supervision"} == RIGS.keys()
+    assert found - {"supervisor", "supervision"} == set(RIGS)
 
 
 @pytest.fixture(params=RIGS)
 def rig(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Processes | Virtual]:
-    made = RIGS[request.param](tmp_path)
+    made = _rig(request, tmp_path)
     yield made
     made.close()
 
 
-@pytest.fixture(params=["process", "agent"])
+@pytest.fixture(params=REAL)
 def processes(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Processes]:
-    made = Processes(tmp_path) if request.param == "process" else Agents(tmp_path)
+    made = _rig(request, tmp_path)
+    assert isinstance(made, Processes)
     yield made
     made.close()
 

@@ -31,8 +31,8 @@ class SlurmNode:
 
 
 def read(table: str) -> dict[str, SlurmNode]:
-    """The nodes in a table of `Commands.nodes`, by their names in the hall. One that cannot have a name there, or whose
-    figures make no sense, is left out."""
+    """The nodes in a table of `Commands.nodes`, by their names in the hall. One that cannot have a name there, or
+    whose figures make no sense, is left out."""
     found: dict[str, SlurmNode] = {}
     for name, partition, address, cpus, memory, gres, state, reason in rows(table, 8):
         own = re.sub(r"[^a-z0-9]", "-", name.lower())

@@ -1,5 +1,5 @@
-"""How the hall sees one attempt that is a job of Slurm's: through the files in its folder, and through what Slurm says
-of the job where they end.
+"""How the hall sees one attempt that is a job of Slurm's: through the files in its folder, and where they end,
+through what Slurm says of the job.
 
 What Slurm says is always of a moment ago. It counts for what was seen before that moment, and for nothing later.
 """
@@ -37,6 +37,8 @@ class JobSight:
         self._lag_s = lag_s
         self._record = Record(folder)
         self._claimed_at: float | None = None
+        self._is_nobodys = False
+        """Whether no supervisor has begun or will begin."""
         self._ended_at: float | None = None
         self._last: Observation | None = None
 
@@ -50,14 +52,14 @@ class JobSight:
             return self._last
         if not self._folder.exists():
             return Observation(alive=None)
-        if self._claimed_at is None and self._record.claim() is not None:
-            self._claimed_at = monotonic
         job = answer.what.get(self.name) if answer is not None else None
         asked_at = answer.asked_at if answer is not None else -math.inf
+        if self._claimed_at is None:
+            self._look_at_claim(job, asked_at, monotonic)
         exit = self._record.exit()
         if exit is not None:
-            return self._has_ended(exit, job, asked_at if answer is not None else None, monotonic)
-        if self._is_nobodys(job, asked_at):
+            return self._has_ended(exit, job, asked_at, monotonic)
+        if self._is_nobodys:
             return self._is_lost(job, now)
         if answer is None:
             return None
@@ -79,20 +81,24 @@ class JobSight:
             return False
         # Written before the claim, so that a supervisor that was quicker finds it.
         self._leave_stop(grace_s)
-        with contextlib.suppress(OSError):
-            claim(self._folder, pid=None)
+        self._keep_from_beginning()
         found = self._record.claim()
         return found is not None and found.pid is None
 
-    def _is_nobodys(self, job: Job | None, asked_at: float) -> bool:
-        """Whether no supervisor has begun or will begin: nobody is kept from beginning by this look, unless Slurm has
-        no job that could."""
-        found = self._record.claim()
-        if found is None and self.sent_at < asked_at and (job is None or job.is_over):
-            with contextlib.suppress(OSError):
-                claim(self._folder, pid=None)
+    def _look_at_claim(self, job: Job | None, asked_at: float, monotonic: float) -> None:
+        """See who has begun. When there is no job that could, nobody ever will."""
+        if self.sent_at < asked_at and (job is None or job.is_over):
+            self._keep_from_beginning()
+        if (self._folder / supervisor.CLAIM).exists():
             found = self._record.claim()
-        return found is not None and found.pid is None
+            self._claimed_at = monotonic
+            # A damaged claim is nobody's.
+            self._is_nobodys = found is None or found.pid is None
+
+    def _keep_from_beginning(self) -> None:
+        """Have no supervisor begin that has not. On a disk that takes no claim nothing is certain until it does."""
+        with contextlib.suppress(OSError):
+            claim(self._folder, pid=None)
 
     def _on_its_way(self, job: Job | None) -> Observation:
         """Not begun, or just: what it waits for is Slurm's to say."""
@@ -109,25 +115,20 @@ class JobSight:
         os.listdir(self._folder)
         return monotonic - self._ended_at >= self._lag_s
 
-    def _has_ended(
-        self, exit: Exit, job: Job | None, asked_at: float | None, monotonic: float
-    ) -> Observation:
-        """Its supervisor has written down how it ended; where somebody else may have had a hand in it, Slurm is heard,
-        too, if it says anything in time."""
+    def _has_ended(self, exit: Exit, job: Job | None, asked_at: float, monotonic: float) -> Observation:
+        """Its supervisor has written down how it ended. Where somebody else may have had a hand in it, Slurm is
+        heard, too, if it says anything in time."""
         asked_by_hall = (self._folder / supervisor.STOP).exists()
-        is_clear = exit.code is not None and not exit.stopped or asked_by_hall and exit.stopped
-        if not is_clear and asked_at is not None:
-            if self._ended_at is None:
-                self._ended_at = monotonic
-            says_so = asked_at > self._ended_at and (job is None or job.is_over or job.is_waiting)
-            if not says_so and monotonic - self._ended_at < self._lag_s:
-                return self._record.at_work(exit.cpu_s)
-        if is_clear:
+        if _is_clear(exit, asked_by_hall):
             self._last = self._record.over(exit)
-        else:
-            heard = as_slurm_has_it(exit, job)
-            by_slurm = heard.stopped and not asked_by_hall
-            self._last = self._over(heard, problem_of(job) if by_slurm else None)
+            return self._last
+        if self._ended_at is None:
+            self._ended_at = monotonic
+        is_told = asked_at > self._ended_at and (job is None or job.is_over or job.is_waiting)
+        if not is_told and monotonic - self._ended_at < self._lag_s:
+            return self._record.at_work(exit.cpu_s)
+        heard = as_slurm_has_it(exit, job)
+        self._last = self._over(heard, problem_of(job) if heard.stopped and not asked_by_hall else None)
         return self._last
 
     def _is_lost(self, job: Job | None, now: float) -> Observation:
@@ -154,6 +155,13 @@ class JobSight:
     def _taken(self) -> Taken:
         found = read(self._folder / TAKEN, _Figures)
         return Taken(**found.model_dump()) if found is not None else Taken(cpu_s=0.0)
+
+
+def _is_clear(exit: Exit, asked_by_hall: bool) -> bool:
+    """Whether it is known, without Slurm, by whose will an attempt ended so."""
+    if exit.stopped:
+        return asked_by_hall
+    return exit.code is not None or exit.timed_out or exit.out_of_memory
 
 
 class _Figures(Frozen):

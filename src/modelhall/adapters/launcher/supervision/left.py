@@ -1,5 +1,5 @@
-"""What a supervisor on another machine is handed: left in the attempt's folder, readable by the hall's user alone, and
-taken from there by the supervisor that has the attempt.
+"""What a supervisor on another machine is handed: left in the attempt's folder, readable by the hall's user alone,
+and taken from there by the supervisor that has the attempt.
 
 A descriptor cannot be handed to another machine, and arguments, environment and script of a batch job are kept by the
 batch system. What is left here is gone from the disk before the program begins.
