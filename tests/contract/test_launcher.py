@@ -171,12 +171,13 @@ class Slurm(Processes):
         super().__init__(folder)
         self.node = "a1"
 
-    def again(self) -> SlurmLauncher:  # type: ignore[override]
-        commands = Commands(environment=self.cluster.environment, partitions=["one"], options=[])
+    def again(self, word: str = "", options: Sequence[str] = ()) -> SlurmLauncher:  # type: ignore[override]
+        """Another hall, which has a secret `word` of its own, and more `options` for sbatch."""
+        commands = Commands(environment=self.cluster.environment, partitions=["one"], options=options)
         return SlurmLauncher(
             self.folder / "runs", commands=commands, known=self.folder / "known", blobs="folder:///none",
             cache=self.folder / "cache", environment={"PATH": os.environ["PATH"]}, look_s=0.1, lag_s=0.2,
-            handover=Handover(secrets=None, hall_secrets={}, keys=None),
+            waits_s=PATIENCE_S, handover=Handover(secrets=None, hall_secrets={"word": lambda: word}, keys=None),
         )  # fmt: skip
 
     def close(self) -> None:

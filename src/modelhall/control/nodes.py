@@ -28,7 +28,9 @@ def reconcile(
         if name in reported and reported[name].ready:
             actions += _seen(node, reported[name], view.active(name), now)
         elif node.status.is_heard and silent_s.get(name, 0.0) > LOST_AFTER_S:
-            reason = f"not heard of for {silent_s[name]:.0f} s"
+            # A launcher that is heard and says itself that the node is away knows better than the silence.
+            told = reported[name].unfit if name in reported else ""
+            reason = told or f"not heard of for {silent_s[name]:.0f} s"
             actions.append(Update(resource=node.with_status(state="lost", reason=reason, used_cpus=0.0)))
             actions.append(Note(key=node.key, name="node.lost", message=reason))
     return actions

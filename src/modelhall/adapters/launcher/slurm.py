@@ -20,6 +20,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from modelhall.adapters.launcher import supervisor
 from modelhall.adapters.launcher._folders import Folders, group_name
@@ -42,6 +43,7 @@ logger = logging.getLogger(__name__)
 
 LOOK_S = 2.0
 LAG_S = 5.0
+WAITS_S = 0.5
 RETRY_S = 5.0
 MIB = 2**20
 TIME_TO_END_MIN = 2
@@ -67,13 +69,14 @@ class SlurmLauncher:
         sources: SourceRules | None = None,
         look_s: float = LOOK_S,
         lag_s: float = LAG_S,
+        waits_s: float = WAITS_S,
         now: Callable[[], float] = time.time,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         """For `blobs`, `cache`, `environment` and `hidden` see `Folders`; all of them lie on the shared file system.
 
-        Slurm is asked every `look_s`, and supervisors look as often for what they are told. What is written on a node
-        is seen here within `lag_s`. Nodes are kept in the file `known`, for a hall that starts while Slurm is away.
+        Slurm is asked every `look_s`, and waited for at most `waits_s`; supervisors look as often for what they are
+        told. What is written on a node is seen here within `lag_s`. Nodes are kept in the file `known`, for a hall that starts while Slurm is away.
         """
         supervision = Supervision(groups=False, afar_look_s=look_s, inherits=GIVEN_BY_SLURM)
         self._folders = Folders(
@@ -91,8 +94,9 @@ class SlurmLauncher:
         self._lag_s = lag_s
         self._now = now
         self._monotonic = monotonic
-        self._nodes = Watch(self._ask_for_nodes, every_s=look_s, monotonic=monotonic)
-        self._jobs = Watch(self._ask_for_jobs, every_s=look_s, monotonic=monotonic)
+        times: dict[str, Any] = {"every_s": look_s, "waits_s": waits_s, "monotonic": monotonic}
+        self._nodes = Watch(self._ask_for_nodes, **times)
+        self._jobs = Watch(self._ask_for_jobs, **times)
         self._sights: dict[AttemptId, JobSight] = {}
         self._unwanted: set[str] = set()
         """Jobs that are to be cancelled when they are seen."""
@@ -161,8 +165,9 @@ class SlurmLauncher:
     def _ask_for_nodes(self) -> str:
         table = self._commands.nodes()
         if self._nodes.answer is None or self._nodes.answer.what != table:
-            self._known.parent.mkdir(parents=True, exist_ok=True)
-            files.write_bytes(self._known, table.encode())
+            with contextlib.suppress(OSError):  # on a full disk the next hall has to wait for Slurm
+                self._known.parent.mkdir(parents=True, exist_ok=True)
+                files.write_bytes(self._known, table.encode())
         return table
 
     def _ask_for_jobs(self) -> dict[str, Job]:

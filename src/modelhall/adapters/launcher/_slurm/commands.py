@@ -83,8 +83,10 @@ class Commands:
             raise Unclear(
                 f"{words[0]} took longer than {LONGEST_S:g} s and was ended", delay_s=RETRY_S
             ) from None
-        except FileNotFoundError:
-            message = f"there is no {words[0]} here; install Slurm's commands where the hall runs"
+        except OSError as error:
+            message = (
+                f"{words[0]} cannot be run: {error.strerror}; install Slurm's commands where the hall runs"
+            )
             raise NotNow(message, delay_s=RETRY_S) from None
         if done.returncode == 0:
             return done.stdout.decode(errors="replace")

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 from modelhall.core.errors import HallError
 
-WAITS_S = 0.5
-"""An answer that comes within this is waited for by who asks."""
 AWAY_AFTER_S = 10.0
 
 T = TypeVar("T")
@@ -26,12 +25,16 @@ class Answer(Generic[T]):
 class Watch(Generic[T]):
     """One question."""
 
-    def __init__(self, ask: Callable[[], T], *, every_s: float, monotonic: Callable[[], float]) -> None:
-        """`ask` is called in a thread, and raises HallError when there is no answer."""
+    def __init__(
+        self, ask: Callable[[], T], *, every_s: float, waits_s: float, monotonic: Callable[[], float]
+    ) -> None:
+        """`ask` is called in a thread, and raises HallError when there is no answer. One that comes within `waits_s`
+        is waited for by who looks."""
         self._ask = ask
         self._every_s = every_s
+        self._waits_s = waits_s
         self._monotonic = monotonic
-        self._asked_at: float | None = None
+        self._asked_at = -math.inf
         self._asking: asyncio.Task[None] | None = None
         self.answer: Answer[T] | None = None
         """The newest there is."""
@@ -47,10 +50,12 @@ class Watch(Generic[T]):
         """The newest answer, asking for another when it is time."""
         now = self._monotonic()
         is_asking = self._asking is not None and not self._asking.done()
-        if not is_asking and (self._asked_at is None or now - self._asked_at >= self._every_s):
+        if not is_asking and now - self._asked_at >= self._every_s:
             self._asked_at = now
             self._asking = asyncio.create_task(self._ask_now(now))
-            await asyncio.wait({self._asking}, timeout=WAITS_S)
+        left_s = self._asked_at + self._waits_s - now
+        if self._asking is not None and left_s > 0:
+            await asyncio.wait({self._asking}, timeout=left_s)
         return self.answer
 
     async def _ask_now(self, now: float) -> None:
