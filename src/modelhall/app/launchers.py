@@ -57,8 +57,8 @@ class Launchers:
         found: list[NodeReport] = []
         for launcher in self._launchers.values():
             its = await launcher.nodes()
-            self._of_node |= {node.name: launcher for node in its}
-            found += its
+            # Of two nodes of one name the first is meant: what runs on it is not to be another launcher's all at once.
+            found += [node for node in its if self._of_node.setdefault(node.name, launcher) is launcher]
         return found
 
     def _of(self, node: str) -> Launcher:

@@ -76,7 +76,8 @@ class SlurmLauncher:
         """For `blobs`, `cache`, `environment` and `hidden` see `Folders`; all of them lie on the shared file system.
 
         Slurm is asked every `look_s`, and waited for at most `waits_s`; supervisors look as often for what they are
-        told. What is written on a node is seen here within `lag_s`. Nodes are kept in the file `known`, for a hall that starts while Slurm is away.
+        told. What is written on a node is seen here within `lag_s`. Nodes are kept in the file `known`, for a hall
+        that starts while Slurm is away.
         """
         supervision = Supervision(groups=False, afar_look_s=look_s, inherits=GIVEN_BY_SLURM)
         self._folders = Folders(
