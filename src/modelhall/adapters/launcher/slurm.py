@@ -98,6 +98,8 @@ class SlurmLauncher:
         times: dict[str, Any] = {"every_s": look_s, "waits_s": waits_s, "monotonic": monotonic}
         self._nodes = Watch(self._ask_for_nodes, **times)
         self._jobs = Watch(self._ask_for_jobs, **times)
+        self._table = ""
+        """What the file `known` holds."""
         self._sights: dict[AttemptId, JobSight] = {}
         self._unwanted: set[str] = set()
         """Jobs that are to be cancelled when they are seen."""
@@ -155,21 +157,25 @@ class SlurmLauncher:
             return [out_of_touch(node, self._nodes.trouble) for node in there]
         return [node.report for node in there]
 
-    def _there(self) -> dict[str, SlurmNode]:
+    def _there(self) -> Mapping[str, SlurmNode]:
         """The nodes by Slurm's newest word, be it the one to the hall before this."""
-        if self._nodes.answer is not None:
-            return read(self._nodes.answer.what)
-        with contextlib.suppress(FileNotFoundError):
-            return read(self._known.read_text())
-        return {}
+        return self._nodes.answer.what if self._nodes.answer is not None else self._known_before
 
-    def _ask_for_nodes(self) -> str:
+    @functools.cached_property
+    def _known_before(self) -> dict[str, SlurmNode]:
+        try:
+            return read(self._known.read_text(errors="replace"))
+        except OSError:
+            return {}
+
+    def _ask_for_nodes(self) -> dict[str, SlurmNode]:
         table = self._commands.nodes()
-        if self._nodes.answer is None or self._nodes.answer.what != table:
+        if table != self._table:
             with contextlib.suppress(OSError):  # on a full disk the next hall has to wait for Slurm
                 self._known.parent.mkdir(parents=True, exist_ok=True)
                 files.write_bytes(self._known, table.encode())
-        return table
+                self._table = table
+        return read(table)
 
     def _ask_for_jobs(self) -> dict[str, Job]:
         found = self._commands.jobs()

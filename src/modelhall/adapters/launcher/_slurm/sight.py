@@ -112,7 +112,8 @@ class JobSight:
         if self._ended_at is None:
             self._ended_at = monotonic
         # To list a folder has a network file system look anew at what is in it.
-        os.listdir(self._folder)
+        with contextlib.suppress(OSError):
+            os.listdir(self._folder)
         return monotonic - self._ended_at >= self._lag_s
 
     def _has_ended(self, exit: Exit, job: Job | None, asked_at: float, monotonic: float) -> Observation:
