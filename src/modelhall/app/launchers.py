@@ -57,7 +57,7 @@ class Launchers:
         found: list[NodeReport] = []
         for launcher in self._launchers.values():
             its = await launcher.nodes()
-            # Of two nodes of one name the first is meant: what runs on it is not to be another launcher's all at once.
+            # Of two nodes of one name the first is meant: what runs there must not become another launcher's.
             found += [node for node in its if self._of_node.setdefault(node.name, launcher) is launcher]
         return found
 

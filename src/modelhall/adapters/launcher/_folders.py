@@ -76,9 +76,9 @@ class Folders:
     def fence(self, epoch: int) -> None:
         self._fence.raise_to(epoch)
 
-    def begin(self, launch: Launch, set_going: SetGoing, *, address: str, group: Group | None = None) -> None:
-        """Start an attempt, unless it has been before. Its replicas and workers listen at `address`, its processes
-        are kept in `group`. Raises as `Launcher.start` does."""
+    def begin(self, launch: Launch, set_going: SetGoing, *, address: str, group: Group | None = None) -> bool:
+        """Start an attempt, unless it has been before; whether it had not been. Its replicas and workers listen at
+        `address`, its processes are kept in `group`. Raises as `Launcher.start` does."""
         folder = self.of(launch.id)
         failpoints.reach("launcher.before-folder")
         # The folder is made behind the fence: whoever raises it afterwards finds the folder, and an attempt of an
@@ -86,9 +86,10 @@ class Folders:
         try:
             with self._fence.passing(launch.epoch):
                 if not _make_once(folder):
-                    return
+                    return False
             failpoints.reach("launcher.folder-made")
             self._begin_in(folder, launch, set_going, address, group)
+            return True
         except OSError as error:
             raise _cannot_start(launch, error) from None
 

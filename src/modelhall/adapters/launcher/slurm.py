@@ -25,7 +25,7 @@ from typing import Any
 from modelhall.adapters.launcher import supervisor
 from modelhall.adapters.launcher._folders import Folders, group_name
 from modelhall.adapters.launcher._handover import Handover
-from modelhall.adapters.launcher._slurm.commands import Commands, Unclear
+from modelhall.adapters.launcher._slurm.commands import LONGEST_S, Commands, Unclear
 from modelhall.adapters.launcher._slurm.jobs import Job
 from modelhall.adapters.launcher._slurm.nodes import NAME, SlurmNode, out_of_touch, read
 from modelhall.adapters.launcher._slurm.sight import JobSight
@@ -33,7 +33,7 @@ from modelhall.adapters.launcher._slurm.watch import Watch
 from modelhall.adapters.launcher.supervision import left, log, orphans
 from modelhall.adapters.launcher.supervision.instructions import Supervision
 from modelhall.core import files
-from modelhall.core.errors import NotNow
+from modelhall.core.errors import HallError, NotNow
 from modelhall.core.ports.launcher import AttemptId, Launch, LogPart, NodeReport, Observation, Taken
 from modelhall.core.ports.source import SourceRules
 
@@ -101,8 +101,8 @@ class SlurmLauncher:
         self._table = ""
         """What the file `known` holds."""
         self._sights: dict[AttemptId, JobSight] = {}
-        self._unwanted: set[str] = set()
-        """Jobs that are to be cancelled when they are seen."""
+        self._unwanted: dict[str, float] = {}
+        """Jobs that are to be cancelled when they are seen, and since when."""
 
     async def fence(self, epoch: int) -> None:
         await asyncio.to_thread(self._folders.fence, epoch)
@@ -134,7 +134,7 @@ class SlurmLauncher:
         """What has not begun never will; the rest is told by its folder, whether Slurm is there or not."""
         sight = self._sight(id)
         if await asyncio.to_thread(sight.stop, grace_s):
-            self._unwanted.add(sight.name)
+            self._unwanted[sight.name] = self._monotonic()
 
     async def log(self, id: AttemptId, offset: int, limit: int = 65536) -> LogPart:
         return await asyncio.to_thread(self._folders.log, id, offset, limit)
@@ -143,7 +143,7 @@ class SlurmLauncher:
         for id in await asyncio.to_thread(self._folders.attempts_of, run_uid):
             sight = self._sight(id)
             if not sight.is_over:
-                self._unwanted.add(sight.name)
+                self._unwanted[sight.name] = self._monotonic()
         await asyncio.to_thread(self._folders.forget, run_uid)
         self._sights = {id: sight for id, sight in self._sights.items() if id.run_uid != run_uid}
 
@@ -178,24 +178,24 @@ class SlurmLauncher:
         return read(table)
 
     def _ask_for_jobs(self) -> dict[str, Job]:
+        asked_at = self._monotonic()
         found = self._commands.jobs()
+        left = [name for name, job in found.items() if not job.is_over and name in self._unwanted]
+        if left:
+            with contextlib.suppress(HallError):  # asked again at the next look
+                self._commands.cancel([found[name] for name in left])
         # One that is not listed may be queued late; it finds its attempt taken, or gone, and ends at once.
-        self._unwanted &= {name for name, job in found.items() if not job.is_over}
-        if self._unwanted:
-            self._commands.cancel([found[name] for name in self._unwanted])
+        for name in [name for name, since in list(self._unwanted.items()) if since < asked_at]:
+            if name not in left:
+                self._unwanted.pop(name, None)
         return found
 
     def _start(self, launch: Launch, node: SlurmNode) -> None:
-        sight = self._sight(launch.id)
-        is_first = sight.sent_at == -math.inf
-        if is_first:
-            sight.sent_at = math.inf
-        try:
-            submit = functools.partial(self._submit, launch, node)
-            self._folders.begin(launch, submit, address=node.report.address)
-        finally:
-            if is_first:
-                sight.sent_at = self._monotonic()
+        submit = functools.partial(self._submit, launch, node)
+        with self._sight(launch.id).being_sent(self._monotonic) as sent:
+            if not self._folders.begin(launch, submit, address=node.report.address):
+                # Whoever has made its folder may be at it still.
+                sent.within_s = LONGEST_S
 
     def _submit(self, launch: Launch, node: SlurmNode, folder: Path, handed: Mapping[str, int]) -> None:
         (folder / log.FOLDER).mkdir()
@@ -215,7 +215,7 @@ class SlurmLauncher:
         seen = sight.look(answer, self._monotonic(), self._now())
         if seen is not None and seen.alive is False:
             # Its job may still be in the queue, or in it again.
-            self._unwanted.add(sight.name)
+            self._unwanted[sight.name] = self._monotonic()
         return self._believable(seen, id.node) if seen is not None else None
 
     def _believable(self, seen: Observation, node: str) -> Observation:

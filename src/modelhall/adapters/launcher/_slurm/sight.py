@@ -9,7 +9,8 @@ from __future__ import annotations
 import contextlib
 import math
 import os
-from dataclasses import replace
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from modelhall.adapters.launcher import supervisor
@@ -25,14 +26,23 @@ from modelhall.core.kinds.run import Exit, Progress
 from modelhall.core.ports.launcher import Observation, Taken
 
 
+@dataclass
+class Sent:
+    """A job on its way to Slurm."""
+
+    within_s: float = 0.0
+    """How long it may be on its way yet."""
+
+
 class JobSight:
     """One attempt, and what is known of it that no longer changes."""
 
     def __init__(self, folder: Path, name: str, *, lag_s: float) -> None:
         """`name` is its job's. What is written on a node is seen here within `lag_s`."""
         self.name = name
-        self.sent_at = -math.inf
-        """When its job was queued, if this launcher did it; infinite while it is at it."""
+        self._sending: list[Sent] = []
+        self._listed_from = -math.inf
+        """When a table was asked for, at the earliest, that must have its job in it."""
         self._folder = folder
         self._lag_s = lag_s
         self._record = Record(folder)
@@ -45,6 +55,17 @@ class JobSight:
     @property
     def is_over(self) -> bool:
         return self._last is not None
+
+    @contextlib.contextmanager
+    def being_sent(self, monotonic: Callable[[], float]) -> Iterator[Sent]:
+        """While this lasts, and as long after it as is said, its job may not be listed yet."""
+        sent = Sent()
+        self._sending.append(sent)
+        try:
+            yield sent
+            self._listed_from = max(self._listed_from, monotonic() + sent.within_s)
+        finally:
+            self._sending.remove(sent)
 
     def look(self, answer: Answer[dict[str, Job]] | None, monotonic: float, now: float) -> Observation | None:
         """What the attempt is doing; None when that cannot be said, since Slurm has given no `answer`."""
@@ -87,7 +108,8 @@ class JobSight:
 
     def _look_at_claim(self, job: Job | None, asked_at: float, monotonic: float) -> None:
         """See who has begun. When there is no job that could, nobody ever will."""
-        if self.sent_at < asked_at and (job is None or job.is_over):
+        is_listed = not self._sending and self._listed_from < asked_at
+        if is_listed and (job is None or job.is_over):
             self._keep_from_beginning()
         if (self._folder / supervisor.CLAIM).exists():
             found = self._record.claim()
