@@ -39,7 +39,7 @@ def postgres() -> Iterator[Callable[[], RealPostgres]]:
 
 @pytest.fixture(scope="session")
 def slurm() -> Iterator[Callable[[], RealSlurm]]:
-    """A cluster that is started when it is first asked for, and has no job and two idle nodes whenever it is."""
+    """A cluster that is started when it is first asked for; whoever is done with it clears it."""
     found: list[RealSlurm | LookupError] = []
     with contextlib.ExitStack() as until_the_end:
 
@@ -51,7 +51,6 @@ def slurm() -> Iterator[Callable[[], RealSlurm]]:
                     found.append(error)
             if isinstance(found[0], LookupError):
                 pytest.skip(str(found[0]))
-            found[0].clear()
             return found[0]
 
         yield ask

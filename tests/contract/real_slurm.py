@@ -138,7 +138,9 @@ class RealSlurm:
         return self._said("squeue", "-h", "-t", "all", "-n", job, "-o", "%T")
 
     def clear(self) -> None:
-        """Have no job, and both nodes as at the start."""
+        """Have no job, the controller up, and both nodes as at the start."""
+        if "slurmctld" not in self._processes:
+            self.start_controller()
         self._said("scancel", "--me")
         for node in ("a1", "a2"):
             if node not in self._processes:

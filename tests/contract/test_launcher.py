@@ -171,17 +171,19 @@ class Slurm(Processes):
         super().__init__(folder)
         self.node = "a1"
 
-    def again(self, word: str = "", options: Sequence[str] = ()) -> SlurmLauncher:  # type: ignore[override]
+    def again(  # type: ignore[override]
+        self, word: str = "", options: Sequence[str] = (), waits_s: float = PATIENCE_S
+    ) -> SlurmLauncher:
         """Another hall, which has a secret `word` of its own, and more `options` for sbatch."""
         commands = Commands(environment=self.cluster.environment, partitions=["one"], options=options)
         return SlurmLauncher(
             self.folder / "runs", commands=commands, known=self.folder / "known", blobs="folder:///none",
             cache=self.folder / "cache", environment={"PATH": os.environ["PATH"]}, look_s=0.1, lag_s=0.2,
-            waits_s=PATIENCE_S, handover=Handover(secrets=None, hall_secrets={"word": lambda: word}, keys=None),
+            waits_s=waits_s, handover=Handover(secrets=None, hall_secrets={"word": lambda: word}, keys=None),
         )  # fmt: skip
 
     def close(self) -> None:
-        self.cluster.ask("scancel", "--me")
+        self.cluster.clear()
         super().close()
 
 

@@ -89,7 +89,7 @@ def test_while_slurm_is_away_what_runs_goes_on_and_is_found_when_it_is_back(jobs
             run: AttemptId(run, 1, jobs.node) for run in ("ends-meanwhile", "stopped-meanwhile", "goes-on")
         }
         jobs.cluster.kill("slurmctld")
-        hall = jobs.again()  # one that has never heard of Slurm
+        hall = jobs.again(waits_s=0.1)  # one that has never heard of Slurm
         (node,) = await hall.nodes()
         assert node.ready
         assert "Slurm does not answer" in node.unfit
