@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
 from modelhall.core.kinds.model import ModelResource
+from modelhall.core.kinds.node import NodeResource
 from modelhall.core.kinds.project import ProjectResource
 from modelhall.core.kinds.run import RunResource
 from modelhall.core.kinds.service import ServiceResource
@@ -32,6 +33,7 @@ class Facts:
     models: Sequence[ModelResource] = ()
     services: Sequence[ServiceResource] = ()
     projects: Sequence[ProjectResource] = ()
+    machines: Sequence[NodeResource] = ()
     tokens: Sequence[TokenResource] = ()
     has_people: bool = False
     """Whether there are users."""
