@@ -223,7 +223,11 @@ class Virtual:
 
 
 RIGS = ("process", "agent", "slurm", "virtual")
-REAL = RIGS[:-1]
+TORTURE = pytest.mark.skipif(
+    "MODELHALL_TORTURE" not in os.environ, reason="takes a minute or two; `make torture` does it"
+)
+REAL = ("process", "agent", pytest.param("slurm", marks=TORTURE))
+"""What is below a supervisor is the same under all of them, so over Slurm it is tried more seldom."""
 
 
 def _rig(request: pytest.FixtureRequest, folder: Path) -> Processes | Virtual:
