@@ -27,6 +27,7 @@ pytestmark = pytest.mark.e2e
 PATIENCE_S = 280.0
 NODES = ("a1", "a2")
 LONG = MODEL.replace("epochs: 2", "epochs: 6")
+ON_SLURM = 'resources: {nodes: {cluster: "yes"}}\n'
 SERVICE = "kind: service\nname: digits\nmodel: digits\nreplicas: %d\n"
 
 
@@ -117,7 +118,9 @@ def test_a_training_outlives_requeue_and_a_node_that_is_down_and_ends_with_the_s
     unbroken = story.replace("name: digits\n", "name: digits\nproject: unbroken\n")
     assert hall.apply("kind: project\nname: unbroken\n---\n" + unbroken).code == 0
     wanted = trained(hall, "unbroken").status.result["artifact"]
-    assert hall.apply(story).code == 0
+    for node in NODES:
+        assert said(["node", "label", node, "cluster=yes", "--home", str(hall.home)]).code == 0
+    assert hall.apply(story + ON_SLURM).code == 0
     run = further(hall, 1)
     hall.cluster.ask("scontrol", "requeue", job_of(hall.cluster, run))
     run = further(hall, run.status.attempt + 1)
