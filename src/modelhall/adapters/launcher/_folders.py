@@ -28,7 +28,7 @@ from modelhall.adapters.launcher.supervision.epoch import Fence
 from modelhall.adapters.launcher.supervision.instructions import Supervision, instructions
 from modelhall.adapters.launcher.supervision.told import told
 from modelhall.core import failpoints, files
-from modelhall.core.errors import Broken, Full, NotNow, Rejected
+from modelhall.core.errors import Full, NotNow, Rejected
 from modelhall.core.kinds.base import Problem
 from modelhall.core.ports.launcher import AttemptId, Launch, LogPart
 from modelhall.core.ports.reports import Points
@@ -117,7 +117,7 @@ class Folders:
                 failpoints.reach("launcher.launch-written")
                 set_going(folder, handed)
             failpoints.reach("launcher.supervisor-spawned")
-        except (Rejected, Broken) as error:
+        except Rejected as error:
             refuse(folder, Problem.of(error))
         except (OSError, NotNow):
             # Nothing runs yet, so it may as well not have begun, and a later start begins anew.

@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from modelhall.adapters.launcher import supervisor
-from modelhall.adapters.launcher._folders import Folders, group_name
+from modelhall.adapters.launcher._folders import Folders, group_name, refuse
 from modelhall.adapters.launcher._handover import Handover
 from modelhall.adapters.launcher._slurm.commands import LONGEST_S, Commands, Unclear
 from modelhall.adapters.launcher._slurm.jobs import Job
@@ -33,7 +33,8 @@ from modelhall.adapters.launcher._slurm.watch import Watch
 from modelhall.adapters.launcher.supervision import left, log, orphans
 from modelhall.adapters.launcher.supervision.instructions import Supervision
 from modelhall.core import files
-from modelhall.core.errors import HallError, NotNow
+from modelhall.core.errors import Broken, HallError, NotNow
+from modelhall.core.kinds.base import Problem
 from modelhall.core.ports.launcher import AttemptId, Launch, LogPart, NodeReport, Observation, Taken
 from modelhall.core.ports.source import SourceRules
 
@@ -202,6 +203,9 @@ class SlurmLauncher:
         left.leave(folder, handed)
         try:
             self._commands.submit(_script(folder), _words(launch, node, folder))
+        except Broken as error:
+            left.remove(folder)
+            refuse(folder, Problem.of(error))
         except Unclear as error:
             # If it is queued, it will be seen; if not, the attempt is given up. To queue it twice would do no harm,
             # but neither good.
