@@ -141,7 +141,7 @@ def test_one_that_waits_in_slurm_says_for_what_and_when_stopped_never_begins(job
 READS = """
 import json, os
 fd = int(os.environ["%s"])
-print(json.loads(os.read(fd, 999))["word"], os.environ["CUDA_VISIBLE_DEVICES"], os.listdir("."))
+print(json.loads(os.pread(fd, 999, 0))["word"], os.environ["CUDA_VISIBLE_DEVICES"], os.listdir("."))
 """
 
 

@@ -87,7 +87,8 @@ def test_while_slurm_is_away_only_what_a_folder_tells_is_told(story: Story) -> N
     claim(story.work, os.getpid())
     assert story.sight.look(None, 2.0, 2.0) is None
     story.ends(code=0)
-    assert over(story.sight.look(None, 3.0, 3.0)).exit.code == 0  # type: ignore[union-attr]
+    assert alive(story.sight.look(None, 3.0, 3.0)), "by whose will, Slurm may say in a moment"
+    assert over(story.sight.look(None, 3.0 + LAG_S, 9.0)).exit.code == 0  # type: ignore[union-attr]
 
 
 def test_an_attempt_without_a_job_is_given_up_unless_the_job_may_still_come(story: Story) -> None:
@@ -106,6 +107,7 @@ def test_an_attempt_without_a_job_is_given_up_unless_the_job_may_still_come(stor
     [
         ({"signal": 9}, "OUT_OF_MEMORY", (False, True)), ({"signal": 15}, "PREEMPTED", (True, False)),
         ({"code": 1, "stopped": True}, "PENDING", (True, False)), ({"signal": 11}, "FAILED", (False, False)),
+        ({"code": 7}, "PENDING", (True, False)), ({"code": 0}, "COMPLETED", (False, False)),
     ],
 )  # fmt: skip
 def test_by_whose_will_a_program_ended_slurm_is_asked(

@@ -139,10 +139,10 @@ class JobSight:
         return monotonic - self._ended_at >= self._lag_s
 
     def _has_ended(self, exit: Exit, job: Job | None, asked_at: float, monotonic: float) -> Observation:
-        """Its supervisor has written down how it ended. Where somebody else may have had a hand in it, Slurm is
-        heard, too, if it says anything in time."""
+        """Its supervisor has written down how it ended. By whose will, Slurm is asked: its signal may reach a program
+        before the supervisor, and what a program makes of a signal may look like any end."""
         asked_by_hall = (self._folder / supervisor.STOP).exists()
-        if _is_clear(exit, asked_by_hall):
+        if asked_by_hall or exit.timed_out or exit.out_of_memory:
             self._last = self._record.over(exit)
             return self._last
         if self._ended_at is None:
@@ -151,7 +151,7 @@ class JobSight:
         if not is_told and monotonic - self._ended_at < self._lag_s:
             return self._record.at_work(exit.cpu_s)
         heard = as_slurm_has_it(exit, job)
-        self._last = self._over(heard, problem_of(job) if heard.stopped and not asked_by_hall else None)
+        self._last = self._over(heard, problem_of(job) if heard.stopped else None)
         return self._last
 
     def _is_lost(self, job: Job | None, now: float) -> Observation:
@@ -178,13 +178,6 @@ class JobSight:
     def _taken(self) -> Taken:
         found = read(self._folder / TAKEN, _Figures)
         return Taken(**found.model_dump()) if found is not None else Taken(cpu_s=0.0)
-
-
-def _is_clear(exit: Exit, asked_by_hall: bool) -> bool:
-    """Whether it is known, without Slurm, by whose will an attempt ended so."""
-    if exit.stopped:
-        return asked_by_hall
-    return exit.code is not None or exit.timed_out or exit.out_of_memory
 
 
 class _Figures(Frozen):
