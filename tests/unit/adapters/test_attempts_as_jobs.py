@@ -92,7 +92,6 @@ def test_while_slurm_is_away_only_what_a_folder_tells_is_told(story: Story) -> N
 
 
 def test_an_attempt_without_a_job_is_given_up_unless_the_job_may_still_come(story: Story) -> None:
-    left.leave(story.work, {})
     (story.work / left.HANDED).write_text("{}")
     with story.sight.being_sent(lambda: 2.0):
         assert alive(story.look(1.0, None))
@@ -121,6 +120,16 @@ def test_by_whose_will_a_program_ended_slurm_is_asked(
     assert seen.exit is not None
     assert (seen.exit.stopped, seen.exit.out_of_memory) == is_so
     assert bool(seen.result) == is_so[0], "and says so where it was its will"
+
+
+def test_one_that_is_stopped_before_it_began_never_begins_and_leaves_nothing_to_hand(story: Story) -> None:
+    (story.work / left.HANDED).write_text("{}")
+    assert story.sight.stop(10.0)
+    assert not claim(story.work, os.getpid())
+    assert not (story.work / left.HANDED).exists()
+    seen = over(story.sight.look(None, 1.0, 1.0))
+    assert seen.exit is not None
+    assert seen.exit.stopped
 
 
 def test_one_that_the_hall_has_stopped_is_over_without_slurm(story: Story) -> None:

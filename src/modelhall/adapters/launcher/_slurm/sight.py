@@ -104,7 +104,10 @@ class JobSight:
         self._leave_stop(grace_s)
         self._keep_from_beginning()
         found = self._record.claim()
-        return found is not None and found.pid is None
+        is_nobodys = found is not None and found.pid is None
+        if is_nobodys:
+            self._take_back()
+        return is_nobodys
 
     def _look_at_claim(self, job: Job | None, asked_at: float, monotonic: float) -> None:
         """See who has begun. When there is no job that could, nobody ever will."""
@@ -159,8 +162,7 @@ class JobSight:
         asked_by_hall = (self._folder / supervisor.STOP).exists()
         # Cut off from Slurm it may be at work all the same: before its run begins elsewhere, it is told to end.
         self._leave_stop(0.0)
-        with contextlib.suppress(OSError):
-            left.remove(self._folder)
+        self._take_back()
         ended = as_slurm_has_it(Exit(stopped=asked_by_hall, ended_at=now), job)
         self._last = self._over(ended, None if asked_by_hall else problem_of(job))
         return self._last
@@ -170,6 +172,11 @@ class JobSight:
         if problem is None or seen.result:
             return seen
         return replace(seen, result={"problem": problem.model_dump(exclude_none=True)})
+
+    def _take_back(self) -> None:
+        """Have nothing lie about that nobody will be handed."""
+        with contextlib.suppress(OSError):
+            left.remove(self._folder)
 
     def _leave_stop(self, grace_s: float) -> None:
         with contextlib.suppress(OSError):
