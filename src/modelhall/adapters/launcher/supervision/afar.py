@@ -13,10 +13,15 @@ import os
 import time
 from pathlib import Path
 
-from modelhall.adapters.launcher.supervision.descendants import cpu_s, descendants, disk_bytes, held_bytes
+from modelhall.adapters.launcher.supervision.descendants import (
+    NO_NEED_TO_BE_EXACT,
+    cpu_s,
+    descendants,
+    disk_bytes,
+    held_bytes,
+)
 
 TAKEN = "taken.json"
-NO_NEED_TO_BE_EXACT = 2**62
 
 
 class Afar:

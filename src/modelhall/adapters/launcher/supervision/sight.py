@@ -19,6 +19,7 @@ from modelhall.adapters.launcher.supervision import cgroup
 from modelhall.adapters.launcher.supervision.cgroup import Group
 from modelhall.adapters.launcher.supervision.claim import claim
 from modelhall.adapters.launcher.supervision.descendants import (
+    NO_NEED_TO_BE_EXACT,
     cpu_s,
     descendants,
     disk_bytes,
@@ -29,8 +30,6 @@ from modelhall.adapters.launcher.supervision.record import Process, Record, read
 from modelhall.core.kinds.base import Frozen
 from modelhall.core.kinds.run import Exit
 from modelhall.core.ports.launcher import Observation, Taken
-
-NO_NEED_TO_BE_EXACT = 2**62
 
 
 class Sight:
