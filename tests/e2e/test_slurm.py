@@ -24,7 +24,7 @@ import real_slurm
 
 pytestmark = pytest.mark.e2e
 
-PATIENCE_S = 900.0
+PATIENCE_S = 280.0
 NODES = ("a1", "a2")
 LONG = MODEL.replace("epochs: 2", "epochs: 6")
 ON_SLURM = 'resources: {nodes: {cluster: "yes"}}\n'
