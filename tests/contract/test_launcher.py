@@ -358,6 +358,7 @@ def test_every_attempt_asked_for_is_answered_and_of_unknown_ones_nothing_is_know
 def test_what_an_attempt_takes_is_told_while_it_is_alive(rig: Processes | Virtual) -> None:
     async def story() -> None:
         await rig.launcher.start(asked := launch(rig, "stays"))
+        await started(rig, asked.id)
         await rig.until(lambda: alive(rig, asked.id))
         taken = await rig.launcher.taken([asked.id, AttemptId("unknown", 1, rig.node)])
         assert taken.keys() == {asked.id}
