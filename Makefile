@@ -49,7 +49,7 @@ examples: install
 	OMP_NUM_THREADS=2 $(BIN)/pytest -m slow tests/unit/stages/test_examples.py
 
 torture: install
-	MODELHALL_TORTURE=1 $(BIN)/pytest --numprocesses $(JOBS) --dist loadfile --no-loadscope-reorder --timeout 3000 tests/torture tests/scenario tests/e2e/test_kills.py tests/e2e/test_canaries.py tests/e2e/test_other_machines.py tests/e2e/test_gangs_over_nodes.py
+	MODELHALL_TORTURE=1 $(BIN)/pytest --numprocesses $(JOBS) --dist loadfile --no-loadscope-reorder --timeout 3000 tests/torture tests/scenario tests/e2e/test_kills.py tests/e2e/test_canaries.py tests/e2e/test_other_machines.py tests/e2e/test_gangs_over_nodes.py tests/e2e/test_ray.py tests/e2e/test_slurm.py tests/contract/test_launcher.py
 
 bench: install
 	for file in bench/*.py; do $(BIN)/python $$file --quick || exit 1; done

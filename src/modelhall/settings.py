@@ -162,6 +162,14 @@ class Settings(Frozen):
         default=16, ge=1, description="A token used from more addresses within five minutes is revoked."
     )
 
+    slurm_partitions: Words = Field(
+        default=(), description="Partitions of a Slurm cluster whose nodes are used; no Slurm if not given."
+    )
+    slurm_conf: Path | None = Field(
+        default=None, description="Slurm's configuration, if its commands do not find it by themselves."
+    )
+    slurm_options: Words = Field(default=(), description="More words for sbatch, such as --account=research.")
+
     oidc_issuer: str = Field(
         default="", description="URL of the provider of single sign-on; there is none if not given."
     )

@@ -10,8 +10,10 @@ from typing import Any
 
 import pytest
 import real_postgres
+import real_slurm
 import real_web
 from real_postgres import RealPostgres
+from real_slurm import RealSlurm
 from real_web import RealWeb
 from store_facts import KINDS_OF_STORE, Durable, Play, Story, durable, opened
 
@@ -30,6 +32,25 @@ def postgres() -> Iterator[Callable[[], RealPostgres]]:
                     found.append(str(error))
             if isinstance(found[0], str):
                 pytest.skip(found[0])
+            return found[0]
+
+        yield ask
+
+
+@pytest.fixture(scope="session")
+def slurm() -> Iterator[Callable[[], RealSlurm]]:
+    """A cluster that is started when it is first asked for; whoever is done with it clears it."""
+    found: list[RealSlurm | LookupError] = []
+    with contextlib.ExitStack() as until_the_end:
+
+        def ask() -> RealSlurm:
+            if not found:
+                try:
+                    found.append(until_the_end.enter_context(real_slurm.running()))
+                except LookupError as error:
+                    found.append(error)
+            if isinstance(found[0], LookupError):
+                pytest.skip(str(found[0]))
             return found[0]
 
         yield ask

@@ -16,15 +16,18 @@ from typing import Any
 
 import psutil
 import pytest
+from real_slurm import RealSlurm
 
 from modelhall.adapters import launcher as launchers
 from modelhall.adapters.launcher import supervisor
 from modelhall.adapters.launcher._handover import Handover
+from modelhall.adapters.launcher._slurm.commands import Commands
 from modelhall.adapters.launcher.agent import AgentLauncher, Unwanted
 from modelhall.adapters.launcher.process import ProcessLauncher
 from modelhall.adapters.launcher.ray.cluster import Look, Release, Reserve, Reserved, Sight
 from modelhall.adapters.launcher.ray.launcher import RayLauncher
 from modelhall.adapters.launcher.ray.line import Line
+from modelhall.adapters.launcher.slurm import SlurmLauncher
 from modelhall.adapters.launcher.virtual import Script, VirtualLauncher
 from modelhall.app.clock import SystemClock
 from modelhall.core import files
@@ -201,6 +204,30 @@ class Dialled:
         return any(one.alive for one in (await self._hall.observe(ids)).values())
 
 
+class Slurm(Processes):
+    """Real programs as jobs of a real Slurm cluster, on a node of it that is this machine, too."""
+
+    def __init__(self, folder: Path, cluster: RealSlurm) -> None:
+        self.cluster = cluster
+        super().__init__(folder)
+        self.node = "a1"
+
+    def again(  # type: ignore[override]
+        self, word: str = "", options: Sequence[str] = (), waits_s: float = PATIENCE_S
+    ) -> SlurmLauncher:
+        """Another hall, which has a secret `word` of its own, and more `options` for sbatch."""
+        commands = Commands(environment=self.cluster.environment, partitions=["one"], options=options)
+        return SlurmLauncher(
+            self.folder / "runs", commands=commands, known=self.folder / "known", blobs="folder:///none",
+            cache=self.folder / "cache", environment={"PATH": os.environ["PATH"]}, look_s=0.1, lag_s=0.2,
+            waits_s=waits_s, handover=Handover(secrets=None, hall_secrets={"word": lambda: word}, keys=None),
+        )  # fmt: skip
+
+    def close(self) -> None:
+        self.cluster.clear()
+        super().close()
+
+
 class Virtual:
     """Scripts under a virtual launcher."""
 
@@ -236,20 +263,32 @@ class Virtual:
         pass
 
 
-RIGS: dict[str, Callable[..., Processes | Virtual]] = {
-    "process": Processes, "agent": Agents, "virtual": Virtual, "ray": NodesOfRay,
-}  # fmt: skip
+RIGS = ("process", "agent", "ray", "slurm", "virtual")
+TORTURE = pytest.mark.skipif(
+    "MODELHALL_TORTURE" not in os.environ, reason="takes a minute or two; `make torture` does it"
+)
+REAL = ("process", "agent", pytest.param("slurm", marks=TORTURE))
+"""What is below a supervisor is the same under all of them, so over Slurm it is tried more seldom."""
+
+
+def _rig(request: pytest.FixtureRequest, folder: Path) -> Processes | Virtual:
+    match request.param:
+        case "slurm":
+            return Slurm(folder, request.getfixturevalue("slurm")())
+        case "ray":
+            return NodesOfRay(folder, request.getfixturevalue("ray"))
+        case name:
+            return {"process": Processes, "agent": Agents, "virtual": Virtual}[name](folder)  # type: ignore[no-any-return]
 
 
 def test_every_launcher_there_is_is_tested() -> None:
     found = {module.name for module in pkgutil.iter_modules(launchers.__path__) if module.name[0] != "_"}
-    assert found - {"supervisor", "supervision"} == RIGS.keys()
+    assert found - {"supervisor", "supervision"} == set(RIGS)
 
 
 @pytest.fixture(params=RIGS)
 def rig(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Processes | Virtual]:
-    cluster = [request.getfixturevalue("ray")] if request.param == "ray" else []
-    made = RIGS[request.param](tmp_path, *cluster)
+    made = _rig(request, tmp_path)
     yield made
     made.close()
 
@@ -265,9 +304,10 @@ def ray() -> Iterator[RealRay]:
         cluster.end()
 
 
-@pytest.fixture(params=["process", "agent"])
+@pytest.fixture(params=REAL)
 def processes(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Processes]:
-    made = Processes(tmp_path) if request.param == "process" else Agents(tmp_path)
+    made = _rig(request, tmp_path)
+    assert isinstance(made, Processes)
     yield made
     made.close()
 
@@ -374,6 +414,7 @@ def test_every_attempt_asked_for_is_answered_and_of_unknown_ones_nothing_is_know
 def test_what_an_attempt_takes_is_told_while_it_is_alive(rig: Processes | Virtual) -> None:
     async def story() -> None:
         await rig.launcher.start(asked := launch(rig, "stays"))
+        await started(rig, asked.id)
         await rig.until(lambda: alive(rig, asked.id))
         taken = await rig.launcher.taken([asked.id, AttemptId("unknown", 1, rig.node)])
         assert taken.keys() == {asked.id}

@@ -77,8 +77,8 @@ class Launchers:
         found: list[NodeReport] = []
         for launcher in self._launchers.values():
             its = await launcher.nodes()
-            self._of_node |= {node.name: launcher for node in its}
-            found += its
+            # Of two nodes of one name the first is meant: what runs there must not become another launcher's.
+            found += [node for node in its if self._of_node.setdefault(node.name, launcher) is launcher]
         return found
 
     def _of(self, node: str) -> Launcher:

@@ -7,6 +7,7 @@ that was decided on but not launched is launched, one that is there is taken up.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from modelhall.control import gangs, work
@@ -252,7 +253,7 @@ def _finished(resource: RunResource, facts: Facts, seen: Observation, now: float
     if seen.exit.stopped and "output" not in result:
         # Nobody asked for this run to end, so it made room, or was stopped with its node or the hall: no failure, and
         # not the end.
-        return _again(resource, seen.exit, _why_it_stopped(resource, facts), now)
+        return _again(resource, seen.exit, _why_it_stopped(resource, facts, result), now)
     if seen.exit.code == 0 and not resource.document.restart:
         return _succeeded(resource, seen.exit, result, now)
     found = result.get("problem")
@@ -260,11 +261,13 @@ def _finished(resource: RunResource, facts: Facts, seen: Observation, now: float
     return _ended(resource, seen.exit, problem, now)
 
 
-def _why_it_stopped(resource: RunResource, facts: Facts) -> str:
+def _why_it_stopped(resource: RunResource, facts: Facts, result: Mapping[str, object]) -> str:
     if resource.status.yields_to is not None:
         return f"made room for run {resource.status.yields_to}; goes on"
     if facts.leaves or facts.leaves_later:
         return "its node is to be empty; goes on elsewhere"
+    if told := result.get("problem"):
+        return f"{Problem.model_validate(told).message}; goes on"
     return "stopped with the hall; goes on"
 
 

@@ -13,7 +13,7 @@ from attempts import Attempts, is_gone
 
 from modelhall.adapters.launcher import supervisor
 from modelhall.adapters.launcher.process import SLOWEST_START_S
-from modelhall.adapters.launcher.supervision import sight
+from modelhall.adapters.launcher.supervision import record
 from modelhall.core import files
 from modelhall.core.errors import Full, NotNow
 from modelhall.core.ports.launcher import AttemptId
@@ -25,11 +25,11 @@ def test_a_report_is_read_when_it_has_changed_and_only_then(
     id = attempts.start("exec sleep 1000")
     attempts.until((attempts.work(id) / supervisor.CHILD).exists)
     attempts.see(id)
-    report = attempts.work(id) / sight.REPORT
+    report = attempts.work(id) / record.REPORT
     files.write_json(report, {"metrics": {"loss": 0.5}})
     assert attempts.see(id).metrics == {"loss": 0.5}
     with monkeypatch.context() as patched:
-        patched.setattr(sight, "read", lambda *_: pytest.fail("it was read again"))
+        patched.setattr(record, "read", lambda *_: pytest.fail("it was read again"))
         for _ in range(3):
             assert attempts.see(id).metrics == {"loss": 0.5}
     files.write_json(report, {"metrics": {"loss": 0.25}})

@@ -113,6 +113,7 @@ WRONG: list[tuple[dict[str, Any], str, str]] = [
         "cannot count",
     ),
     ({"settings": {"root_key": ""}}, "soon", "root key lies in the home"),
+    ({"settings": {"slurm_partitions": "gpu, long"}}, "now", "no node of Slurm's, in gpu, long"),
     ({"seen": figures(memory_bytes=100, memory_used_bytes=93)}, "now", "93% of its memory"),
     ({"waiting": [resource(Run(name="r", command=("x",)), state="queued")]}, "soon", "waited 12 min"),
     ({"waiting": [failing()]}, "now", "failed 3 times"),

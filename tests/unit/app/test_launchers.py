@@ -58,3 +58,14 @@ def test_of_a_node_that_nobody_has_named_yet_nothing_is_said_and_nothing_is_star
 def test_a_run_that_was_never_placed_has_an_empty_log() -> None:
     both = Launchers({"process": launcher("local"), "agent": launcher("a")}, home="local")
     assert asyncio.run(both.log(AttemptId("r", 0), 0)) == LogPart(offset=0, data=b"")
+
+
+def test_of_two_nodes_of_one_name_the_one_that_was_there_first_is_meant() -> None:
+    async def story() -> None:
+        here, there = launcher("local"), launcher("local", "b")
+        both = Launchers({"process": here, "slurm": there}, home="local")
+        assert [node.name for node in await both.nodes()] == ["local", "b"]
+        await both.start(launch("local"))
+        assert (here.running(), there.running()) == (["r"], [])
+
+    asyncio.run(story())

@@ -130,6 +130,13 @@ def test_the_machines_faults_are_tried_again_and_say_what_happened(
     assert "tried again" in status.reason
 
 
+def test_a_run_that_its_node_was_made_to_give_up_goes_on_and_says_by_whose_will() -> None:
+    told = {"problem": {"message": "Slurm ended it: job 7 is PREEMPTED", "who": "time"}}
+    status = status_of(decide(run(), over(told, signal=15, stopped=True)), run())
+    assert (status.state, status.failures) == ("queued", 0)
+    assert status.reason == "Slurm ended it: job 7 is PREEMPTED; goes on"
+
+
 def test_a_mistake_of_the_users_is_not_tried_again() -> None:
     problem = {"message": "no column", "who": "caller", "field": "columns.text"}
     status = status_of(decide(run(stage=stage("train")), over({"problem": problem}, code=2)), run())

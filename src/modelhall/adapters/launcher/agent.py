@@ -16,8 +16,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
+from modelhall.adapters.launcher._folders import REFUSED
 from modelhall.adapters.launcher._handover import Handover
-from modelhall.adapters.launcher.process import REFUSED
 from modelhall.adapters.launcher.supervision.epoch import Fence
 from modelhall.core.errors import Conflict, NotNow, Rejected
 from modelhall.core.kinds.base import Problem

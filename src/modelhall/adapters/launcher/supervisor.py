@@ -18,7 +18,7 @@ import traceback
 from pathlib import Path
 from typing import Any
 
-from modelhall.adapters.launcher.supervision import log
+from modelhall.adapters.launcher.supervision import left, log
 from modelhall.adapters.launcher.supervision.attendance import STOP, Attendance, Bell
 from modelhall.adapters.launcher.supervision.claim import CLAIM, claim, start_ticks
 from modelhall.adapters.launcher.supervision.limits import Limits
@@ -54,6 +54,9 @@ def main() -> None:
 
 def _carry_out(folder: Path, launch: dict[str, Any], output: LogWriter, bell: Bell) -> None:
     adopt_orphans()
+    if launch["afar_look_s"] is not None:
+        # The numbers it was told are those of descriptors on the hall's machine.
+        launch["handed"] = left.take(folder)
     limits = Limits(launch)
     reading, writing = os.pipe()
     try:

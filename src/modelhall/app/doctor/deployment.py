@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from modelhall.adapters.launcher.slurm import NAME as SLURM
 from modelhall.app.doctor.facts import Facts, Finding
 
 DAY_S = 86400.0
@@ -63,4 +64,22 @@ def root_key_is_elsewhere(facts: Facts) -> Iterator[Finding]:
         )  # fmt: skip
 
 
-QUESTIONS = (home_lasts, disk_has_room, machines_are_used, another_can_take_over, root_key_is_elsewhere)
+def slurm_has_nodes(facts: Facts) -> Iterator[Finding]:
+    """Is the Slurm cluster there that the settings name."""
+    partitions = ", ".join(facts.settings.slurm_partitions)
+    there = [node for node in facts.machines if node.status.launcher == SLURM and node.status.is_heard]
+    if partitions and not there:
+        yield Finding(
+            "now", "hall", f"there is no node of Slurm's, in {partitions}",
+            "see with `sinfo`, as the hall's user, what there is; `slurm_partitions` and `slurm_conf` say where",
+        )  # fmt: skip
+
+
+QUESTIONS = (
+    home_lasts,
+    disk_has_room,
+    machines_are_used,
+    another_can_take_over,
+    root_key_is_elsewhere,
+    slurm_has_nodes,
+)

@@ -33,10 +33,10 @@ class Facts:
     models: Sequence[ModelResource] = ()
     services: Sequence[ServiceResource] = ()
     projects: Sequence[ProjectResource] = ()
+    machines: Sequence[NodeResource] = ()
     tokens: Sequence[TokenResource] = ()
     has_people: bool = False
     """Whether there are users."""
-    machines: Sequence[NodeResource] = ()
     waiting: Sequence[RunResource] = ()
     """The runs that have no place."""
     seen: Mapping[str, Sequence[Figure]]

@@ -14,11 +14,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from modelhall.adapters.launcher import supervisor
+from modelhall.adapters.launcher.supervision.afar import TAKEN
+from modelhall.adapters.launcher.supervision.left import HANDED
 from modelhall.app.keep.archive import RUNS, is_name
 from modelhall.app.keep.writer import Writer
 
 STATE = "state"
-OF_PROCESSES = (supervisor.CLAIM, supervisor.CHILD, supervisor.LAUNCH, supervisor.STOP, "tmp")
+OF_PROCESSES = (supervisor.CLAIM, supervisor.CHILD, supervisor.LAUNCH, supervisor.STOP, HANDED, TAKEN, "tmp")
 OF_THE_END = (supervisor.RESULT, supervisor.EXIT)
 LOOKS = 10
 HALF_WRITTEN = re.compile(r"\..+\.[0-9a-f]{12}")

@@ -132,7 +132,8 @@ def why(
     if status.progress and status.state == "running":
         left = f", {show_seconds(status.progress.left_s)} left" if status.progress.left_s is not None else ""
         total = f" of {status.progress.total:g}" if status.progress.total else ""
-        rows.append(("progress", f"{status.progress.done:g}{total} {status.progress.unit}{left}"))
+        message = f", {status.progress.message}" if status.progress.message else ""
+        rows.append(("progress", f"{status.progress.done:g}{total} {status.progress.unit}{left}{message}"))
     if status.problem:
         rows.append(("problem", f"{status.problem.message} ({status.problem.who} must act)"))
     data = {

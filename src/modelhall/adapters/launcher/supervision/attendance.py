@@ -16,6 +16,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+from modelhall.adapters.launcher.supervision.afar import Afar
 from modelhall.adapters.launcher.supervision.descendants import children
 from modelhall.adapters.launcher.supervision.limits import Limits
 from modelhall.adapters.launcher.supervision.log import LogWriter
@@ -87,6 +88,7 @@ class Attendance:
         self._times_out_at = now + (launch["timeout_s"] or math.inf)
         self._looks_at = now + LOOK_EVERY_S if limits.need_looking else math.inf
         self._kills_at = math.inf
+        self._afar = Afar(folder, launch["afar_look_s"])
         os.set_blocking(output, False)
         self._poll = select.poll()
         self._poll.register(output, select.POLLIN)
@@ -98,7 +100,7 @@ class Attendance:
             self._stop()
         while not self._has_ended():
             self._sleep()
-            if self._bell.take_asked_to_end():
+            if self._bell.take_asked_to_end() or self._is_told_from_afar():
                 self._stop()
             self._keep_to_limits(time.monotonic())
         failpoints.reach("supervisor.child-ended")
@@ -111,7 +113,7 @@ class Attendance:
 
     def _sleep(self) -> None:
         """Wait for the next thing to happen, and take in output."""
-        until = min(self._times_out_at, self._looks_at, self._kills_at)
+        until = min(self._times_out_at, self._looks_at, self._kills_at, self._afar.looks_at)
         wait_s = min(max(0.0, until - time.monotonic()), LONGEST_SLEEP_S)
         ready = self._poll.poll(math.ceil(wait_s * 1000))
         self._bell.silence()
@@ -137,6 +139,14 @@ class Attendance:
                 return True
             os.waitpid(ended.si_pid, 0)
         return False
+
+    def _is_told_from_afar(self) -> bool:
+        """Whether a hall that cannot ring has left word to stop."""
+        now = time.monotonic()
+        if now < self._afar.looks_at:
+            return False
+        self._afar.look(now)
+        return (self._folder / STOP).exists()
 
     def _keep_to_limits(self, now: float) -> None:
         if now >= self._times_out_at:

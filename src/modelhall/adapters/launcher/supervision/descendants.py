@@ -15,6 +15,8 @@ MARK = "MODELHALL_ATTEMPT"
 """The variable that holds an attempt's folder in the environment of its processes."""
 TICKS_A_SECOND = os.sysconf("SC_CLK_TCK")
 PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
+NO_NEED_TO_BE_EXACT = 2**62
+"""More memory than there is: whatever is held, an upper figure of it will do."""
 _HELD = ("Pss_Anon", "Pss_Shmem", "SwapPss")
 
 

@@ -24,6 +24,10 @@ class Supervision:
     """How long a program has to end once it has run too long."""
     groups: bool = True
     """Whether to use control groups where they are permitted."""
+    afar_look_s: float | None = None
+    """How often they look for a stop and write down what is taken, for a hall on another machine (`afar`)."""
+    inherits: tuple[str, ...] = ()
+    """Variables of the supervisor's own environment that its program has, too, in place of what it was told."""
 
 
 def instructions(
@@ -47,6 +51,8 @@ def instructions(
         "timeout_s": launch.timeout_s,
         "timeout_grace_s": supervision.timeout_grace_s,
         "segment_bytes": supervision.segment_bytes,
+        "afar_look_s": supervision.afar_look_s,
+        "inherits": list(supervision.inherits),
         "group": group.as_json() if group else None,
         # The numbers alone, by variable; the supervisor inherits what they stand for.
         "handed": dict(handed),

@@ -29,7 +29,9 @@ def start(launch: dict[str, Any], folder: Path, output: int, limits: Limits) -> 
     Raises OSError, ValueError or SubprocessError.
     """
     handed: dict[str, int] = launch["handed"]
-    environment = launch["env"] | {variable: str(descriptor) for variable, descriptor in handed.items()}
+    inherited = {name: os.environ[name] for name in launch["inherits"] if name in os.environ}
+    numbers = {variable: str(descriptor) for variable, descriptor in handed.items()}
+    environment = launch["env"] | inherited | numbers
     supervisor = os.getpid()
     try:
         with contextlib.closing(_confinement(launch)) as confinement:

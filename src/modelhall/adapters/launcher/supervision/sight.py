@@ -1,4 +1,4 @@
-"""How the hall sees one attempt: through the files in its folder, each read once and again only when it changed.
+"""How the hall sees one attempt on its own machine: through the files in its folder, and its supervisor's process.
 
 Looked at several times a second, so an attempt that just runs costs a look at its supervisor, one at its report's
 date, and one figure of CPU time.
@@ -12,30 +12,24 @@ import signal
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, TypeVar
-
-from pydantic import Field, JsonValue
-from pydantic_core import from_json
+from typing import Any
 
 from modelhall.adapters.launcher import supervisor
 from modelhall.adapters.launcher.supervision import cgroup
 from modelhall.adapters.launcher.supervision.cgroup import Group
-from modelhall.adapters.launcher.supervision.claim import claim, is_running, is_same_or_gone
+from modelhall.adapters.launcher.supervision.claim import claim
 from modelhall.adapters.launcher.supervision.descendants import (
+    NO_NEED_TO_BE_EXACT,
     cpu_s,
     descendants,
     disk_bytes,
     held_bytes,
-    marked,
 )
-from modelhall.core.kinds.base import Frozen, Problem
-from modelhall.core.kinds.run import Exit, Progress
+from modelhall.adapters.launcher.supervision.orphans import end_orphans
+from modelhall.adapters.launcher.supervision.record import Process, Record, read
+from modelhall.core.kinds.base import Frozen
+from modelhall.core.kinds.run import Exit
 from modelhall.core.ports.launcher import Observation, Taken
-
-F = TypeVar("F", bound=Frozen)
-REPORT = "report.json"
-END_WITHIN_S = 2.0
-NO_NEED_TO_BE_EXACT = 2**62
 
 
 class Sight:
@@ -45,9 +39,9 @@ class Sight:
         """`group_name` is what the attempt's control group is called, if there is one."""
         self._folder = folder
         self._group_name = group_name
-        self._supervisor: _Process | None = None
+        self._record = Record(folder)
+        self._supervisor: Process | None = None
         self._group: Group | None = None
-        self._report: tuple[tuple[int, ...], _Report] = ((), _Report())
         self._last: Observation | None = None
 
     def look(self, *, may_come: bool) -> Observation:
@@ -57,19 +51,8 @@ class Sight:
         if self._supervisor is None and not self._folder.exists():
             return Observation(alive=None)
         if self._is_supervised(may_come):
-            return self._at_work()
-        ended = read(self._folder / supervisor.EXIT, Exit) or self._end_orphans()
-        told = read(self._folder / supervisor.RESULT, _Told)
-        report = self._newest_report()
-        self._last = Observation(
-            alive=False,
-            exit=ended,
-            cpu_s=ended.cpu_s,
-            progress=report.progress,
-            metrics=report.metrics,
-            address=report.address,
-            result=told.model_dump(exclude_none=True) if told else None,
-        )
+            return self._record.at_work(self._cpu_s())
+        self._last = self._record.over(self._record.exit() or self._end_orphans())
         return self._last
 
     def taken(self) -> Taken | None:
@@ -91,7 +74,7 @@ class Sight:
 
     def signal_supervisor(self) -> None:
         """Have the supervisor look for what it is told, if there is one at work."""
-        found = read(self._folder / supervisor.CLAIM, _Process)
+        found = self._record.claim()
         if found is not None and found.pid is not None and found.is_running:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(found.pid, signal.SIGTERM)
@@ -102,20 +85,10 @@ class Sight:
         if group is not None:
             cgroup.remove(group)
 
-    def _at_work(self) -> Observation:
-        report = self._newest_report()
-        return Observation(
-            alive=True,
-            cpu_s=self._cpu_s(),
-            progress=report.progress,
-            metrics=report.metrics,
-            address=report.address,
-        )
-
     def _is_supervised(self, may_come: bool) -> bool:
         """Whether the attempt's supervisor is at work or may still come; if not, it is kept from coming."""
         if self._supervisor is None:
-            found = read(self._folder / supervisor.CLAIM, _Process)
+            found = self._record.claim()
             if found is None:
                 if may_come:
                     return True
@@ -124,22 +97,11 @@ class Sight:
                 except OSError:
                     return True  # a disk that takes no claim: until it does, nothing is certain
                 # Ours, or that of a supervisor that was quicker; a damaged one is nobody's.
-                found = read(self._folder / supervisor.CLAIM, _Process)
+                found = self._record.claim()
             if found is None or found.pid is None:
                 return False
             self._supervisor, self._group = found, self._read_group()
         return self._supervisor.is_running
-
-    def _newest_report(self) -> _Report:
-        path = self._folder / REPORT
-        try:
-            found = os.stat(path)
-        except OSError:
-            return _Report()
-        version = (found.st_ino, found.st_mtime_ns, found.st_size)
-        if self._report[0] != version:
-            self._report = version, read(path, _Report) or _Report()
-        return self._report[1]
 
     def _cpu_s(self) -> float:
         """CPU time so far of all processes there are and were."""
@@ -161,57 +123,13 @@ class Sight:
         return group
 
     def _end_orphans(self) -> Exit:
-        """Kill what a supervisor that was killed has left running, before anybody starts the next attempt."""
-        child = read(self._folder / supervisor.CHILD, _Process)
-        # While one process of its group lives, no other process gets the group's number.
-        if child is not None and child.pid is not None and is_same_or_gone(child.pid, child.ticks):
-            with contextlib.suppress(ProcessLookupError, PermissionError):
-                os.killpg(child.pid, signal.SIGKILL)
+        """How an attempt ended whose supervisor was killed."""
         self.clear()
-        deadline = time.monotonic() + END_WITHIN_S
-        while (left := marked(self._folder)) and time.monotonic() < deadline:
-            for pid in left:
-                with contextlib.suppress(ProcessLookupError, PermissionError):
-                    os.kill(pid, signal.SIGKILL)
-            time.sleep(0.01)
+        end_orphans(self._folder)
         return Exit(stopped=(self._folder / supervisor.STOP).exists(), ended_at=time.time())
-
-
-class _Process(Frozen):
-    """A process as the supervisor writes it down; `ticks` tell it from a later one of the same number."""
-
-    pid: int | None
-    ticks: str | None
-
-    @property
-    def is_running(self) -> bool:
-        return self.pid is not None and is_running(self.pid, self.ticks)
-
-
-class _Report(Frozen):
-    """What a program says of itself while it runs."""
-
-    progress: Progress | None = None
-    metrics: dict[str, float] = Field(default_factory=dict)
-    address: str | None = None
-
-
-class _Told(Frozen):
-    """What a program says at its end."""
-
-    output: dict[str, JsonValue] | None = None
-    problem: Problem | None = None
 
 
 class _Launch(Frozen, extra="ignore"):
     """The part of a launch that is needed after it."""
 
     group: Mapping[str, Any] | None = None
-
-
-def read(path: Path, shape: type[F]) -> F | None:
-    """What is in a file, if it makes sense: programs may write whatever they like into their folder."""
-    try:
-        return shape.model_validate(from_json(path.read_bytes(), allow_inf_nan=False))
-    except (OSError, ValueError):
-        return None
