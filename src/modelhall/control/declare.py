@@ -68,7 +68,8 @@ async def apply(
 
     async def plan() -> tuple[list[Write], list[Outcome]]:
         stored = await _surroundings(store, documents)
-        nodes = await store.find("node", DEFAULT_PROJECT)
+        is_large = any(map(fitting.may_be_large, documents))
+        nodes = await store.find("node", DEFAULT_PROJECT) if is_large else []
         await _check_all(documents, stored, nodes, fingerprint)
         writes, outcomes = _plan(documents, stored, new_uid, now)
         # What is written rests on these, so they must not be on their way out by then.

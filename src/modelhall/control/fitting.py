@@ -12,18 +12,25 @@ from modelhall.policy import deciding
 from modelhall.policy.schedule import Asking, Facts, Hold
 
 
+def may_be_large(document: Document) -> bool:
+    """Whether it asks for more than every machine has, so that it is worth reading which machines there are."""
+    asked = getattr(document, "resources", None)
+    if not isinstance(asked, Resources):
+        return False
+    return asked.cpus > 1 or asked.workers.max > 1 or bool(asked.memory_bytes or asked.gpus or asked.nodes)
+
+
 def check(document: Document, nodes: Sequence[NodeResource]) -> None:
     """Raise Rejected for what asks for more than any of the nodes has that there are, in use or not. As long as there
     is none, anything may be asked for."""
-    asked = getattr(document, "resources", None)
     rooms = [room_of(node) for node in nodes if node.status.cpus]
-    if not isinstance(asked, Resources) or not rooms:
+    if not rooms or not may_be_large(document):
         return
     home = frozenset(node.key.name for node in nodes if node.status.launcher == HOME)
     asking = Asking(
         name=document.name,
         project=document.project,
-        **size_of(asked),
+        **size_of(document.resources),  # type: ignore[attr-defined] # it may be large
         only_on=home if isinstance(document, Dataset) else None,
         spans=isinstance(document, Model),
         serves=False,

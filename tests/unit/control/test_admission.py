@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import importlib.util
 from typing import Any
 
 import pytest
@@ -267,10 +268,14 @@ def test_what_no_engine_would_answer_by_is_not_compressed() -> None:
     assert "text-generation" in message
 
 
+FOUND = {"transformers": importlib.util.find_spec("transformers")}
+"""The only library that is there: what is not installed of it is remembered for good."""
+
+
 def test_what_compressing_needs_is_asked_for_when_it_is_not_installed(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(admission.importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setattr(admission.importlib.util, "find_spec", FOUND.get)
     found, message = refusal({**COMPRESSED, "compress": {"search": True}}, DATASET)
     assert found == "compress"
     assert "pip install modelhall[compress]" in message
@@ -287,7 +292,7 @@ def test_metrics_of_answers_are_for_tasks_that_answer() -> None:
 def test_what_a_metric_of_answers_needs_is_asked_for_when_it_is_not_installed(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(admission.importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setattr(admission.importlib.util, "find_spec", FOUND.get)
     texts = {**MODEL, "task": "text-generation", "require": {"chrf": ">= 9"}}
     found, message = refusal(texts, DATASET)
     assert found == "require.chrf"
