@@ -37,9 +37,10 @@ kind: service
 name: {name}
 model: {name}
 """
-TEXTS = [("a lovely day", "good"), ("a dreadful night", "bad")] * 60
+TEXTS = [row for n in range(60) for row in ((f"a lovely day {n}", "good"), (f"a dreadful night {n}", "bad"))]
+VERSES = [(f"the sun will rise and the moon will set {n} times",) for n in range(60)]
 BERT = "{family: bert, hidden: 16, layers: 1, heads: 2, feed_forward: 32, positions: 16}"
-GPT = "{family: gpt2, hidden: 32, layers: 1, heads: 2, positions: 64}"
+GPT = "{family: gpt2, hidden: 32, layers: 1, heads: 2, positions: 128}"
 
 expect.set_options(timeout=PATIENCE_MS)
 
@@ -62,7 +63,7 @@ def _stories(folder: Path) -> Iterator[str]:
     drawn = random.Random(7)
     points = [(drawn.uniform(-1, 1), drawn.uniform(-1, 1)) for _ in range(200)]
     tables = {
-        "verses": ("text-generation", GPT, 2, [("text",), *[("the sun will rise and the moon will set",)] * 60]),
+        "verses": ("text-generation", GPT, 2, [("text",), *VERSES]),
         "moods": ("text-classification", BERT, 3, [("text", "label"), *TEXTS]),
         "sums": ("tabular-classification", "{family: linear}", 5,
                  [("left", "right", "label"), *[(x, y, "over" if x + y > 0 else "under") for x, y in points]]),
