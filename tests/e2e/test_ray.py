@@ -97,7 +97,9 @@ def test_a_command_runs_on_a_node_of_ray_until_the_node_is_stopped_and_then_else
     until(lambda: state(hall, "w1") == "lost", "the node to be lost", deadline_s=PATIENCE_S)
     until(lambda: not processes_in(ray.home("w1")), "the end of what ran there", deadline_s=PATIENCE_S)
     until(lambda: hall.get("run", "count").status.node == "local", "the run at home", deadline_s=PATIENCE_S)
-    (hall.folder(run).parent / "state" / "enough").touch()
+    at_home = hall.folder(run).parent / "state"
+    at_home.mkdir(parents=True, exist_ok=True)
+    (at_home / "enough").touch()
     until(lambda: hall.get("run", "count").status.state == "succeeded", "its end", deadline_s=PATIENCE_S)
 
 
