@@ -8,7 +8,7 @@
 PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
-JOBS   ?= 2
+JOBS   ?= 3
 
 # One thread each for numeric libraries, none of them spinning: the tests run side by side.
 export OMP_NUM_THREADS ?= 1
