@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import pytest
 import real_postgres
@@ -17,36 +18,29 @@ from real_slurm import RealSlurm
 from real_web import RealWeb
 from store_facts import KINDS_OF_STORE, Durable, Play, Story, durable, opened
 
+Server = TypeVar("Server")
+
 
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[Callable[[], RealPostgres]]:
-    """A server that is started when it is first asked for; the test is skipped when there cannot be one."""
-    found: list[RealPostgres | str] = []
-    with contextlib.ExitStack() as until_the_end:
-
-        def ask() -> RealPostgres:
-            if not found:
-                try:
-                    found.append(until_the_end.enter_context(real_postgres.running()))
-                except LookupError as error:
-                    found.append(str(error))
-            if isinstance(found[0], str):
-                pytest.skip(found[0])
-            return found[0]
-
-        yield ask
+    yield from _when_asked_for(real_postgres.running)
 
 
 @pytest.fixture(scope="session")
 def slurm() -> Iterator[Callable[[], RealSlurm]]:
-    """A cluster that is started when it is first asked for; whoever is done with it clears it."""
-    found: list[RealSlurm | LookupError] = []
+    """Whoever is done with the cluster clears it."""
+    yield from _when_asked_for(real_slurm.running)
+
+
+def _when_asked_for(running: Callable[[], AbstractContextManager[Server]]) -> Iterator[Callable[[], Server]]:
+    """A server that is started when it is first asked for; the test is skipped when there cannot be one."""
+    found: list[Server | LookupError] = []
     with contextlib.ExitStack() as until_the_end:
 
-        def ask() -> RealSlurm:
+        def ask() -> Server:
             if not found:
                 try:
-                    found.append(until_the_end.enter_context(real_slurm.running()))
+                    found.append(until_the_end.enter_context(running()))
                 except LookupError as error:
                     found.append(error)
             if isinstance(found[0], LookupError):

@@ -14,6 +14,7 @@ from pathlib import Path
 import httpx
 import psutil
 import pytest
+from digits import PATIENCE_S, SERVICE, trained, training
 from real_hall import DATASET, MODEL, RealHall, image_request, processes_in, said, until
 
 from modelhall.core.kinds import AnyResource
@@ -24,11 +25,9 @@ import real_slurm
 
 pytestmark = pytest.mark.e2e
 
-PATIENCE_S = 280.0
 NODES = ("a1", "a2")
 LONG = MODEL.replace("epochs: 2", "epochs: 6")
 ON_SLURM = 'resources: {nodes: {cluster: "yes"}}\n'
-SERVICE = "kind: service\nname: digits\nmodel: digits\nreplicas: %d\n"
 
 
 class SlurmHall(RealHall):
@@ -75,21 +74,6 @@ def hall(tmp_path: Path) -> Iterator[SlurmHall]:
 
 def ready(hall: RealHall) -> set[str]:
     return {node.key.name for node in hall.all("node") if node.status.state == "ready"}
-
-
-def training(hall: RealHall, project: str) -> AnyResource | None:
-    """The only one there, once there is one."""
-    return next((run for run in hall.runs("train") if run.key.project == project), None)
-
-
-def trained(hall: RealHall, project: str) -> AnyResource:
-    """The same, once it is over."""
-
-    def over() -> AnyResource | None:
-        run = training(hall, project)
-        return run if run is not None and run.status.state == "succeeded" else None
-
-    return until(over, f"the training in {project}", deadline_s=PATIENCE_S)
 
 
 def further(hall: RealHall, attempt: int) -> AnyResource:
