@@ -19,7 +19,7 @@ from pathlib import Path
 
 import psutil
 
-from modelhall.adapters.launcher import supervisor
+from modelhall.adapters.launcher import _gpus, supervisor
 from modelhall.adapters.launcher._fitness.checking import Checking
 from modelhall.adapters.launcher._folders import Folders, group_name
 from modelhall.adapters.launcher._handover import Handover
@@ -86,6 +86,7 @@ class ProcessLauncher:
         )
         self._checking = Checking(self._folders.runs, monotonic=monotonic)
         self._groups = Subtree(wanted=supervision.groups)
+        self._gpus = _gpus.here()
         self._sent_at: dict[AttemptId, float] = {}
         self._supervisors: list[subprocess.Popen[bytes]] = []
         self._sights: dict[AttemptId, Sight] = {}
@@ -124,6 +125,8 @@ class ProcessLauncher:
                 cpus=float(cpus),
                 memory_bytes=memory,
                 processor=processor(),
+                gpus=self._gpus.number,
+                gpu_type=self._gpus.type,
                 address=self._address,
                 failed_check=self._checking.failed(),
             )
