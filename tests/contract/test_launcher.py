@@ -263,10 +263,12 @@ class Virtual:
         pass
 
 
-RIGS = ("process", "agent", "ray", "slurm", "virtual")
 TORTURE = pytest.mark.skipif(
-    "MODELHALL_TORTURE" not in os.environ, reason="takes a minute or two; `make torture` does it"
+    "MODELHALL_TORTURE" not in os.environ, reason="takes minutes; `make torture` does it"
 )
+LAUNCHERS = ("process", "agent", "ray", "slurm", "virtual")
+RIGS = [pytest.param(name, marks=TORTURE) if name == "ray" else name for name in LAUNCHERS]
+"""Below Ray there are agents, so over it what is promised of them is tried more seldom."""
 REAL = ("process", "agent", pytest.param("slurm", marks=TORTURE))
 """What is below a supervisor is the same under all of them, so over Slurm it is tried more seldom."""
 
@@ -283,7 +285,7 @@ def _rig(request: pytest.FixtureRequest, folder: Path) -> Processes | Virtual:
 
 def test_every_launcher_there_is_is_tested() -> None:
     found = {module.name for module in pkgutil.iter_modules(launchers.__path__) if module.name[0] != "_"}
-    assert found - {"supervisor", "supervision"} == set(RIGS)
+    assert found - {"supervisor", "supervision"} == set(LAUNCHERS)
 
 
 @pytest.fixture(params=RIGS)
