@@ -150,6 +150,20 @@ class NodesOfRay(Agents):
         assert isinstance(sight, Sight)
         return {one.name: one.amounts for one in sight.held}
 
+    def close(self) -> None:
+        """Give back what is held, or the next ones find the node full."""
+        self._line.hang_up()
+        asyncio.run(self._give_back())
+        super().close()
+
+    async def _give_back(self) -> None:
+        line = self.line(self.folder.name)
+        sight = await line.ask(Look(), PATIENCE_S)
+        assert isinstance(sight, Sight)
+        for one in sight.held:
+            await line.ask(Release(name=one.name), PATIENCE_S)
+        line.hang_up()
+
     def _hall(self) -> RayLauncher:
         agents = super()._hall()
         assert isinstance(agents, AgentLauncher)

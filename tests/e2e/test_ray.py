@@ -16,10 +16,12 @@ from real_hall import DATASET, MODEL, RealHall, processes_in, said, until
 from modelhall.core.kinds import AnyResource
 from real_ray import RealRay
 
-pytestmark = pytest.mark.e2e
-LONG = pytest.mark.skipif(
-    "MODELHALL_TORTURE" not in os.environ, reason="takes a minute or two; `make torture` does it"
-)
+pytestmark = [
+    pytest.mark.e2e,
+    pytest.mark.skipif(
+        "MODELHALL_TORTURE" not in os.environ, reason="takes a minute or two; `make torture` does it"
+    ),
+]
 POSTED = "modelhall.doors.agent.posted"
 COUNTS = "n=0; while [ ! -e ../state/enough ]; do n=$((n+1)); echo $n; sleep 0.2; done"
 
@@ -103,7 +105,6 @@ def test_a_command_runs_on_a_node_of_ray_until_the_node_is_stopped_and_then_else
     until(lambda: hall.get("run", "count").status.state == "succeeded", "its end", deadline_s=PATIENCE_S)
 
 
-@LONG
 def test_a_training_by_two_workers_outlives_its_node_of_ray_and_ends_with_the_same_bits(
     hall_on: Callable[..., RealHall], ray: RealRay
 ) -> None:
@@ -122,7 +123,6 @@ def test_a_training_by_two_workers_outlives_its_node_of_ray_and_ends_with_the_sa
     assert done.status.result["artifact"] == wanted
 
 
-@LONG
 def test_a_service_answers_while_a_node_of_ray_dies_and_comes_back(
     hall_on: Callable[..., RealHall], ray: RealRay
 ) -> None:
@@ -147,7 +147,6 @@ def test_a_service_answers_while_a_node_of_ray_dies_and_comes_back(
     until(lambda: state(hall, "w1") == "cordoned", "w1 to be back", deadline_s=PATIENCE_S)
 
 
-@LONG
 def test_what_runs_on_a_node_of_ray_outlives_the_hall_its_connection_and_its_agent(
     hall_on: Callable[..., RealHall], ray: RealRay
 ) -> None:
@@ -176,7 +175,6 @@ def test_what_runs_on_a_node_of_ray_outlives_the_hall_its_connection_and_its_age
     assert not Path(f"/proc/{program}").exists()
 
 
-@LONG
 def test_a_cluster_that_is_gone_and_comes_back_goes_on_with_its_runs(
     hall_on: Callable[..., RealHall], ray: RealRay
 ) -> None:

@@ -23,7 +23,12 @@ sys.path.append(str(Path(__file__).parents[1] / "contract"))
 
 import real_slurm
 
-pytestmark = pytest.mark.e2e
+pytestmark = [
+    pytest.mark.e2e,
+    pytest.mark.skipif(
+        "MODELHALL_TORTURE" not in os.environ, reason="takes a minute or two; `make torture` does it"
+    ),
+]
 
 NODES = ("a1", "a2")
 LONG = MODEL.replace("epochs: 2", "epochs: 6")
@@ -122,9 +127,6 @@ def test_a_training_outlives_requeue_and_a_node_that_is_down_and_ends_with_the_s
     assert "Slurm says down" in hall.get("node", run.status.node).status.reason
 
 
-@pytest.mark.skipif(
-    "MODELHALL_TORTURE" not in os.environ, reason="takes a minute or two; `make torture` does it"
-)
 def test_a_service_answers_while_a_node_of_its_replicas_goes_down(hall: SlurmHall) -> None:
     assert hall.apply(DATASET + "---\n" + MODEL, "--wait").code == 0
     with hall.client as client:
