@@ -13,7 +13,12 @@ from real_node import RealNode
 
 from modelhall.core.kinds import AnyResource
 
-pytestmark = pytest.mark.e2e
+pytestmark = [
+    pytest.mark.e2e,
+    pytest.mark.skipif(
+        "MODELHALL_TORTURE" not in os.environ, reason="takes a minute or two; `make torture` does it"
+    ),
+]
 
 COUNTS = """
 n=$(cat ../state/n 2>/dev/null || echo 0)
@@ -24,9 +29,6 @@ done
 """
 
 
-@pytest.mark.skipif(
-    "MODELHALL_TORTURE" not in os.environ, reason="takes a minute or two; `make torture` does it"
-)
 def test_a_command_goes_on_elsewhere_from_what_it_had_brought_when_its_node_is_lost(
     new_hall: Callable[[], RealHall], join: Callable[[RealHall, str], RealNode]
 ) -> None:
@@ -78,9 +80,6 @@ def test_a_training_by_two_workers_outlives_its_node_and_ends_with_the_same_bits
     assert not list(kept.glob("step-*")), "once there is a result, there is no checkpoint any more"
 
 
-@pytest.mark.skipif(
-    "MODELHALL_TORTURE" not in os.environ, reason="takes a minute or two; `make torture` does it"
-)
 def test_a_service_answers_while_a_node_of_its_replicas_dies_and_comes_back(
     new_hall: Callable[[], RealHall], join: Callable[[RealHall, str], RealNode]
 ) -> None:
