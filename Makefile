@@ -9,6 +9,8 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 JOBS   ?= 2
+# What has to hold of the request path, run over its compiled form as well.
+REQUESTS := tests/unit/gateway tests/contract/test_traffic.py tests/torture/test_hostile_requests.py
 
 # One thread each for numeric libraries, none of them spinning: the tests run side by side.
 export OMP_NUM_THREADS ?= 1
@@ -24,6 +26,7 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Modelhall needs Python 3.11 or newer")'
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[train,dev]'
+	$(BIN)/python -m modelhall.app.compiled.build || echo 'The gateway runs as plain Python.'
 	touch $@
 
 demo: install
@@ -49,6 +52,8 @@ examples: install
 	OMP_NUM_THREADS=2 $(BIN)/pytest -m slow tests/unit/stages/test_examples.py
 
 torture: install
+	$(BIN)/python -m modelhall.app.compiled.build
+	$(BIN)/python -m modelhall.app.compiled pytest -m 'not slow' $(REQUESTS)
 	MODELHALL_TORTURE=1 $(BIN)/pytest --numprocesses $(JOBS) --dist loadfile --no-loadscope-reorder --timeout 3000 tests/torture tests/scenario tests/e2e/test_kills.py tests/e2e/test_canaries.py tests/e2e/test_other_machines.py
 
 bench: install
