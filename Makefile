@@ -1,4 +1,5 @@
 # make install   the environment in .venv, from pinned versions
+# make compiled  the gateway's request path as machine code (needs a C compiler)
 # make demo      the whole story on real data in about a minute
 # make test      everything that must hold before a change lands
 # make examples  the text examples, trained on their real data (minutes; skipped where the data is not there)
@@ -18,7 +19,7 @@ export OMP_WAIT_POLICY ?= PASSIVE
 export HF_HUB_OFFLINE  ?= 1
 export TOKENIZERS_PARALLELISM ?= false
 
-.PHONY: install demo test lint types floors tests examples torture bench clean
+.PHONY: install compiled demo test lint types floors tests examples torture bench clean
 
 install: $(VENV)/.installed
 
@@ -26,8 +27,10 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Modelhall needs Python 3.11 or newer")'
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[train,dev]'
-	$(BIN)/python -m modelhall.app.compiled.build || echo 'The gateway runs as plain Python.'
 	touch $@
+
+compiled: install
+	$(BIN)/python -m modelhall.app.compiled.build
 
 demo: install
 	$(BIN)/hall demo
@@ -51,8 +54,7 @@ tests: install
 examples: install
 	OMP_NUM_THREADS=2 $(BIN)/pytest -m slow tests/unit/stages/test_examples.py
 
-torture: install
-	$(BIN)/python -m modelhall.app.compiled.build
+torture: compiled
 	$(BIN)/python -m modelhall.app.compiled pytest -m 'not slow' $(REQUESTS)
 	MODELHALL_TORTURE=1 $(BIN)/pytest --numprocesses $(JOBS) --dist loadfile --no-loadscope-reorder --timeout 3000 tests/torture tests/scenario tests/e2e/test_kills.py tests/e2e/test_canaries.py tests/e2e/test_other_machines.py
 
