@@ -21,6 +21,11 @@ def test_every_module_that_is_compiled_is_one_of_ours() -> None:
     assert len(set(MODULES)) == len(MODULES)
 
 
+def test_no_dataclass_with_slots_is_compiled_since_its_defaults_would_not_be_set() -> None:
+    sources = {name: PACKAGE.parent.joinpath(*name.split(".")).with_suffix(".py") for name in MODULES}
+    assert not [name for name, path in sources.items() if "slots=True" in path.read_text()]
+
+
 @pytest.mark.parametrize("mark", [None, "", "of what it was before somebody edited it"])
 def test_what_is_of_other_sources_is_left_alone(mark: str | None, tmp_path: Path) -> None:
     if mark is not None:
