@@ -1,4 +1,5 @@
 # make install   the environment in .venv, from pinned versions
+# make compiled  the gateway's request path as machine code (needs a C compiler)
 # make demo      the whole story on real data in about a minute
 # make test      everything that must hold before a change lands
 # make examples  the text examples, trained on their real data (minutes; skipped where the data is not there)
@@ -9,6 +10,8 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 JOBS   ?= 3
+# What has to hold of the request path, run over its compiled form as well.
+REQUESTS := tests/unit/gateway tests/contract/test_traffic.py tests/torture/test_hostile_requests.py
 
 # One thread each for numeric libraries, none of them spinning: the tests run side by side.
 export OMP_NUM_THREADS ?= 1
@@ -16,7 +19,7 @@ export OMP_WAIT_POLICY ?= PASSIVE
 export HF_HUB_OFFLINE  ?= 1
 export TOKENIZERS_PARALLELISM ?= false
 
-.PHONY: install demo test lint types floors tests examples torture bench clean
+.PHONY: install compiled demo test lint types floors tests examples torture bench clean
 
 install: $(VENV)/.installed
 
@@ -25,6 +28,9 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[train,dev]'
 	touch $@
+
+compiled: install
+	$(BIN)/python -m modelhall.app.compiled.build
 
 demo: install
 	$(BIN)/hall demo
@@ -48,7 +54,8 @@ tests: install
 examples: install
 	OMP_NUM_THREADS=2 $(BIN)/pytest -m slow tests/unit/stages/test_examples.py
 
-torture: install
+torture: compiled
+	$(BIN)/python -m modelhall.app.compiled pytest -m 'not slow' $(REQUESTS)
 	MODELHALL_TORTURE=1 $(BIN)/pytest --numprocesses $(JOBS) --dist loadfile --no-loadscope-reorder --timeout 3000 tests/torture tests/scenario tests/e2e/test_kills.py tests/e2e/test_canaries.py tests/e2e/test_other_machines.py tests/e2e/test_gangs_over_nodes.py tests/e2e/test_ray.py tests/e2e/test_slurm.py tests/contract/test_launcher.py
 
 bench: install

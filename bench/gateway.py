@@ -3,10 +3,10 @@
     python bench/gateway.py [--quick]
 
 Everything is on: authentication, gate and rates, balancing, health checks, retries, metrics, usage journal. The same
-requests go through nginx, HAProxy, vllm-router, smg and LiteLLM, which do less (`support/routers.py` tells how they
-are installed). Processor time is read from /proc for the router's processes alone, which repeats on noisy machines;
-requests a second do not, since callers, router and replicas share them. Each figure is the best of its rounds. The
-last line is one JSON object.
+requests go through the gateway as plain Python, where it is compiled, and through nginx, HAProxy, vllm-router, smg
+and LiteLLM, which do less (`support/routers.py` tells how they are installed). Processor time is read from /proc for
+the router's processes alone, which repeats on noisy machines; requests a second do not, since callers, router and
+replicas share them. Each figure is the best of its rounds. The last line is one JSON object.
 """
 
 from __future__ import annotations
@@ -30,6 +30,7 @@ from load import Caller, callers, cpu_s, rss_mb
 from programs import line_of, start
 from routers import PEERS, Router
 
+from modelhall.app.compiled.sources import is_current
 from modelhall.trust.tokens import first_token
 
 CALLERS = 64
@@ -39,6 +40,8 @@ WARM_UP_S = 1.0
 LEAST = 500
 """Of fewer requests the processor's clock, which ticks a hundred times a second, tells too little."""
 ENDS = (mock_replica.END, b"0\r\n\r\n")
+PLAIN = "plain"
+"""The same gateway as plain Python, where `modelhall` is compiled."""
 FLOOR = "bare python"
 """`support/bare_proxy.py`: what a request costs in Python when nothing is done for it."""
 SLOW = ("litellm",)
@@ -73,10 +76,9 @@ def running(folder: Path, names: list[str]) -> Iterator[dict[str, Router]]:
     routers: dict[str, Router] = {}
     try:
         addresses = [line_of(mocks) for _ in range(REPLICAS)]
-        token = first_token(folder)
-        gateway = start("one_gateway.py", str(folder), *addresses)
-        headers = f"authorization: Bearer {token}\r\n"
-        routers["modelhall"] = Router(gateway, line_of(gateway), gateway.pid, headers)
+        routers["modelhall"] = hall(folder / "modelhall", addresses)
+        if is_current():
+            routers[PLAIN] = hall(folder / "plain", addresses, "--plain")
         bare = start("bare_proxy.py", *addresses)
         routers[FLOOR] = Router(bare, line_of(bare), bare.pid)
         for name in names:
@@ -89,6 +91,14 @@ def running(folder: Path, names: list[str]) -> Iterator[dict[str, Router]]:
             router.stop()
         mocks.terminate()
         mocks.wait()
+
+
+def hall(folder: Path, addresses: list[str], *options: str) -> Router:
+    """The gateway, compiled if it can be had so."""
+    folder.mkdir()
+    token = first_token(folder)
+    process = start("one_gateway.py", *options, str(folder), *addresses)
+    return Router(process, line_of(process), process.pid, f"authorization: Bearer {token}\r\n")
 
 
 async def measure(router: Router, length: int, duration_s: float, *, stream: bool) -> Row:

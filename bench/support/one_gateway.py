@@ -1,8 +1,9 @@
 """A gateway with one service and all that a real one has, over a store in memory; prints its address.
 
-    python bench/support/one_gateway.py FOLDER ADDRESS…
+    python bench/support/one_gateway.py [--plain] FOLDER ADDRESS…
 
-FOLDER holds the key and the first token, and takes the usage journal.
+FOLDER holds the key and the first token, and takes the usage journal. It is compiled where somebody has done so,
+unless it is to be `--plain` Python.
 """
 
 from __future__ import annotations
@@ -14,6 +15,12 @@ import time
 from pathlib import Path
 
 import uvloop
+
+from modelhall.app.compiled import finder
+
+PLAIN = "--plain"
+if __name__ == "__main__" and PLAIN not in sys.argv:
+    finder.use()  # before any of it is imported
 
 from modelhall import settings
 from modelhall.adapters.store.memory import MemoryStore
@@ -68,4 +75,5 @@ def service(addresses: list[str], document: dict[str, object]) -> ServiceResourc
 
 
 if __name__ == "__main__":
-    uvloop.run(be_gateway(Path(sys.argv[1]), sys.argv[2:], json.loads(os.environ.get("SERVICE", "{}"))))
+    folder, *replicas = (argument for argument in sys.argv[1:] if argument != PLAIN)
+    uvloop.run(be_gateway(Path(folder), replicas, json.loads(os.environ.get("SERVICE", "{}"))))

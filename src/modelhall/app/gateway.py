@@ -1,7 +1,7 @@
-"""The gateway process: `python -m modelhall.app.gateway HOME PORT`.
+"""The gateway process: `python -m modelhall.app.compiled modelhall.app.gateway HOME PORT`.
 
 It reads the store, writes the usage journal, and needs nothing else of the hall; it goes on when the control plane
-is gone, and says in `gateway.json` where it listens.
+is gone, and says in `gateway.json` where it listens, and whether its request path is compiled.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from modelhall.adapters.store import open_store
 from modelhall.adapters.traffic.folder import FolderTraffic
 from modelhall.adapters.treasury.sqlite import open_treasury
 from modelhall.app.clock import SystemClock
+from modelhall.app.compiled import finder
 from modelhall.app.doorkeeper import SIGNALS, Doorkeeper, Reporter
 from modelhall.app.home import TRAFFIC
 from modelhall.app.listening import gate_of, listening_of
@@ -107,8 +108,9 @@ async def _serve(home: Path, port: int) -> None:
 
     def sign(host: str, port: int) -> None:
         process = psutil.Process()
+        who = {"pid": process.pid, "created": process.create_time(), "compiled": finder.in_use()}
         where = {"port": port, "address": listening.url(port)}
-        files.write_json(home / GATEWAY_FILE, {"pid": process.pid, "created": process.create_time(), **where})
+        files.write_json(home / GATEWAY_FILE, {**who, **where})
 
     try:
         await serve(

@@ -18,7 +18,7 @@ from typing import IO, Any
 
 import psutil
 
-from modelhall.app import gateway
+from modelhall.app import compiled, gateway
 from modelhall.core import files
 from modelhall.core.errors import Broken, Rejected
 from modelhall.settings import Settings
@@ -86,7 +86,7 @@ class Front:
 
     def _spawn(self, port: int) -> subprocess.Popen[bytes] | None:
         """Start a gateway; None when there is one, be it on its way still."""
-        argv = ["-m", gateway.__name__, str(self._settings.home), str(port)]
+        argv = ["-m", compiled.__name__, gateway.__name__, str(self._settings.home), str(port)]
         with self._lock() as lock, (self._settings.home / "gateway.log").open("ab") as log:
             if not _take(lock):
                 return None

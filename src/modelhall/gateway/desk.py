@@ -3,7 +3,7 @@ or by a replica, and told what is left to it."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 from modelhall.core.access import Identity
 from modelhall.gateway.admission import Admission
@@ -37,19 +37,20 @@ class Desk:
         body = await request.read()
         record.bytes_in = len(body)
         if self._admission is None:
-            return await self._from_cache(call, request, body, record)
+            return await self._answer(call, request, body, record)
         admitted = await self._admission.let_in(call.route.document, who, request, body, record)
-        response = await self._from_cache(call, request, body, record)
+        response = await self._answer(call, request, body, record)
         if admitted is not None:
             response.headers += admitted.headers()
         return response
 
-    async def _from_cache(self, call: Call, request: Request, body: bytes, record: Record) -> Response:
+    def _answer(self, call: Call, request: Request, body: bytes, record: Record) -> Awaitable[Response]:
+        """From the cache, or by a replica."""
         # A release that is tried out shows nothing by what was answered before.
         tried_out = call.route.releases.progress is not None
         if self._answers is None or call.route.document.cache is None or tried_out:
-            return await self._from_replica(call, request, record)
-        return await self._answers.answer(
+            return self._from_replica(call, request, record)
+        return self._answers.answer(
             call, request, body, record, lambda: self._from_replica(call, request, record)
         )
 

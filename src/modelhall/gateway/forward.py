@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import partial
 from http import HTTPStatus
-from typing import NamedTuple
 
 from modelhall.gateway.counting import UNWILLING
 from modelhall.gateway.endpoint import Endpoint
@@ -40,20 +39,32 @@ KEPT_BACK = frozenset(
 """What a caller does not see of the replica's headers, together with all `x-hall-` ones."""
 
 
-class Call(NamedTuple):
+class Call:
     """What is asked of a service."""
 
-    route: Route
-    line: bytes
-    """The request line as the replica reads it."""
-    version: str | None = None
-    """The version asked for, by its number or the beginning of its id; None takes the service's."""
-    idempotent: bool = True
-    """Whether it may be sent again when a replica may have seen it already."""
-    source: str = ""
-    """Who asks, from where, for policies that keep callers together."""
-    resumable: bool = False
-    """Whether an answer is told as OpenAI's events, which another replica can go on with (`resume.py`)."""
+    __slots__ = ("idempotent", "line", "resumable", "route", "source", "version")
+
+    def __init__(
+        self,
+        *,
+        route: Route,
+        line: bytes,
+        version: str | None = None,
+        idempotent: bool = True,
+        source: str = "",
+        resumable: bool = False,
+    ) -> None:
+        self.route = route
+        self.line = line
+        """The request line as the replica reads it."""
+        self.version = version
+        """The version asked for, by its number or the beginning of its id; None takes the service's."""
+        self.idempotent = idempotent
+        """Whether it may be sent again when a replica may have seen it already."""
+        self.source = source
+        """Who asks, from where, for policies that keep callers together."""
+        self.resumable = resumable
+        """Whether an answer is told as OpenAI's events, which another replica can go on with (`resume.py`)."""
 
 
 async def forward(call: Call, request: Request, record: Record, now: Callable[[], float]) -> Response:
@@ -76,12 +87,15 @@ async def forward(call: Call, request: Request, record: Record, now: Callable[[]
     return answer.response
 
 
-class Answered(NamedTuple):
+class Answered:
     """What came of one try that went well."""
 
-    source: Source
-    response: Response
-    weight_s: float
+    __slots__ = ("response", "source", "weight_s")
+
+    def __init__(self, source: Source, response: Response, weight_s: float) -> None:
+        self.source = source
+        self.response = response
+        self.weight_s = weight_s
 
     @property
     def streamed(self) -> bool:

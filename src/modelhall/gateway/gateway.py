@@ -8,7 +8,7 @@ import gc
 import logging
 import ssl
 import typing
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 
 from modelhall.core.access import Identity
@@ -111,7 +111,7 @@ class Keeping:
 class Protocol(typing.Protocol):
     """What is asked for below one word of the path."""
 
-    async def answer(self, request: Request, who: Identity, record: Record) -> Response: ...
+    def answer(self, request: Request, who: Identity, record: Record) -> Awaitable[Response]: ...
 
 
 class Gateway:
@@ -190,9 +190,8 @@ class Gateway:
             record.span = tracing.begin(self._traces, request)
         try:
             try:
-                response = await (
-                    self._admit(request, record) if who is None else self._ask(who, request, record)
-                )
+                asks = self._admit(request) if who is None else who
+                response = asks if isinstance(asks, Response) else await self._ask(asks, request, record)
             except HallError as error:
                 response = refusal(error, request.path)
             record.status = response.status
@@ -224,8 +223,9 @@ class Gateway:
     def refused(self, status: int) -> None:
         self.metrics.refused(status)
 
-    async def _admit(self, request: Request, record: Record) -> Response:
-        """The response to a request, for nobody further than health who has not shown who he is. Raises HallError."""
+    def _admit(self, request: Request) -> Identity | Response:
+        """Who asks, or the response where that is settled already: nobody gets further than health who has not shown
+        who he is. Raises HallError."""
         path = request.path
         self.gate.admit(request.address, request.method.decode(), request.headers)
         if path == b"/v2/health/live":
@@ -235,7 +235,7 @@ class Gateway:
         identity = self._identify(request)
         if path == b"/metrics":
             return self._measured(identity)
-        return await self._ask(identity, request, record)
+        return identity
 
     async def _ask(self, identity: Identity, request: Request, record: Record) -> Response:
         """What somebody who is known is answered. Raises HallError."""

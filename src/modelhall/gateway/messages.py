@@ -10,7 +10,6 @@ import asyncio
 import contextlib
 import json
 from collections.abc import Awaitable
-from dataclasses import dataclass
 from functools import lru_cache
 from http import HTTPStatus
 from typing import Protocol
@@ -40,15 +39,19 @@ class Chunks(Protocol):
         ...
 
 
-@dataclass(slots=True, kw_only=True)
 class Response:
     """Status, headers (without those that frame the body) and a body, whole or in chunks as they come."""
 
-    status: int
-    headers: Headers
-    body: bytes | Chunks
-    length: int | None = None
-    """Bytes of a body that comes in chunks, where known."""
+    __slots__ = ("body", "headers", "length", "status")
+
+    def __init__(
+        self, *, status: int, headers: Headers, body: bytes | Chunks, length: int | None = None
+    ) -> None:
+        self.status = status
+        self.headers = headers
+        self.body = body
+        self.length = length
+        """Bytes of a body that comes in chunks, where known."""
 
 
 class Outlet(Protocol):

@@ -7,6 +7,7 @@ for one version. What it took is read off what the replica says of it (`metering
 from __future__ import annotations
 
 import re
+from collections.abc import Awaitable
 from functools import lru_cache
 from typing import Any
 
@@ -40,12 +41,15 @@ class OpenAI:
         self._desk = desk
         self._files = files
 
-    async def answer(self, request: Request, who: Identity, record: Record) -> Response:
+    def answer(self, request: Request, who: Identity, record: Record) -> Awaitable[Response]:
         """Answer a caller; raises HallError."""
+        if request.path in FORWARDED:
+            return self._forward(request, who, record)
+        return self._tell(request, who)
+
+    async def _tell(self, request: Request, who: Identity) -> Response:
+        """What no replica is asked."""
         path = request.path
-        if path in FORWARDED:
-            _only(request, b"POST")
-            return await self._forward(request, who, record)
         if path == _MODELS:
             _only(request, b"GET")
             shown = [_shown(route, who) for route in usable_by(self._routes, who)]
@@ -59,6 +63,7 @@ class OpenAI:
         raise NotFound("there is nothing at this path; try POST /v1/chat/completions or GET /v1/models")
 
     async def _forward(self, request: Request, who: Identity, record: Record) -> Response:
+        _only(request, b"POST")
         wanted = pinned(request, _read_name(_model_in(await request.read())))
         route = self._route(wanted, who)
         line = b"POST %b HTTP/1.1\r\n" % request.path

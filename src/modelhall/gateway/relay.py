@@ -8,7 +8,6 @@ comes to must not go round for ever. The caller sees one answer.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from typing import NamedTuple
 
 from modelhall.gateway.endpoint import Endpoint
 from modelhall.gateway.health import Evidence
@@ -16,13 +15,16 @@ from modelhall.gateway.reply import Failure, Reply
 from modelhall.gateway.resume import Story
 
 
-class Source(NamedTuple):
+class Source:
     """Where an answer comes from."""
 
-    endpoint: Endpoint
-    reply: Reply
-    resumes: bool = False
-    """Whether it can be gone on with, and began in the middle if it was asked to (`resume.py`)."""
+    __slots__ = ("endpoint", "reply", "resumes")
+
+    def __init__(self, endpoint: Endpoint, reply: Reply, resumes: bool = False) -> None:
+        self.endpoint = endpoint
+        self.reply = reply
+        self.resumes = resumes
+        """Whether it can be gone on with, and began in the middle if it was asked to (`resume.py`)."""
 
 
 GoOn = Callable[[bytes, Endpoint], Awaitable[Source | None]]

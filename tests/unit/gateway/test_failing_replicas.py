@@ -9,7 +9,7 @@ from stand_ins import Seen, answering, breaking, breaking_in_the_middle, eventua
 
 from modelhall.core.errors import NotNow
 from modelhall.gateway.forward import Call, forward
-from modelhall.gateway.messages import Head
+from modelhall.gateway.messages import Head, Request
 from modelhall.gateway.record import Record
 
 pytestmark = pytest.mark.anyio
@@ -198,17 +198,15 @@ async def test_what_may_be_done_once_only_is_not_sent_again(hall):
 
 
 async def _once(hall, route) -> int:
-    class Asked:
-        id = "id"
-        traceparent = None
-        head = Head(method=b"POST", path=b"/x", version="1.1", headers={}, keep_alive=True)
+    class Nobody:
+        address = ""
 
-        async def read(self) -> bytes:
-            return b""
-
+    head = Head(method=b"POST", path=b"/x", version="1.1", headers={}, keep_alive=True)
+    asked = Request(id="id", head=head, outlet=Nobody())
+    asked.end()
     call = Call(route=route, line=b"POST /x HTTP/1.1\r\n", idempotent=False)
     try:
-        return (await forward(call, Asked(), Record(at=0, started=0), asyncio.get_running_loop().time)).status
+        return (await forward(call, asked, Record(at=0, started=0), asyncio.get_running_loop().time)).status
     except NotNow as error:
         return error.status
 
