@@ -45,8 +45,6 @@ class Facts:
     """The paths of services that have been watched for a day, and that nobody asked in it."""
     confines: bool = True
     """Whether the kernel keeps programs from the hall's home."""
-    compiled: bool = True
-    """Whether the gateway that runs is compiled."""
     in_memory: bool = False
     """Whether the home is gone when the machine is switched off."""
 

@@ -6,9 +6,7 @@ from pathlib import Path
 
 from modelhall.adapters.launcher.supervision import confinement
 from modelhall.app.doctor.facts import Facts
-from modelhall.app.gateway import GATEWAY_FILE
 from modelhall.app.monitoring.watching import Seen
-from modelhall.core import files
 from modelhall.core.kinds.run import ACTIVE
 from modelhall.core.kinds.service import ServiceResource
 from modelhall.core.ports.history import History
@@ -38,7 +36,6 @@ async def gather(settings: Settings, store: Store, history: History, seen: Seen,
             [one.key.path for one in services if await _is_unasked(history, one.key.path, now)]
         ),
         confines=confinement.version_here() > 0,
-        compiled=_is_compiled(settings.home),
         in_memory=_file_system(settings.home) in IN_MEMORY,
     )
 
@@ -50,12 +47,6 @@ async def _is_unasked(history: History, service: str, now: float) -> bool:
         return False
     asked = await history.read(service, "requests_s", since=now - DAY_S, until=now, step_s=3600.0)
     return not any(span.most for span in asked)
-
-
-def _is_compiled(home: Path) -> bool:
-    """Whether the gateway says so; one that is not there could not be faster."""
-    facts = files.read_json(home / GATEWAY_FILE)
-    return facts is None or bool(facts.get("compiled"))
 
 
 def _file_system(path: Path) -> str:

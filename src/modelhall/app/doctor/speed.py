@@ -49,14 +49,4 @@ def classifiers_are_compressed(facts: Facts) -> Iterator[Finding]:
             )  # fmt: skip
 
 
-def gateway_is_compiled(facts: Facts) -> Iterator[Finding]:
-    """Does the gateway run as machine code."""
-    if facts.services and not facts.compiled:
-        yield Finding(
-            "someday", "hall", "the gateway runs as plain Python, so a request takes it half as much time again",
-            "`python -m modelhall.app.compiled.build`, once where there is a C compiler, then start the hall again "
-            "(docs/gateway.md)",
-        )  # fmt: skip
-
-
-QUESTIONS = (memory_suffices, nothing_waits_long, classifiers_are_compressed, gateway_is_compiled)
+QUESTIONS = (memory_suffices, nothing_waits_long, classifiers_are_compressed)
