@@ -281,10 +281,10 @@ TORTURE = pytest.mark.skipif(
     "MODELHALL_TORTURE" not in os.environ, reason="takes minutes; `make torture` does it"
 )
 LAUNCHERS = ("process", "agent", "ray", "slurm", "virtual")
-RIGS = [pytest.param(name, marks=TORTURE) if name == "ray" else name for name in LAUNCHERS]
-"""Below Ray there are agents, so over it what is promised of them is tried more seldom."""
+CLUSTERS = ("ray", "slurm")
+RIGS = [pytest.param(name, marks=TORTURE) if name in CLUSTERS else name for name in LAUNCHERS]
+"""Below clusters there are agents and supervisors as elsewhere, so over them all of it is tried more seldom."""
 REAL = ("process", "agent", pytest.param("slurm", marks=TORTURE))
-"""What is below a supervisor is the same under all of them, so over Slurm it is tried more seldom."""
 
 
 def _rig(request: pytest.FixtureRequest, folder: Path) -> Processes | Virtual:
@@ -631,6 +631,7 @@ def on_ray(ray: RealRay, tmp_path: Path) -> Iterator[NodesOfRay]:
     made.close()
 
 
+@TORTURE
 def test_what_an_attempt_takes_is_held_in_ray_until_it_is_over(on_ray: NodesOfRay) -> None:
     async def story() -> None:
         shows = on_ray.program("echo $CUDA_VISIBLE_DEVICES; exec sleep 1000")
@@ -659,6 +660,7 @@ def test_what_an_attempt_takes_is_held_in_ray_until_it_is_over(on_ray: NodesOfRa
     play(story())
 
 
+@TORTURE
 def test_what_others_hold_is_not_offered_and_what_has_no_room_left_is_over_before_it_began(
     on_ray: NodesOfRay,
 ) -> None:
