@@ -78,7 +78,7 @@ def card() -> dict[str, Any]:
             "calibration": {"bins": [{"rows": 1000, "confidence": 0.9, "accuracy": 0.875}], "error": 0.025},
         },
         "cost": {
-            "currency": "EUR", "cpu_s": 12.0, "energy_j": 200.0, "co2_g": 0.02, "cost_nano": 1000,
+            "currency": "EUR", "cpu_s": 12.0, "gpu_s": 0.0, "energy_j": 200.0, "co2_g": 0.02, "cost_nano": 1000,
             "measured": False,
         },
     }  # fmt: skip

@@ -259,7 +259,7 @@ def test_what_was_pre_trained_by_masks_learns_which_text_follows(hall: Hall, ber
     whole = talks.select(text=pl.concat_str("text", "next", "next", separator=" "))
     masks = hall.train(whole, task="fill-mask", base=bert)
     training = TRAIN.model_copy(
-        update={"epochs": 80, "batch": 16, "checkpoint_s": 60.0, "learning_rate": 2e-2}
+        update={"epochs": 100, "batch": 16, "checkpoint_s": 60.0, "learning_rate": 1e-2}
     )
     made = hall.train(talks, task="next-sentence", base=masks["artifact"], train=training)
     assert hall.measure(talks, made["artifact"], "next-sentence")["accuracy"] > 0.8

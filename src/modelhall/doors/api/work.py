@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Annotated, Any, get_args
 
 from fastapi import APIRouter, Query
-from fastapi.responses import PlainTextResponse, Response
+from fastapi.responses import Response
 
 from modelhall.control.runs import attempt_id
 from modelhall.core.errors import NotFound, NotNow
@@ -75,7 +75,11 @@ async def bill(
     return await hall.accounts.bill(by, project, since, until)
 
 
-@router.get("/bill/export", response_class=PlainTextResponse)
+class Csv(Response):
+    media_type = "text/csv"
+
+
+@router.get("/bill/export", response_class=Csv)
 async def export(
     hall: TheHall,
     who: Who,
@@ -89,7 +93,7 @@ async def export(
     found = await bill(hall, who, by, project, since, until)
     text = exported(found, form, hall=hall.addresses["address"], project=project, now=hall.clock.now())
     named = {"content-disposition": f'attachment; filename="bill-by-{found["by"]}.{form}.csv"'}
-    return Response(text, media_type="text/csv; charset=utf-8", headers=named)
+    return Csv(text, headers=named)
 
 
 @router.get("/trace/{request}")
