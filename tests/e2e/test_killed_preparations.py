@@ -128,8 +128,9 @@ def test_a_cancelled_preparation_is_resumed_from_what_it_had_done(
     assert hall.command("resume", run.key.name).code == 0
     (found,) = hall.wait(("dataset", "many"))
     assert found.status.state == "ready"
+    passed = until(lambda: PASSED.findall(hall.command("logs", run.key.name).out), "what it said")
     log = hall.command("logs", run.key.name).out
-    place, _, _, found_there = map(int, PASSED.findall(log)[0])
+    place, _, _, found_there = map(int, passed[0])
     assert found_there == kept[place]
     assert re.search(r"rows, [\d,]+ a second, .* left", log)
     refused = hall.command("resume", run.key.name)
