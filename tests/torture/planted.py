@@ -15,6 +15,8 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
+from modelhall.adapters.launcher import process
+from modelhall.adapters.launcher._folders import Folders
 from modelhall.adapters.launcher.process import ProcessLauncher
 from modelhall.adapters.store import sqlite
 from modelhall.app import launching
@@ -91,15 +93,15 @@ def keep_answers_apart() -> None:
 def forget_attempts() -> None:
     """A launcher that does not find what the hall before it has started."""
 
-    class Forgetful(ProcessLauncher):
-        def _folder(self, id: AttemptId) -> Path:
-            return self._runs / id.run_uid / f"life-{os.getpid()}" / str(id.number)
+    class Forgetful(Folders):
+        def of(self, id: AttemptId) -> Path:
+            return self.runs / id.run_uid / f"life-{os.getpid()}" / str(id.number)
 
-        def _start(self, launch: Any) -> None:
-            self._folder(launch.id).parent.mkdir(parents=True, exist_ok=True)
-            super()._start(launch)
+        def begin(self, launch: Any, *args: Any, **fields: Any) -> bool:
+            self.of(launch.id).parent.mkdir(parents=True, exist_ok=True)
+            return super().begin(launch, *args, **fields)
 
-    launching.ProcessLauncher = Forgetful  # type: ignore[misc]
+    process.Folders = Forgetful  # type: ignore[misc,attr-defined]
 
 
 def give_up_attempts() -> None:
