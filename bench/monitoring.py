@@ -167,7 +167,7 @@ async def metering(folder: Path, *, rounds: int) -> tuple[float, float]:
 
     def write() -> None:
         for _ in range(REQUESTS):
-            journal.write(usage)
+            journal.write([usage])
 
     counted = _best(count, rounds) - _best(make, rounds)
     written = _best(write, max(1, rounds // 10))

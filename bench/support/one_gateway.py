@@ -45,13 +45,14 @@ class SystemClock:
 
 async def be_gateway(folder: Path, addresses: list[str], document: dict[str, object]) -> None:
     store, clock = MemoryStore(), SystemClock()
+    journal = Journal(folder, clock)
     await store.commit([Put(resource=service(addresses, document))])
     directory = Directory.of(folder, clock.now)
     chosen = settings.load(home=folder, rate_per_token=MANY_A_SECOND, rate_per_address=MANY_A_SECOND)
     gateway = Gateway(
         store=store,
         authenticate=directory.authenticate,
-        spend=Journal(folder, clock).write,
+        spend=journal.write,
         clock=clock,
         gate=gate_of("gateway", chosen, clock=clock, tell=lambda signal: None),
         listeners=[directory],
@@ -60,6 +61,7 @@ async def be_gateway(folder: Path, addresses: list[str], document: dict[str, obj
         gateway, "127.0.0.1", 0, new_id=request_ids(time.time_ns, os.urandom),
         listening=lambda host, port: print(f"{host}:{port}", flush=True),
     )  # fmt: skip
+    journal.close()
 
 
 def service(addresses: list[str], document: dict[str, object]) -> ServiceResource:

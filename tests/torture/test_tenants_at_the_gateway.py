@@ -155,7 +155,7 @@ async def _a_gateway(hall: Hall) -> AsyncIterator[Door]:
     numbers = itertools.count()
     new_id = lambda: f"id-{next(numbers)}"  # noqa: E731
     gateway = Gateway(
-        store=hall.store, authenticate=hall.directory.authenticate, spend=usage.append, clock=hall.clock,
+        store=hall.store, authenticate=hall.directory.authenticate, spend=usage.extend, clock=hall.clock,
         shelf=FolderShelf(hall.settings, hall.clock.now), new_id=new_id,
     )  # fmt: skip
     server = Server(gateway, new_id)

@@ -41,6 +41,7 @@ class CallerConnection(asyncio.Protocol):
         self._held_bytes = 0
         self._loop = asyncio.get_running_loop()
         self._reader = RequestReader(limits.sizes, new_id, self, self._take)
+        self._outbox = handler.outbox
         self._transport: Any = None
         self.address = ""
         self._queue: deque[Request] = deque()
@@ -89,7 +90,7 @@ class CallerConnection(asyncio.Protocol):
         """Finish what has been asked, then close."""
         self._draining = True
         if self._task is None and not self._reader.in_head:
-            self._transport.close()
+            self._close()
 
     def abort(self) -> None:
         self._transport.abort()
@@ -155,7 +156,7 @@ class CallerConnection(asyncio.Protocol):
         if request is None or request.version != "1.1":
             return
         if request.headers.get(b"expect", b"").lower() == b"100-continue":
-            self._transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+            self._write(b"HTTP/1.1 100 Continue\r\n\r\n")
 
     async def answer(self, request: Request, response: Response) -> int:
         self._answering = request
@@ -163,7 +164,7 @@ class CallerConnection(asyncio.Protocol):
         if not isinstance(body, bytes):
             return await self._stream(request, response, body)
         start = self._head(request, response, b"content-length: %d\r\n" % len(body))
-        self._transport.write(start if request.method == b"HEAD" else start + body)
+        self._write(start if request.method == b"HEAD" else start + body)
         if self._drained is not None:
             await self._drained
         return len(body)
@@ -179,14 +180,14 @@ class CallerConnection(asyncio.Protocol):
             request.keep_alive = False  # the end of the connection is the end of the body
         sent = 0
         async with aclosing(body):
-            self._transport.write(self._head(request, response, framing))
+            self._write(self._head(request, response, framing))
             async for chunk in body:
-                self._transport.write(b"%x\r\n%b\r\n" % (len(chunk), chunk) if chunked else chunk)
+                self._write(b"%x\r\n%b\r\n" % (len(chunk), chunk) if chunked else chunk)
                 sent += len(chunk)
                 if self._drained is not None:
                     await self._drained
         if chunked:
-            self._transport.write(b"0\r\n\r\n")
+            self._write(b"0\r\n\r\n")
         return sent
 
     def _head(self, request: Request, response: Response, framing: bytes) -> bytes:
@@ -222,7 +223,7 @@ class CallerConnection(asyncio.Protocol):
             log.warning("answer.cut request=%s reason=%s", request.id, error)
             # What was written still arrives; that it is not all shows by its framing, if it has one.
             if request.version == "1.1":
-                self._transport.close()
+                self._close()
             else:
                 self.abort()
         except Exception:  # a bug in one request's handling must not take the connection's task silently
@@ -250,7 +251,7 @@ class CallerConnection(asyncio.Protocol):
         assert isinstance(response.body, bytes)
         framing = b"content-length: %d\r\n" % len(response.body)
         start = head(response, request_id=self._new_id(), framing=framing, close=True)
-        self._transport.write(start + response.body)
+        self._write(start + response.body)
         self._handler.refused(error.status)
         self._hang_up(linger=True)
 
@@ -258,13 +259,21 @@ class CallerConnection(asyncio.Protocol):
         """Close; if the caller may still be sending, only our side at first, lest it loses what we said."""
         self._deaf = True
         if not linger or self._transport.is_closing():
-            self._transport.close()
+            self._close()
             return
         if self._paused:
             self._hear_on()
         if self._transport.can_write_eof():  # TLS cannot end one side alone; such a caller reads that it ends
+            self._outbox.flush()
             self._transport.write_eof()
         self._hung_up, self._since = True, self._loop.time()
+
+    def _write(self, data: bytes) -> None:
+        self._outbox.write(self._transport, data)
+
+    def _close(self) -> None:
+        self._outbox.flush()
+        self._transport.close()
 
     def _hear_on(self) -> None:
         self._paused = False

@@ -13,6 +13,7 @@ from modelhall.core.kinds import service
 from modelhall.core.replica_key import HEADER
 from modelhall.gateway.counting import Counting
 from modelhall.gateway.health import Evidence, Health, after_answer, after_check, after_failure
+from modelhall.gateway.outbox import Outbox
 from modelhall.gateway.reply import Failure, Reply
 from modelhall.gateway.upstream import Connection, Patience
 from modelhall.policy.prefixes import Prefixes
@@ -36,11 +37,12 @@ class Endpoint:
         replica: service.Replica,
         told_version: bytes,
         key: str,
+        outbox: Outbox,
         changed: Callable[[], None],
         is_last: Callable[[Endpoint], bool],
     ) -> None:
-        """`key` is what replicas are asked with. `changed` is called when it goes out or comes back, `is_last` tells
-        whether no other could be asked."""
+        """`key` is what replicas are asked with, and that leaves by `outbox`. `changed` is called when it goes out or
+        comes back, `is_last` tells whether no other could be asked."""
         assert replica.address is not None
         host, _, port = replica.address.rpartition(":")
         self.replica = replica
@@ -59,6 +61,7 @@ class Endpoint:
         self.sent = Prefixes(SENT_BLOCKS)
         """The prompts it was sent, where the policy goes by them."""
         self._counted_at = 0.0
+        self._outbox = outbox
         self._changed = changed
         self._is_last = is_last
         self._host, self._port = host.strip("[]"), int(port)
@@ -158,7 +161,7 @@ class Endpoint:
         try:
             async with asyncio.timeout(timeout_s):
                 _, connection = await self._loop.create_connection(
-                    lambda: Connection(self.name, self._idle), self._host, self._port
+                    lambda: Connection(self.name, self._idle, self._outbox), self._host, self._port
                 )
         except TimeoutError:
             message = f"replica {self.name} did not accept a connection within {timeout_s:g} s"

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import gc
-import logging
 import ssl
 import typing
 from collections.abc import Awaitable, Callable, Sequence
@@ -15,7 +14,6 @@ from modelhall.core.access import Identity
 from modelhall.core.errors import Denied, HallError, NotFound, NotYours
 from modelhall.core.follower import Follower, Listener
 from modelhall.core.kinds.limits import Price
-from modelhall.core.ports.book import Usage
 from modelhall.core.ports.cache import Cache
 from modelhall.core.ports.clock import Clock
 from modelhall.core.ports.store import Store
@@ -36,6 +34,7 @@ from modelhall.gateway.metrics import CONTENT_TYPE, Metrics
 from modelhall.gateway.open_inference import OpenInference
 from modelhall.gateway.openai import OpenAI
 from modelhall.gateway.openai_files import Files
+from modelhall.gateway.outbox import Outbox, Spend
 from modelhall.gateway.pulse import Pulse
 from modelhall.gateway.purses import Purses
 from modelhall.gateway.record import Record
@@ -43,8 +42,6 @@ from modelhall.gateway.routes import Routes
 from modelhall.gateway.server import Server, until_told_to_stop
 from modelhall.gateway.shelf import Shelf
 from modelhall.gateway.terms import TermsBook
-
-log = logging.getLogger(__name__)
 
 GC_THRESHOLDS = (20_000, 20, 50)
 """A request leaves behind nothing that refers to itself, so there is little for the collector to find."""
@@ -82,6 +79,7 @@ async def serve(
         await until_told_to_stop()
         await server.close(grace_s)
         running.cancel()
+    gateway.outbox.flush()
 
 
 Authenticate = Callable[[bytes | None], Identity]
@@ -122,7 +120,7 @@ class Gateway:
         *,
         store: Store,
         authenticate: Authenticate,
-        spend: Callable[[Usage], None],
+        spend: Spend,
         clock: Clock,
         gate: Gate | None = None,
         listeners: Sequence[Listener] = (),
@@ -135,17 +133,17 @@ class Gateway:
         traffic: Traffic | None = None,
         name: str = "gateway",
     ) -> None:
-        """`spend` takes down what was used, at once; an OSError of it does not fail the request. `listeners` are kept
+        """What `spend` cannot take down does not fail a request. `listeners` are kept
         up with the store too, such as what `authenticate` goes by; `replica_key` is what replicas are asked with.
         Files and batches are kept on the `shelf`, if there is one; `new_id` names requests of batches. Without
         `drawing` nothing is limited, without `keeping` no answer is kept. Spans go to `traces`, if there are any, and
         what this gateway sees of requests to `traffic`, under its `name`."""
         self._authenticate = authenticate
-        self._spend = spend
+        self.outbox = Outbox(spend)
         self._traces = traces
         self._clock = clock
         self.gate = gate or OpenGate()
-        self.routes = Routes(replica_key)
+        self.routes = Routes(self.outbox, replica_key)
         self._new_id = new_id
         self._batches: Batches | None = None
         self.metrics = Metrics()
@@ -263,6 +261,7 @@ class Gateway:
         """The metrics name every project's services, so they are for those who run the hall."""
         if "operate" not in identity.everywhere:
             raise Denied("/metrics is for the hall's operators")
+        self.metrics.unmetered = self.outbox.lost
         self.metrics.unlimited = self._purses.unchecked if self._purses else 0
         self.metrics.cache_bytes = self._answers.size_bytes if self._answers else None
         body = self.metrics.render(self.routes)
@@ -280,10 +279,5 @@ class Gateway:
         if record.span is not None:
             tracing.end(record.span, request, record)
         usage = record.usage(request.id, duration_s)
-        if usage is None:
-            return
-        try:
-            self._spend(usage)
-        except OSError as error:
-            self.metrics.unmetered += 1
-            log.error("usage.lost request=%s reason=%s", request.id, error)
+        if usage is not None:
+            self.outbox.spend(usage)

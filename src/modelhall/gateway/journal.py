@@ -5,14 +5,15 @@ when it ends in a newline, and lines are never changed, so a reader keeps one by
 the newest file grows. An older one may be removed when it has been read to its end; what follows its last
 newline is the beginning of a line that could not be written.
 
-A line is handed to the operating system before `write` returns, so it survives the death of this process; it
-is on the disk a second later, off the event loop.
+Lines are handed to the operating system before `write` returns, so they survive the death of this process; they
+are on the disk a second later, off the event loop.
 """
 
 from __future__ import annotations
 
 import asyncio
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 from pydantic_core import to_json
@@ -24,6 +25,15 @@ from modelhall.core.ports.clock import Clock
 PATTERN = "usage-*.jsonl"
 SYNC_EVERY_S = 1.0
 ROTATE_BYTES = 64 * 1024 * 1024
+
+
+class Unwritten(OSError):
+    """The end of what was to be written was not."""
+
+    def __init__(self, usages: Sequence[Usage], reason: str) -> None:
+        super().__init__(reason)
+        self.usages = usages
+        """Those that are lost."""
 
 
 class Journal:
@@ -39,25 +49,35 @@ class Journal:
         self.name = self._begin().stem
         """Of the file it began with, which no other journal ever has."""
 
-    def write(self, usage: Usage) -> None:
-        """Append one line. Raises OSError when it cannot be written whole."""
-        line = to_json(vars(usage)) + b"\n"
-        if self._size_bytes >= self._rotate_bytes:
-            self._begin()
-        if self._sync is None:
-            loop = asyncio.get_running_loop()
-            self._sync = loop.call_later(SYNC_EVERY_S, self._sync_aside)
-        written = os.write(self._file, line)
-        self._size_bytes += written
-        if written < len(line):
+    def write(self, usages: Sequence[Usage]) -> None:
+        """Append a line for each. Raises Unwritten when not all of them can be."""
+        lines = b"".join([to_json(vars(usage)) + b"\n" for usage in usages])
+        try:
+            written = self._append(lines)
+        except OSError as error:
+            raise Unwritten(usages, str(error)) from error
+        if written < len(lines):
             self._size_bytes = self._rotate_bytes  # so that the torn line stays the last of its file
-            raise OSError(f"{written} of {len(line)} bytes were written to {self._folder}")
+            whole = lines.count(b"\n", 0, written)
+            reason = f"{written} of {len(lines)} bytes were written to {self._folder}"
+            raise Unwritten(usages[whole:], reason)
 
     def close(self) -> None:
         if self._sync is not None:
             self._sync.cancel()
         os.fsync(self._file)
         os.close(self._file)
+
+    def _append(self, lines: bytes) -> int:
+        """As many of these bytes as there was room for."""
+        if self._size_bytes >= self._rotate_bytes:
+            self._begin()
+        if self._sync is None:
+            loop = asyncio.get_running_loop()
+            self._sync = loop.call_later(SYNC_EVERY_S, self._sync_aside)
+        written = os.write(self._file, lines)
+        self._size_bytes += written
+        return written
 
     def _begin(self) -> Path:
         """Start a file that sorts behind all others, whatever the clock did."""

@@ -16,6 +16,7 @@ from typing import Protocol
 
 from modelhall.core import openai_error, strict_json
 from modelhall.core.errors import HallError, NotNow, OverLimit, Rejected
+from modelhall.gateway.outbox import Outbox
 
 Headers = tuple[tuple[bytes, bytes], ...]
 
@@ -166,6 +167,9 @@ class Request:
 
 class Handler(Protocol):
     """What a server needs of whoever answers the requests."""
+
+    outbox: Outbox
+    """By which answers leave."""
 
     async def handle(self, request: Request) -> None:
         """Answer the request, whatever it is."""

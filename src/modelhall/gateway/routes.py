@@ -12,6 +12,7 @@ from modelhall.core.kinds import Key
 from modelhall.core.kinds.service import Replica, Service, ServiceResource, asked_for
 from modelhall.core.versions import is_meant
 from modelhall.gateway.endpoint import Endpoint
+from modelhall.gateway.outbox import Outbox
 from modelhall.gateway.releases import Releases
 from modelhall.gateway.shadow import Shadow
 from modelhall.gateway.upstream import Patience
@@ -48,8 +49,9 @@ class Sought:
 class Route:
     """One service as the gateway sees it now. The object stays, its content changes."""
 
-    def __init__(self, resource: ServiceResource, replica_key: str) -> None:
+    def __init__(self, resource: ServiceResource, replica_key: str, outbox: Outbox) -> None:
         self._replica_key = replica_key
+        self._outbox = outbox
         self.key: Key = resource.key
         self.endpoints: tuple[Endpoint, ...] = ()
         self.budget = RetryBudget(0.0)
@@ -175,7 +177,7 @@ class Route:
 
     def _endpoint(self, replica: Replica) -> Endpoint:
         told = f"{self.key.name}@{replica.number or replica.version[:12]}".encode()
-        return Endpoint(replica, told, self._replica_key, self._wake, self._is_last)
+        return Endpoint(replica, told, self._replica_key, self._outbox, self._wake, self._is_last)
 
     def _is_last(self, endpoint: Endpoint) -> bool:
         return all(other.health.out for other in self.endpoints if other is not endpoint)
@@ -196,8 +198,9 @@ class Routes:
     kinds = frozenset({"service"})
     """What it has to be told of, see `core.follower`."""
 
-    def __init__(self, replica_key: str = "") -> None:
-        """`replica_key` is what replicas are asked with (see `core.replica_key`)."""
+    def __init__(self, outbox: Outbox, replica_key: str = "") -> None:
+        """Requests leave by `outbox`; `replica_key` is what replicas are asked with (see `core.replica_key`)."""
+        self._outbox = outbox
         self._replica_key = replica_key
         self._by_key: dict[tuple[str, str], Route] = {}
         self.known = asyncio.Event()
@@ -237,6 +240,6 @@ class Routes:
             if route := self._by_key.get(place):
                 route.update(resource)
             else:
-                self._by_key[place] = Route(resource, self._replica_key)
+                self._by_key[place] = Route(resource, self._replica_key, self._outbox)
         except (HallError, ValueError) as error:
             log.error("route.refused service=%s reason=%s", resource.key, error)

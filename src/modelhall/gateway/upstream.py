@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 import httptools
 
 from modelhall.gateway.health import Evidence
+from modelhall.gateway.outbox import Outbox
 from modelhall.gateway.reply import Failure, Reply
 from modelhall.gateway.reply_reader import ReplyReader
 
@@ -35,9 +36,10 @@ class Patience(NamedTuple):
 class Connection(asyncio.Protocol):
     """One connection to a replica. It puts itself among the `idle` ones whenever it can be used again."""
 
-    def __init__(self, replica: str, idle: list[Connection]) -> None:
+    def __init__(self, replica: str, idle: list[Connection], outbox: Outbox) -> None:
         self._replica = replica
         self._idle = idle
+        self._outbox = outbox
         self._loop = asyncio.get_running_loop()
         self._reading = ReplyReader()
         self._transport: Any = None
@@ -59,10 +61,10 @@ class Connection(asyncio.Protocol):
         self._timeout_s, self._next_s = patience
         self._watch()
         if len(body) < COPIED_BYTES:
-            self._transport.write(head + body)
+            self._outbox.write(self._transport, head + body)
         else:
-            self._transport.write(head)
-            self._transport.write(body)
+            self._outbox.write(self._transport, head)
+            self._outbox.write(self._transport, body)
         return reply
 
     def drop(self, failure: Failure) -> None:

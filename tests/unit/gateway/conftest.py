@@ -65,7 +65,7 @@ class Hall:
         counter = itertools.count(1)
         new_id = lambda: f"id-{next(counter)}"  # noqa: E731
         self.gateway = Gateway(
-            store=self.store, authenticate=authenticate, spend=self.usage.append, clock=Clock(), shelf=shelf,
+            store=self.store, authenticate=authenticate, spend=self.usage.extend, clock=Clock(), shelf=shelf,
             new_id=new_id, drawing=drawing, keeping=keeping, traces=traces, traffic=self.traffic,
         )  # fmt: skip
         self.server = Server(self.gateway, new_id, LIMITS)

@@ -11,6 +11,7 @@ from modelhall.adapters.store.memory import MemoryStore
 from modelhall.core.errors import NotNow
 from modelhall.core.follower import Follower
 from modelhall.core.ports.store import Put
+from modelhall.gateway.outbox import Outbox
 from modelhall.gateway.routes import Routes
 
 pytestmark = pytest.mark.anyio
@@ -105,7 +106,7 @@ async def test_what_there_was_before_the_gateway_is_found_and_followed():
     store = MemoryStore()
     for name in ("a", "b"):
         await store.commit([Put(resource=service(name=name))])
-    routes = Routes()
+    routes = Routes(Outbox(lambda usages: None))
     following = asyncio.ensure_future(Follower(store, routes).follow())
     await eventually(lambda: routes.loaded)
     assert [route.key.name for route in routes] == ["a", "b"]

@@ -8,6 +8,8 @@ import json
 import pytest
 from stand_ins import VERSION, Seen, answering, eventually, request, well
 
+from modelhall.gateway.journal import Unwritten
+
 pytestmark = pytest.mark.anyio
 
 INFER = "POST /v2/models/digits/infer HTTP/1.1"
@@ -225,10 +227,10 @@ async def test_what_callers_send_does_not_grow_the_metrics(hall):
 
 
 async def test_usage_that_cannot_be_written_down_does_not_fail_the_request(hall, monkeypatch):
-    def full(usage):
-        raise OSError("no space left on device")
+    def full(usages):
+        raise Unwritten(usages, "no space left on device")
 
-    monkeypatch.setattr(hall.gateway, "_spend", full)
+    monkeypatch.setattr(hall.gateway.outbox, "_spend", full)
     await hall.serving(well)
     assert (await hall.ask()).status == 200
     assert "unmetered_total 1" in await hall.metrics()

@@ -33,6 +33,8 @@ MODULES = (
     "modelhall.gateway.metrics",
     "modelhall.gateway.open_inference",
     "modelhall.gateway.openai",
+    "modelhall.gateway.outbox",
+    "modelhall.gateway.outbox",
     "modelhall.gateway.reader",
     "modelhall.gateway.record",
     "modelhall.gateway.relay",
