@@ -277,8 +277,10 @@ async def _gateway(replica: Any, home: Path) -> AsyncIterator[Callable[[Case, in
             if connection._reader.open is not None and not connection._queue:
                 connection.check(float("inf"))  # so much time goes by that whoever waits for more gives up
             await asyncio.sleep(0.0)
+        gateway.outbox.flush()
         connection.check(float("inf"))
         await asyncio.sleep(0.0)
+        gateway.outbox.flush()
         transport.lose()
         return list(_answers(bytes(transport.written), made))
 

@@ -19,21 +19,12 @@ from pathlib import Path
 from pydantic_core import to_json
 
 from modelhall.core import files
-from modelhall.core.ports.book import Usage
+from modelhall.core.ports.book import Unwritten, Usage
 from modelhall.core.ports.clock import Clock
 
 PATTERN = "usage-*.jsonl"
 SYNC_EVERY_S = 1.0
 ROTATE_BYTES = 64 * 1024 * 1024
-
-
-class Unwritten(OSError):
-    """The end of what was to be written was not."""
-
-    def __init__(self, usages: Sequence[Usage], reason: str) -> None:
-        super().__init__(reason)
-        self.usages = usages
-        """Those that are lost."""
 
 
 class Journal:

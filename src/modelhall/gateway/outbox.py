@@ -12,8 +12,7 @@ import logging
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from modelhall.core.ports.book import Usage
-from modelhall.gateway.journal import Unwritten
+from modelhall.core.ports.book import Unwritten, Usage
 
 log = logging.getLogger(__name__)
 

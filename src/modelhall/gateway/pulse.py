@@ -10,7 +10,6 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import Callable
-from weakref import WeakKeyDictionary
 
 from modelhall.core.ports.clock import Clock
 from modelhall.core.ports.traffic import Load, Report, Traffic
@@ -37,7 +36,8 @@ class Pulse:
         self._traffic = traffic
         self._clock = clock
         self._revision = revision
-        self._samples: WeakKeyDictionary[Route, deque[_Sample]] = WeakKeyDictionary()
+        self._samples: dict[Route, deque[_Sample]] = {}
+        """Of the services that are watched."""
         self._waited: set[Route] = set()
 
     async def run(self) -> None:
@@ -55,13 +55,10 @@ class Pulse:
 
     def sample(self) -> bool:
         """Look at every service; whether requests have begun to wait somewhere."""
-        waiting = set()
-        for route in self._routes:
-            if not _is_watched(route):
-                self._samples.pop(route, None)
-                continue
+        waiting, before, self._samples = set(), self._samples, {}
+        for route in filter(_is_watched, self._routes):
             there = sum(endpoint.in_flight for endpoint in (*route.endpoints, *route.leaving))
-            taken = self._samples.setdefault(route, deque(maxlen=WINDOW))
+            taken = self._samples[route] = before.get(route) or deque(maxlen=WINDOW)
             taken.append((there + route.waiting, route.picked))
             if route.waiting:
                 waiting.add(route)

@@ -8,7 +8,7 @@ import json
 import pytest
 from stand_ins import VERSION, Seen, answering, eventually, request, well
 
-from modelhall.gateway.journal import Unwritten
+from modelhall.core.ports.book import Unwritten
 
 pytestmark = pytest.mark.anyio
 

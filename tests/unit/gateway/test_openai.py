@@ -139,7 +139,7 @@ async def test_a_sign_of_life_is_not_the_first_token(hall):
     go_on.set()
     await caller.reader.readuntil(b"0\r\n\r\n")
     await eventually(lambda: hall.usage)
-    assert hall.usage[0].first_token_s >= 0.1
+    assert hall.usage[0].first_token_s > 0.09  # a sleep may end a little before its time
 
 
 async def test_a_version_can_be_asked_for(hall):

@@ -34,7 +34,6 @@ MODULES = (
     "modelhall.gateway.open_inference",
     "modelhall.gateway.openai",
     "modelhall.gateway.outbox",
-    "modelhall.gateway.outbox",
     "modelhall.gateway.reader",
     "modelhall.gateway.record",
     "modelhall.gateway.relay",

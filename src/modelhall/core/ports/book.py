@@ -87,6 +87,15 @@ class Usage:
         return self.at + self.duration_s
 
 
+class Unwritten(OSError):
+    """Of several entries that were to be written down, the last were not."""
+
+    def __init__(self, usages: Sequence[Usage], reason: str) -> None:
+        super().__init__(reason)
+        self.usages = usages
+        """Those that are lost."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Total:
     """Sums over entries."""
