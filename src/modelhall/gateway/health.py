@@ -29,7 +29,7 @@ class Evidence(Enum):
     """It answered that it could not, or not in HTTP."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Health:
     """What is held against a replica."""
 

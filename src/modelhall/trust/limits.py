@@ -103,7 +103,7 @@ class _Bucket:
         self.full_at = full_at
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@dataclass(frozen=True, kw_only=True)
 class _Tries:
     count: int
     until: float

@@ -25,6 +25,7 @@ MODULES = (
     "modelhall.gateway.finding",
     "modelhall.gateway.forward",
     "modelhall.gateway.gateway",
+    "modelhall.gateway.health",
     "modelhall.gateway.ids",
     "modelhall.gateway.journal",
     "modelhall.gateway.limits",
@@ -51,6 +52,7 @@ MODULES = (
     "modelhall.policy.retry_budget",
     "modelhall.trust.directory",
     "modelhall.trust.gate",
+    "modelhall.trust.limits",
     "modelhall.trust.sites",
 )
 """None with a dataclass that has `slots=True`: compiled, what it leaves to a default may hold anything."""
