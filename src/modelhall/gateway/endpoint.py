@@ -14,6 +14,7 @@ from modelhall.core.replica_key import HEADER
 from modelhall.gateway.counting import Counting
 from modelhall.gateway.health import Evidence, Health, after_answer, after_check, after_failure
 from modelhall.gateway.outbox import Outbox
+from modelhall.gateway.pacing import Pacer
 from modelhall.gateway.reply import Failure, Reply
 from modelhall.gateway.upstream import Connection, Patience
 from modelhall.policy.prefixes import Prefixes
@@ -62,6 +63,7 @@ class Endpoint:
         """The prompts it was sent, where the policy goes by them."""
         self._counted_at = 0.0
         self._outbox = outbox
+        self._pacer = Pacer()
         self._changed = changed
         self._is_last = is_last
         self._host, self._port = host.strip("[]"), int(port)
@@ -161,7 +163,7 @@ class Endpoint:
         try:
             async with asyncio.timeout(timeout_s):
                 _, connection = await self._loop.create_connection(
-                    lambda: Connection(self.name, self._idle, self._outbox), self._host, self._port
+                    lambda: Connection(self.name, self._idle, self._outbox, self._pacer), self._host, self._port
                 )
         except TimeoutError:
             message = f"replica {self.name} did not accept a connection within {timeout_s:g} s"

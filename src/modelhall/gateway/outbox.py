@@ -26,8 +26,8 @@ class Outbox:
     def __init__(self, spend: Spend) -> None:
         self._spend = spend
         self._used: list[Usage] = []
-        self._waiting: list[tuple[Any, bytes]] = []
-        """Connections' transports, and what each is to be written, in order."""
+        self._waiting: dict[Any, list[bytes]] = {}
+        """Connections' transports, and what each is to be written."""
         self._is_due = False
         self.lost = 0
         """Requests that were answered and whose usage could not be taken down."""
@@ -39,7 +39,11 @@ class Outbox:
 
     def write(self, transport: Any, data: bytes) -> None:
         """Have bytes sent at the end of this turn, behind all that was given to the same transport before."""
-        self._waiting.append((transport, data))
+        waiting = self._waiting.get(transport)
+        if waiting is not None:
+            waiting.append(data)
+            return
+        self._waiting[transport] = [data]
         self._be_due()
 
     def flush(self) -> None:
@@ -47,10 +51,10 @@ class Outbox:
         if self._used:
             used, self._used = self._used, []
             self._take_down(used)
-        waiting, self._waiting = self._waiting, []
-        for transport, data in waiting:
+        waiting, self._waiting = self._waiting, {}
+        for transport, data in waiting.items():
             if not transport.is_closing():
-                transport.write(data)
+                transport.writelines(data)
 
     def _be_due(self) -> None:
         if not self._is_due:

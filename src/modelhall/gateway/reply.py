@@ -138,6 +138,11 @@ class Reply:
     # From the connection.
 
     @property
+    def has_news(self) -> bool:
+        """Whether something is here that its reader has not taken."""
+        return bool(self._chunks)
+
+    @property
     def has_room(self) -> bool:
         return self._held_bytes <= HELD_BYTES
 

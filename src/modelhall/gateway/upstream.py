@@ -15,13 +15,12 @@ import httptools
 
 from modelhall.gateway.health import Evidence
 from modelhall.gateway.outbox import Outbox
+from modelhall.gateway.pacing import QUICK_S, Pacer
 from modelhall.gateway.reply import Failure, Reply
 from modelhall.gateway.reply_reader import ReplyReader
 
 READ_FIRST_S = 0.002
 """Before a replica is held to be silent, what has arrived is read: long enough for one round of the loop."""
-COPIED_BYTES = 64 * 1024
-"""Up to this a body is copied behind its head, which is cheaper than a second write."""
 
 
 class Patience(NamedTuple):
@@ -36,10 +35,11 @@ class Patience(NamedTuple):
 class Connection(asyncio.Protocol):
     """One connection to a replica. It puts itself among the `idle` ones whenever it can be used again."""
 
-    def __init__(self, replica: str, idle: list[Connection], outbox: Outbox) -> None:
+    def __init__(self, replica: str, idle: list[Connection], outbox: Outbox, pacer: Pacer) -> None:
         self._replica = replica
         self._idle = idle
         self._outbox = outbox
+        self._pacer = pacer
         self._loop = asyncio.get_running_loop()
         self._reading = ReplyReader()
         self._transport: Any = None
@@ -48,6 +48,10 @@ class Connection(asyncio.Protocol):
         """Whether anything has come of the reply."""
         self._paused = False
         """Whether nothing is read, since the reader has not taken what was."""
+        self._rests = False
+        """Whether nothing is read, since events come in quick succession."""
+        self._told_at = -math.inf
+        """When something of the body came last."""
         self._timeout_s = 0.0
         """How long it may be silent now."""
         self._next_s = 0.0
@@ -58,12 +62,11 @@ class Connection(asyncio.Protocol):
         """Send a request. A silence of the replica longer than it may be fails the reply."""
         self._reply = reply = Reply(self, on_end)
         self._heard = False
+        self._told_at = -math.inf
         self._timeout_s, self._next_s = patience
         self._watch()
-        if len(body) < COPIED_BYTES:
-            self._outbox.write(self._transport, head + body)
-        else:
-            self._outbox.write(self._transport, head)
+        self._outbox.write(self._transport, head)
+        if body:
             self._outbox.write(self._transport, body)
         return reply
 
@@ -77,8 +80,12 @@ class Connection(asyncio.Protocol):
     def go_on(self) -> None:
         if self._paused:
             self._paused = False
-            self._transport.resume_reading()
-            self._watch()
+            self._listen()
+
+    def listen_again(self) -> None:
+        if self._rests:
+            self._rests = False
+            self._listen()
 
     def close(self) -> None:
         self._transport.close()
@@ -108,7 +115,7 @@ class Connection(asyncio.Protocol):
         if ended:
             self._end(reply)
         elif reply.head is not None:
-            self._is_on_its_way(reply)
+            self._is_on_its_way(reply, now)
         reply.wake()
 
     def connection_lost(self, error: Exception | None) -> None:
@@ -134,15 +141,29 @@ class Connection(asyncio.Protocol):
             self._transport.close()
         reply.end()
 
-    def _is_on_its_way(self, reply: Reply) -> None:
+    def _is_on_its_way(self, reply: Reply, now: float) -> None:
         """The reply has begun and has not ended."""
         if self._timeout_s != self._next_s:
             self._timeout_s = self._next_s
             self._watch()
         if not reply.has_room:
             self._paused = True
-            self._deadline = math.inf
-            self._transport.pause_reading()
+            self._be_deaf()
+        elif reply.in_pieces and reply.has_news:
+            if now - self._told_at < QUICK_S:
+                self._rests = True
+                self._be_deaf()
+                self._pacer.rest(self)
+            self._told_at = now
+
+    def _be_deaf(self) -> None:
+        self._deadline = math.inf
+        self._transport.pause_reading()
+
+    def _listen(self) -> None:
+        if not self._paused and not self._rests and not self._transport.is_closing():
+            self._transport.resume_reading()
+            self._watch()
 
     # Time. One timer serves many exchanges: when it rings it looks whether there is anything to wait for.
 
@@ -160,7 +181,7 @@ class Connection(asyncio.Protocol):
         When this process has not had its turn for a while, its timers ring before it reads what came meanwhile.
         """
         self._timer = None
-        if self._reply is None or self._paused:
+        if self._reply is None or self._paused or self._rests:
             return
         if self._loop.time() < self._deadline:
             self._timer = self._loop.call_at(self._deadline, self._check)

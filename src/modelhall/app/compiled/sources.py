@@ -35,6 +35,7 @@ MODULES = (
     "modelhall.gateway.open_inference",
     "modelhall.gateway.openai",
     "modelhall.gateway.outbox",
+    "modelhall.gateway.pacing",
     "modelhall.gateway.reader",
     "modelhall.gateway.record",
     "modelhall.gateway.relay",
