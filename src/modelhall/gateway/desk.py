@@ -10,7 +10,6 @@ from modelhall.gateway.admission import Admission
 from modelhall.gateway.answers import Answers
 from modelhall.gateway.forward import Call, forward
 from modelhall.gateway.messages import Request, Response
-from modelhall.gateway.metering import metered
 from modelhall.gateway.record import Record
 
 
@@ -49,11 +48,7 @@ class Desk:
         # A release that is tried out shows nothing by what was answered before.
         tried_out = call.route.releases.progress is not None
         if self._answers is None or call.route.document.cache is None or tried_out:
-            return self._from_replica(call, request, record)
+            return forward(call, request, record, self._now)
         return self._answers.answer(
-            call, request, body, record, lambda: self._from_replica(call, request, record)
+            call, request, body, record, lambda: forward(call, request, record, self._now)
         )
-
-    async def _from_replica(self, call: Call, request: Request, record: Record) -> Response:
-        response = await forward(call, request, record, self._now)
-        return metered(response, record, self._now) if call.resumable else response

@@ -163,7 +163,9 @@ class Endpoint:
         try:
             async with asyncio.timeout(timeout_s):
                 _, connection = await self._loop.create_connection(
-                    lambda: Connection(self.name, self._idle, self._outbox, self._pacer), self._host, self._port
+                    lambda: Connection(self.name, self._idle, self._outbox, self._pacer),
+                    self._host,
+                    self._port,
                 )
         except TimeoutError:
             message = f"replica {self.name} did not accept a connection within {timeout_s:g} s"

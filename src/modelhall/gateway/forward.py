@@ -13,6 +13,7 @@ from http import HTTPStatus
 from modelhall.gateway.counting import UNWILLING
 from modelhall.gateway.endpoint import Endpoint
 from modelhall.gateway.messages import Headers, Request, Response, in_shape
+from modelhall.gateway.metering import metered
 from modelhall.gateway.record import Record
 from modelhall.gateway.relay import Relay, Source
 from modelhall.gateway.reply import ReplyHead
@@ -68,7 +69,7 @@ class Call:
 
 
 async def forward(call: Call, request: Request, record: Record, now: Callable[[], float]) -> Response:
-    """Have the call answered by one replica or another; raises Failure or NotNow when none does."""
+    """Have the call answered by one replica or another, and metered; raises Failure or NotNow when none does."""
     body = await request.read()
     route = call.route
     blocks = blocks_of(body) if route.by_prompt else None
@@ -84,7 +85,7 @@ async def forward(call: Call, request: Request, record: Record, now: Callable[[]
         _copy(call, request, body, answer.response, now())
     if not isinstance(answer.response.body, bytes):
         answer.response.body = _relay(call, request, body, tries, answer)
-    return answer.response
+    return metered(answer.response, record, now) if call.resumable else answer.response
 
 
 class Answered:

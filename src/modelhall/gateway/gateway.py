@@ -189,9 +189,13 @@ class Gateway:
         try:
             try:
                 asks = self._admit(request) if who is None else who
-                response = asks if isinstance(asks, Response) else await self._ask(asks, request, record)
+                if isinstance(asks, Response):
+                    response = asks
+                else:
+                    who = asks
+                    response = await self._ask(who, request, record)
             except HallError as error:
-                response = refusal(error, request.path)
+                response = self._refusal(error, request, who)
             record.status = response.status
             if isinstance(response.body, bytes):
                 record.bytes_out = len(response.body)
@@ -235,17 +239,19 @@ class Gateway:
             return self._measured(identity)
         return identity
 
-    async def _ask(self, identity: Identity, request: Request, record: Record) -> Response:
-        """What somebody who is known is answered. Raises HallError."""
+    def _ask(self, identity: Identity, request: Request, record: Record) -> Awaitable[Response]:
+        """What somebody who is known is answered; raises HallError."""
         protocol = self.protocols.get(request.path.split(b"/", 2)[1])
         if protocol is None:
             raise NotFound("there is nothing at this path; models are under /v1 and /v2")
         record.user = identity.name
-        try:
-            return await protocol.answer(request, identity, record)
-        except NotYours as error:
-            self.gate.refused(identity, error.project, request.address)
-            raise
+        return protocol.answer(request, identity, record)
+
+    def _refusal(self, error: HallError, request: Request, who: Identity | None) -> Response:
+        """What he is told who is refused; the gate is told who asked for what is not his."""
+        if isinstance(error, NotYours) and who is not None:
+            self.gate.refused(who, error.project, request.address)
+        return refusal(error, request.path)
 
     def _identify(self, request: Request) -> Identity:
         """Who is asking; the gate is told what came of it, and may refuse still."""

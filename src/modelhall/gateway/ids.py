@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
+TIME_BYTES = 7
+"""Of microseconds since the epoch: enough for two thousand years."""
 RANDOM_BYTES = 8
 AT_ONCE = 512
 """Names that one look at the system's randomness is enough for: asking for each costs more than all the rest."""
@@ -18,4 +20,6 @@ def _names(now_ns: Callable[[], int], random: Callable[[int], bytes]) -> Iterato
     while True:
         digits = random(RANDOM_BYTES * AT_ONCE).hex()
         for start in range(0, len(digits), 2 * RANDOM_BYTES):
-            yield f"{now_ns() // 1000:014x}{digits[start : start + 2 * RANDOM_BYTES]}"
+            yield (now_ns() // 1000).to_bytes(TIME_BYTES, "big").hex() + digits[
+                start : start + 2 * RANDOM_BYTES
+            ]

@@ -25,6 +25,7 @@ class Outbox:
 
     def __init__(self, spend: Spend) -> None:
         self._spend = spend
+        self._loop = asyncio.get_running_loop()
         self._used: list[Usage] = []
         self._waiting: dict[Any, list[bytes]] = {}
         """Connections' transports, and what each is to be written."""
@@ -59,7 +60,7 @@ class Outbox:
     def _be_due(self) -> None:
         if not self._is_due:
             self._is_due = True
-            asyncio.get_running_loop().call_soon(self._end_turn)
+            self._loop.call_soon(self._end_turn)
 
     def _end_turn(self) -> None:
         self._is_due = False

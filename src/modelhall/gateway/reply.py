@@ -49,6 +49,10 @@ class ReplyHead:
 class Source(Protocol):
     """The connection that a reply comes by."""
 
+    def waiter(self) -> asyncio.Future[None]:
+        """What its reader can wait for."""
+        ...
+
     def go_on(self) -> None:
         """What had come was taken, and more is wanted."""
         ...
@@ -132,7 +136,7 @@ class Reply:
             self._source.drop(Failure("the answer is not wanted any more", Evidence.BAD))
 
     def _news(self) -> asyncio.Future[None]:
-        self._waiter = asyncio.get_running_loop().create_future()
+        self._waiter = self._source.waiter()
         return self._waiter
 
     # From the connection.

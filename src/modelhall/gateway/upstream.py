@@ -77,6 +77,9 @@ class Connection(asyncio.Protocol):
             reply.end(failure)
             reply.wake()
 
+    def waiter(self) -> asyncio.Future[None]:
+        return self._loop.create_future()
+
     def go_on(self) -> None:
         if self._paused:
             self._paused = False

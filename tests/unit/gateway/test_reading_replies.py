@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import NamedTuple
 
 import httptools
@@ -19,6 +20,9 @@ ANNOUNCED = b"HTTP/1.1 100 Continue\r\nx: not this\r\n\r\n" + WHOLE
 
 
 class Nowhere:
+    def waiter(self) -> asyncio.Future[None]:
+        raise AssertionError("nobody waits here")
+
     def go_on(self) -> None: ...
 
     def drop(self, failure: Failure) -> None: ...

@@ -18,6 +18,7 @@ GROUP = "modelhall_request_path"
 ROOMS = ("core", "policy", "gateway", "trust")
 """A change in any of these may change what the compiler makes of the modules below."""
 MODULES = (
+    "modelhall.core.access",
     "modelhall.gateway.caller",
     "modelhall.gateway.counting",
     "modelhall.gateway.desk",
