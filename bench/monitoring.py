@@ -49,7 +49,7 @@ from modelhall.core.kinds import Key, Run, Service
 from modelhall.core.kinds.run import Attempt, RunResource, RunStatus
 from modelhall.core.kinds.service import ServiceResource, ServiceStatus
 from modelhall.core.machine import processor
-from modelhall.core.ports.book import Usage
+from modelhall.core.ports.book import UsageLine
 from modelhall.core.ports.history import Frame
 from modelhall.core.ports.launcher import AttemptId, Launch
 from modelhall.core.ports.sensor import Figure
@@ -163,11 +163,11 @@ async def metering(folder: Path, *, rounds: int) -> tuple[float, float]:
             record.service, record.metered, record.status = service, True, 200
             record.tries.append("answered")
 
-    usage = _usage(service)
+    line = _usage(service)
 
     def write() -> None:
         for _ in range(REQUESTS):
-            journal.write([usage])
+            journal.write([line])
 
     counted = _best(count, rounds) - _best(make, rounds)
     written = _best(write, max(1, rounds // 10))
@@ -227,12 +227,12 @@ def _best(work: Callable[[], None], rounds: int) -> float:
     return min(times) / REQUESTS
 
 
-def _usage(service: Key) -> Usage:
+def _usage(service: Key) -> UsageLine:
     record = Record(1.8e9, 5.0)
     record.service, record.metered, record.status = service, True, 200
-    usage = record.usage("018f3a5e-0000-7000-8000-000000000000", 0.01)
-    assert usage is not None
-    return usage
+    line = record.usage("018f3a5e-0000-7000-8000-000000000000", 0.01)
+    assert line is not None
+    return line
 
 
 def _run(number: int) -> RunResource:

@@ -257,7 +257,7 @@ async def _gateway(replica: Any, home: Path) -> AsyncIterator[Callable[[Case, in
     gateway = Gateway(
         store=store,
         authenticate=authenticate,
-        spend=lambda usages: None,
+        spend=lambda lines: None,
         clock=Clock(),
         shelf=shelf,
         new_id=new_id,

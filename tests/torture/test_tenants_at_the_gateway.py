@@ -152,10 +152,11 @@ class Door:
 async def _a_gateway(hall: Hall) -> AsyncIterator[Door]:
     replicas = [await _serve(hall, project) for project in WORDS]
     usage: list[Usage] = []
+    spend = lambda lines: usage.extend(Usage(**line) for line in lines)  # noqa: E731
     numbers = itertools.count()
     new_id = lambda: f"id-{next(numbers)}"  # noqa: E731
     gateway = Gateway(
-        store=hall.store, authenticate=hall.directory.authenticate, spend=usage.extend, clock=hall.clock,
+        store=hall.store, authenticate=hall.directory.authenticate, spend=spend, clock=hall.clock,
         shelf=FolderShelf(hall.settings, hall.clock.now), new_id=new_id,
     )  # fmt: skip
     server = Server(gateway, new_id)

@@ -22,16 +22,19 @@ def usable(routes: Routes, wanted: Wanted, who: Identity, *, hint: str, field: s
     """The service asked for. One of a project he may not use is as unknown as one that is not there: NotFound."""
     if not routes.loaded:
         raise NotNow("the gateway does not know its services yet", delay_s=1.0)
-    unknown = f"no service {wanted.name!r}; {hint}"
     project = wanted.project or who.project
     if not who.may("use", project):
-        raise NotYours(unknown, project=project, field=field)
+        raise NotYours(_unknown(wanted, hint), project=project, field=field)
     route = routes.find(project, wanted.name)
     if route is None:
-        raise NotFound(unknown, field=field)
+        raise NotFound(_unknown(wanted, hint), field=field)
     if wanted.version and route.endpoints and not route.has_version(wanted.version):
         raise NotFound(f"service {wanted.name!r} has no replica of version {wanted.version!r}", field=field)
     return route
+
+
+def _unknown(wanted: Wanted, hint: str) -> str:
+    return f"no service {wanted.name!r}; {hint}"
 
 
 def usable_by(routes: Routes, who: Identity) -> list[Route]:

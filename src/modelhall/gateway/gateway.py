@@ -284,6 +284,6 @@ class Gateway:
         self.metrics.over(record, duration_s)
         if record.span is not None:
             tracing.end(record.span, request, record)
-        usage = record.usage(request.id, duration_s)
-        if usage is not None:
-            self.outbox.spend(usage)
+        line = record.usage(request.id, duration_s)
+        if line is not None:
+            self.outbox.spend(line)

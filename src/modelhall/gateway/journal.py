@@ -19,7 +19,7 @@ from pathlib import Path
 from pydantic_core import to_json
 
 from modelhall.core import files
-from modelhall.core.ports.book import Unwritten, Usage
+from modelhall.core.ports.book import Unwritten, UsageLine
 from modelhall.core.ports.clock import Clock
 
 PATTERN = "usage-*.jsonl"
@@ -40,18 +40,17 @@ class Journal:
         self.name = self._begin().stem
         """Of the file it began with, which no other journal ever has."""
 
-    def write(self, usages: Sequence[Usage]) -> None:
-        """Append a line for each. Raises Unwritten when not all of them can be."""
-        lines = b"".join([to_json(vars(usage)) + b"\n" for usage in usages])
+    def write(self, lines: Sequence[UsageLine]) -> None:
+        """Append these. Raises Unwritten when not all of them can be."""
+        data = b"".join([to_json(line) + b"\n" for line in lines])
         try:
-            written = self._append(lines)
+            written = self._append(data)
         except OSError as error:
-            raise Unwritten(usages, str(error)) from error
-        if written < len(lines):
+            raise Unwritten(lines, str(error)) from error
+        if written < len(data):
             self._size_bytes = self._rotate_bytes  # so that the torn line stays the last of its file
-            whole = lines.count(b"\n", 0, written)
-            reason = f"{written} of {len(lines)} bytes were written to {self._folder}"
-            raise Unwritten(usages[whole:], reason)
+            whole = data.count(b"\n", 0, written)
+            raise Unwritten(lines[whole:], f"{written} of {len(data)} bytes were written to {self._folder}")
 
     def close(self) -> None:
         if self._sync is not None:
@@ -59,14 +58,14 @@ class Journal:
         os.fsync(self._file)
         os.close(self._file)
 
-    def _append(self, lines: bytes) -> int:
+    def _append(self, data: bytes) -> int:
         """As many of these bytes as there was room for."""
         if self._size_bytes >= self._rotate_bytes:
             self._begin()
         if self._sync is None:
             loop = asyncio.get_running_loop()
             self._sync = loop.call_later(SYNC_EVERY_S, self._sync_aside)
-        written = os.write(self._file, lines)
+        written = os.write(self._file, data)
         self._size_bytes += written
         return written
 

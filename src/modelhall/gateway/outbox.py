@@ -12,11 +12,11 @@ import logging
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from modelhall.core.ports.book import Unwritten, Usage
+from modelhall.core.ports.book import Unwritten, UsageLine
 
 log = logging.getLogger(__name__)
 
-Spend = Callable[[Sequence[Usage]], None]
+Spend = Callable[[Sequence[UsageLine]], None]
 """Takes down what was used, at once; raises Unwritten."""
 
 
@@ -26,16 +26,16 @@ class Outbox:
     def __init__(self, spend: Spend) -> None:
         self._spend = spend
         self._loop = asyncio.get_running_loop()
-        self._used: list[Usage] = []
+        self._used: list[UsageLine] = []
         self._waiting: dict[Any, list[bytes]] = {}
         """Connections' transports, and what each is to be written."""
         self._is_due = False
         self.lost = 0
         """Requests that were answered and whose usage could not be taken down."""
 
-    def spend(self, usage: Usage) -> None:
+    def spend(self, line: UsageLine) -> None:
         """Take something down before anything more leaves."""
-        self._used.append(usage)
+        self._used.append(line)
         self._be_due()
 
     def write(self, transport: Any, data: bytes) -> None:
@@ -66,10 +66,10 @@ class Outbox:
         self._is_due = False
         self.flush()
 
-    def _take_down(self, used: Sequence[Usage]) -> None:
+    def _take_down(self, used: Sequence[UsageLine]) -> None:
         try:
             self._spend(used)
         except Unwritten as error:
-            self.lost += len(error.usages)
-            for usage in error.usages:
-                log.error("usage.lost request=%s reason=%s", usage.request, error)
+            self.lost += len(error.lines)
+            for line in error.lines:
+                log.error("usage.lost request=%s reason=%s", line["request"], error)

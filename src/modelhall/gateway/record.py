@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Protocol
 
 from modelhall.core.kinds import Key
-from modelhall.core.ports.book import Usage
+from modelhall.core.ports.book import UsageLine
 from modelhall.core.ports.traces import Span
 
 
@@ -60,28 +60,28 @@ class Record:
         self.accounted = False
         """Whether it has been counted and written down; nothing here changes after that."""
 
-    def usage(self, request_id: str, duration_s: float) -> Usage | None:
-        """The entry for the ledger, if somebody pays for this request."""
+    def usage(self, request_id: str, duration_s: float) -> UsageLine | None:
+        """The line for the ledger, if somebody pays for this request."""
         if self.service is None or not self.metered:
             return None
-        return Usage(
-            request=request_id,
-            at=self.at,
-            project=self.service.project,
-            service=self.service.name,
-            version=self.version,
-            replica=self.replica,
-            status=self.status,
-            tries=len(self.tries),
-            duration_s=duration_s,
-            weight=self.weight,
-            bytes_in=self.bytes_in,
-            bytes_out=self.bytes_out,
-            tokens_in=self.tokens_in,
-            tokens_out=self.tokens_out,
-            first_token_s=self.first_token_s,
-            tokens_cached=self.tokens_cached,
-            from_cache=self.from_cache,
-            charge_nano=self.charge_nano,
-            user=self.user,
-        )
+        return {
+            "request": request_id,
+            "at": self.at,
+            "project": self.service.project,
+            "service": self.service.name,
+            "version": self.version,
+            "replica": self.replica,
+            "status": self.status,
+            "tries": len(self.tries),
+            "duration_s": duration_s,
+            "weight": self.weight,
+            "bytes_in": self.bytes_in,
+            "bytes_out": self.bytes_out,
+            "tokens_in": self.tokens_in,
+            "tokens_out": self.tokens_out,
+            "first_token_s": self.first_token_s,
+            "tokens_cached": self.tokens_cached,
+            "from_cache": self.from_cache,
+            "charge_nano": self.charge_nano,
+            "user": self.user,
+        }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from typing import Any
 
 import pytest
@@ -18,7 +18,7 @@ from modelhall.adapters.treasury.memory import MemoryTreasury
 from modelhall.core import follower
 from modelhall.core.kinds import AnyResource, Key
 from modelhall.core.kinds.limits import Price
-from modelhall.core.ports.book import Usage
+from modelhall.core.ports.book import Usage, UsageLine
 from modelhall.core.ports.cache import Cache
 from modelhall.core.ports.store import Delete, Put
 from modelhall.core.ports.traces import Traces
@@ -65,12 +65,15 @@ class Hall:
         counter = itertools.count(1)
         new_id = lambda: f"id-{next(counter)}"  # noqa: E731
         self.gateway = Gateway(
-            store=self.store, authenticate=authenticate, spend=self.usage.extend, clock=Clock(), shelf=shelf,
+            store=self.store, authenticate=authenticate, spend=self._spend, clock=Clock(), shelf=shelf,
             new_id=new_id, drawing=drawing, keeping=keeping, traces=traces, traffic=self.traffic,
         )  # fmt: skip
         self.server = Server(self.gateway, new_id, LIMITS)
         self._callers: list[Caller] = []
         self._replicas: list[StandIn] = []
+
+    def _spend(self, lines: Sequence[UsageLine]) -> None:
+        self.usage += [Usage(**line) for line in lines]  # type: ignore[arg-type]
 
     async def start(self) -> None:
         self.address = await self.server.listen("127.0.0.1", 0)

@@ -106,7 +106,7 @@ async def test_what_there_was_before_the_gateway_is_found_and_followed():
     store = MemoryStore()
     for name in ("a", "b"):
         await store.commit([Put(resource=service(name=name))])
-    routes = Routes(Outbox(lambda usages: None))
+    routes = Routes(Outbox(lambda lines: None))
     following = asyncio.ensure_future(Follower(store, routes).follow())
     await eventually(lambda: routes.loaded)
     assert [route.key.name for route in routes] == ["a", "b"]

@@ -227,8 +227,8 @@ async def test_what_callers_send_does_not_grow_the_metrics(hall):
 
 
 async def test_usage_that_cannot_be_written_down_does_not_fail_the_request(hall, monkeypatch):
-    def full(usages):
-        raise Unwritten(usages, "no space left on device")
+    def full(lines):
+        raise Unwritten(lines, "no space left on device")
 
     monkeypatch.setattr(hall.gateway.outbox, "_spend", full)
     await hall.serving(well)

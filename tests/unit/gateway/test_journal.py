@@ -35,7 +35,7 @@ def _files(folder: Path) -> list[Path]:
 
 async def test_a_line_is_there_as_soon_as_it_is_written(tmp_path):
     journal = Journal(tmp_path, Clock())
-    journal.write([_usage()])
+    journal.write([asdict(_usage())])
     (file,) = _files(tmp_path)
     assert file.read_text().endswith("\n")
     assert json.loads(file.read_text()) == asdict(_usage())
@@ -50,14 +50,14 @@ async def test_files_sort_by_age_even_when_the_clock_goes_back(tmp_path):
 
     clock = Backwards()
     for number in range(3):
-        Journal(tmp_path, clock).write([_usage(number)])
+        Journal(tmp_path, clock).write([asdict(_usage(number))])
     assert [json.loads(file.read_text())["request"] for file in _files(tmp_path)] == ["q0", "q1", "q2"]
 
 
 async def test_a_full_file_is_followed_by_another_and_nothing_is_lost(tmp_path):
     journal = Journal(tmp_path, Clock(), rotate_bytes=1000)
     for number in range(20):
-        journal.write([_usage(number)])
+        journal.write([asdict(_usage(number))])
     files = _files(tmp_path)
     assert len(files) > 3
     lines = [json.loads(line)["request"] for file in files for line in file.read_text().splitlines()]
@@ -76,24 +76,24 @@ async def test_what_was_written_reaches_the_disk_soon_and_off_the_loop(tmp_path,
     monkeypatch.setattr(journal_module, "SYNC_EVERY_S", 0.05)
     journal = Journal(tmp_path, Clock())
     monkeypatch.setattr(os, "fsync", noted)
-    journal.write([_usage()])
+    journal.write([asdict(_usage())])
     await asyncio.wait_for(synced.wait(), 5)
 
 
 async def test_a_line_torn_by_a_full_disk_is_the_last_of_its_file(tmp_path):
     journal = Journal(tmp_path, Clock())
-    journal.write([_usage(0)])
+    journal.write([asdict(_usage(0))])
     size = len(_files(tmp_path)[0].read_bytes())
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     ignored = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     resource.setrlimit(resource.RLIMIT_FSIZE, (size + 10, limits[1]))
     try:
         with pytest.raises(OSError):
-            journal.write([_usage(1)])
+            journal.write([asdict(_usage(1))])
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
         signal.signal(signal.SIGXFSZ, ignored)
-    journal.write([_usage(2)])
+    journal.write([asdict(_usage(2))])
     first, second = _files(tmp_path)
     assert len(first.read_text().split("\n")[1]) == 10
     assert json.loads(second.read_text())["request"] == "q2"
@@ -104,11 +104,11 @@ async def test_what_was_written_survives_the_death_of_the_process(tmp_path):
     program = f"""
 import asyncio, os, signal, sys
 sys.path.insert(0, {str(Path(__file__).parent)!r})
-from test_journal import Clock, Journal, Path, _usage
+from test_journal import Clock, Journal, Path, _usage, asdict
 async def main():
     journal = Journal(Path({str(tmp_path)!r}), Clock())
     for number in range(100):
-        journal.write([_usage(number)])
+        journal.write([asdict(_usage(number))])
     os.kill(os.getpid(), signal.SIGKILL)
 asyncio.run(main())
 """

@@ -48,10 +48,9 @@ class Entry:
     cost_nano: int = 0
 
 
-@dataclass(kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Usage:
-    """One request as the gateway saw it. Not frozen, since one is made for each request and that takes twice as long;
-    nobody changes it."""
+    """One request as the gateway saw it."""
 
     request: str
     at: float
@@ -87,12 +86,17 @@ class Usage:
         return self.at + self.duration_s
 
 
-class Unwritten(OSError):
-    """Of several entries that were to be written down, the last were not."""
+UsageLine = dict[str, str | int | float | bool | None]
+"""A `Usage` as it is written down, its fields by name: one is made on the path of each request, where the object
+would take twice as long."""
 
-    def __init__(self, usages: Sequence[Usage], reason: str) -> None:
+
+class Unwritten(OSError):
+    """Of several lines that were to be written down, the last were not."""
+
+    def __init__(self, lines: Sequence[UsageLine], reason: str) -> None:
         super().__init__(reason)
-        self.usages = usages
+        self.lines = lines
         """Those that are lost."""
 
 
