@@ -11,7 +11,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 JOBS   ?= 3
 # What has to hold of the request path, run over its compiled form as well.
-REQUESTS := tests/unit/gateway tests/contract/test_traffic.py tests/torture/test_hostile_requests.py
+REQUESTS := tests/unit/gateway tests/unit/trust tests/contract/test_traffic.py tests/torture/test_hostile_requests.py tests/torture/test_tenants_at_the_gateway.py
 
 # One thread each for numeric libraries, none of them spinning: the tests run side by side.
 export OMP_NUM_THREADS ?= 1
@@ -58,7 +58,7 @@ torture: compiled
 	$(BIN)/python -m modelhall.app.compiled pytest -m 'not slow' $(REQUESTS)
 	MODELHALL_TORTURE=1 $(BIN)/pytest --numprocesses $(JOBS) --dist loadfile --no-loadscope-reorder --timeout 3000 tests/torture tests/scenario tests/e2e/test_kills.py tests/e2e/test_canaries.py tests/e2e/test_other_machines.py tests/e2e/test_gangs_over_nodes.py tests/e2e/test_ray.py tests/e2e/test_slurm.py tests/contract/test_launcher.py
 
-bench: install
+bench: compiled
 	for file in bench/*.py; do $(BIN)/python $$file --quick || exit 1; done
 
 clean:

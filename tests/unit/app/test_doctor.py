@@ -118,6 +118,7 @@ WRONG: list[tuple[dict[str, Any], str, str]] = [
     ({"waiting": [resource(Run(name="r", command=("x",)), state="queued")]}, "soon", "waited 12 min"),
     ({"waiting": [failing()]}, "now", "failed 3 times"),
     ({"models": [model(VERSION.model_copy(update={"engine": "torch"}))]}, "someday", "as it was trained"),
+    ({"interprets": True}, "someday", "plain Python"),
     ({"models": [model(require={})]}, "soon", "it has no `require`"),
     ({"settings": {"seal": False}}, "soon", "lie open"),
     ({"settings": {"sign": False}}, "soon", "not signed"),

@@ -6,6 +6,7 @@ of the new is there; a gateway takes it up when it is started the next time.
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import shutil
 import sys
@@ -17,6 +18,7 @@ from pathlib import Path
 from modelhall.app.compiled.sources import FOLDER, GROUP, MARK, MODULES, PACKAGE, file_of, print_of_sources
 from modelhall.core.errors import HallError, Rejected
 
+_COMPILER = str(sysconfig.get_config_var("CC") or "cc").split()[0]
 CHECKED = ("--config-file=", "--ignore-missing-imports", "--follow-imports=silent")
 """Types are checked by `make types`; here they are what machine code is made by."""
 
@@ -31,10 +33,9 @@ def main() -> None:
 
 def build(folder: Path) -> None:
     """Compile into a folder, in place of what is there. Raises Rejected when something that it takes is not here."""
-    compiler = str(sysconfig.get_config_var("CC") or "cc").split()[0]
-    if shutil.which(compiler) is None:
+    if not _there_is_a_compiler():
         raise Rejected(
-            f"there is no C compiler {compiler!r} here; the gateway runs as plain Python without one"
+            f"there is no C compiler {_COMPILER!r} here; the gateway runs as plain Python without one"
         )
     folder.parent.mkdir(parents=True, exist_ok=True)
     mark = (
@@ -45,6 +46,15 @@ def build(folder: Path) -> None:
         (made / MARK).write_text(mark)
         shutil.rmtree(folder, ignore_errors=True)
         made.rename(folder)
+
+
+def can_compile() -> bool:
+    """Whether all that compiling takes is here."""
+    return _there_is_a_compiler() and importlib.util.find_spec("mypyc") is not None
+
+
+def _there_is_a_compiler() -> bool:
+    return shutil.which(_COMPILER) is not None
 
 
 def _compiled(place: Path) -> Path:

@@ -43,6 +43,8 @@ class Facts:
     """The figures of the last look, by subject."""
     unasked: frozenset[str] = frozenset()
     """The paths of services that have been watched for a day, and that nobody asked in it."""
+    interprets: bool = False
+    """Whether the gateway's request path is plain Python, and could be compiled here."""
     confines: bool = True
     """Whether the kernel keeps programs from the hall's home."""
     in_memory: bool = False

@@ -5,8 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 from modelhall.adapters.launcher.supervision import confinement
+from modelhall.app.compiled.build import can_compile
 from modelhall.app.doctor.facts import Facts
+from modelhall.app.gateway import GATEWAY_FILE
 from modelhall.app.monitoring.watching import Seen
+from modelhall.core import files
 from modelhall.core.kinds.run import ACTIVE
 from modelhall.core.kinds.service import ServiceResource
 from modelhall.core.ports.history import History
@@ -35,6 +38,8 @@ async def gather(settings: Settings, store: Store, history: History, seen: Seen,
         unasked=frozenset(
             [one.key.path for one in services if await _is_unasked(history, one.key.path, now)]
         ),
+        interprets=can_compile()
+        and not (files.read_json(settings.home / GATEWAY_FILE) or {}).get("compiled", True),
         confines=confinement.version_here() > 0,
         in_memory=_file_system(settings.home) in IN_MEMORY,
     )

@@ -49,4 +49,13 @@ def classifiers_are_compressed(facts: Facts) -> Iterator[Finding]:
             )  # fmt: skip
 
 
-QUESTIONS = (memory_suffices, nothing_waits_long, classifiers_are_compressed)
+def requests_are_compiled(facts: Facts) -> Iterator[Finding]:
+    """Does the gateway run as machine code."""
+    if facts.interprets:
+        yield Finding(
+            "someday", "hall", "the gateway runs as plain Python, which takes half as much time again for a request",
+            "`python -m modelhall.app.compiled.build`, then restart the hall (docs/gateway.md)",
+        )  # fmt: skip
+
+
+QUESTIONS = (memory_suffices, nothing_waits_long, classifiers_are_compressed, requests_are_compiled)
