@@ -23,6 +23,7 @@ from modelhall.adapters.blobs import open_blobs
 from modelhall.adapters.book.sqlite import SqliteBook, open_book
 from modelhall.adapters.store import open_store
 from modelhall.adapters.store.memory import MemoryStore
+from modelhall.adapters.treasury.sqlite import open_treasury
 from modelhall.app.keep import resources
 from modelhall.app.keep.archive import FORMAT
 from modelhall.app.keep.backup import Backup, back_up
@@ -31,6 +32,7 @@ from modelhall.app.keys import Keys
 from modelhall.core.errors import Full, Gone, NotNow, Rejected
 from modelhall.core.kinds import KINDS, AnyResource, Dataset, Model
 from modelhall.core.ports.store import Delete, Put, Store
+from modelhall.core.ports.treasury import Pot
 from modelhall.settings import Settings
 
 NEW_AT = AT + 1000
@@ -107,6 +109,21 @@ def test_a_restored_hall_has_the_same_resources_events_ledger_and_usage(
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted([name, "new", "old"]), (
         "nothing is left over"
     )
+
+
+def test_what_is_used_of_budgets_is_used_in_the_restored_hall_too(small: SmallHome, tmp_path: Path) -> None:
+    month = Pot(name="month", amount=100)
+
+    async def draw(home: Path, want: int) -> int:
+        treasury = open_treasury(home)
+        drawn = await treasury.draw("gateway", month, want, NEW_AT)
+        await treasury.close()
+        return drawn.granted
+
+    assert asyncio.run(draw(small.home, 70)) == 70
+    backed_up(small, tmp_path / "b.tar")
+    restored(tmp_path / "b.tar", tmp_path / "new")
+    assert asyncio.run(draw(tmp_path / "new", 70)) == 30
 
 
 def without_addresses(found: list[AnyResource]) -> list[AnyResource]:
@@ -480,6 +497,7 @@ def test_what_a_forged_list_would_let_in_is_refused_as_well(small: SmallHome, tm
         ({"resources.jsonl": b"\n".join([*lines, lines[0]]) + b"\n"}, "twice"),
         ({"events.jsonl": b"{}\n"}, "no event"),
         ({"book.db": b"no book"}, "book"),
+        ({"treasury.db": b"no treasury"}, "treasury"),
         ({"hall.toml": b'store = "sqlite:///tmp/evil.db"\n'}, "store"),
         ({"hall.toml": b'failpoints = "store.committed"\n'}, "failpoints"),
         ({"hall.toml": b'root_key = "command:touch /tmp/evil"\n'}, "root_key"),

@@ -7,7 +7,6 @@ connection, so that transactions never meet. The triggers in `sqlite.sql` keep t
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import json
 import sqlite3
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
@@ -16,6 +15,7 @@ from dataclasses import astuple, fields
 from pathlib import Path
 from typing import Any, TypeVar
 
+from modelhall.adapters._sqlite_copy import copy
 from modelhall.core.errors import Broken, Full, NotNow, Rejected
 from modelhall.core.kinds import Key
 from modelhall.core.ports.book import By, Entry, Total, Usage
@@ -117,7 +117,7 @@ class SqliteBook:
 
     async def copy_to(self, path: Path) -> None:
         """Write the whole book, as it is at one instant, to a new file; others may go on writing meanwhile."""
-        await self._do(lambda: _copy(self._connection, path))
+        await self._do(lambda: copy(self._connection, path))
 
     async def problems(self) -> list[str]:
         """What is wrong with the file, in SQLite's words; empty when nothing is."""
@@ -143,13 +143,6 @@ class SqliteBook:
             raise NotNow(f"the book cannot be reached: {error}", delay_s=1.0) from error
         except sqlite3.DatabaseError as error:
             raise Broken(f"the book cannot be read or written: {error}; restore it from a backup") from error
-
-
-def _copy(connection: sqlite3.Connection, path: Path) -> None:
-    with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as target:
-        connection.backup(target)
-        # One file, without a log beside it.
-        target.execute("PRAGMA journal_mode=DELETE")
 
 
 def _open(path: Path) -> sqlite3.Connection:

@@ -14,6 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TypeVar
 
+from modelhall.adapters._sqlite_copy import copy
 from modelhall.adapters.treasury import _filling
 from modelhall.core.errors import Broken, Full, NotNow, Rejected
 from modelhall.core.ports.treasury import Portion, Pot
@@ -57,6 +58,10 @@ class SqliteTreasury:
 
     async def taken(self, pots: Collection[Pot], now: float) -> dict[str, int]:
         return await self._do(lambda: {pot.name: _taken(self._connection, pot, now) for pot in pots})
+
+    async def copy_to(self, path: Path) -> None:
+        """Write the whole treasury, as it is at one instant, to a new file; others may go on drawing meanwhile."""
+        await self._do(lambda: copy(self._connection, path))
 
     async def close(self) -> None:
         await self._do(self._connection.close)

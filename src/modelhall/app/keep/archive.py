@@ -1,12 +1,12 @@
 """A backup as a file: a tar, gzipped or not, that is whole or seen not to be.
 
     format.json      the first member: the format, so that a newer one is refused before anything is done with it
-    resources.jsonl  events.jsonl  book.db  hall.toml  usage/…  runs/…
+    resources.jsonl  events.jsonl  book.db  treasury.db  hall.toml  usage/…  runs/…
     blobs/PROJECT/…  contents as they lie there: sealed, with their wrapped keys beside them, or not
     keys/…           the projects' keys, wrapped by the root key, which is never in it
     manifest.json    the last one: size and SHA-256 of every member, so that a file cut off is seen to be
 
-Format 1 had no keys; its blobs were of no project, and not sealed.
+Format 1 had no keys; its blobs were of no project, and not sealed. Format 2 had no treasury.
 
 Written by `writer.py`, read by `reader.py`.
 """
@@ -22,13 +22,14 @@ from pydantic import Field
 
 from modelhall.core.kinds.base import Frozen
 
-FORMAT = 2
+FORMAT = 3
 FIRST, LAST = "format.json", "manifest.json"
-RESOURCES, EVENTS, BOOK, SETTINGS = "resources.jsonl", "events.jsonl", "book.db", "hall.toml"
+RESOURCES, EVENTS, SETTINGS = "resources.jsonl", "events.jsonl", "hall.toml"
+BOOK, TREASURY = "book.db", "treasury.db"
 USAGE, RUNS, BLOBS = "usage/", "runs/", "blobs/"
 KEYS = "keys/projects.json"
 NAMES = (
-    re.compile(r"resources\.jsonl|events\.jsonl|book\.db|hall\.toml"),
+    re.compile(r"resources\.jsonl|events\.jsonl|book\.db|treasury\.db|hall\.toml"),
     re.compile(r"usage/usage-\d{1,30}\.jsonl"),
     re.compile(r"blobs/([a-z][a-z0-9-]{0,62}/)?[0-9a-f]{64}(\.sealed|\.key)?"),
     re.compile(re.escape(KEYS)),

@@ -2,6 +2,7 @@
 
 What is copied later may be newer than what was copied before, so that everything is there that anything names: first
 the book and what is not in it yet of the usage, then the store at one revision, then the runs, and the blobs last.
+The treasury follows the usage: what was used had been drawn before, so no budget can be used twice.
 Blobs stay sealed, and projects' keys wrapped. The root key, tokens and secrets are not in it, and neither is the URL
 of the store, which may hold a password, or what tells where the root key comes from.
 """
@@ -20,8 +21,19 @@ from typing import BinaryIO
 
 from modelhall.adapters.book.sqlite import open_book
 from modelhall.adapters.store import open_store
+from modelhall.adapters.treasury.sqlite import open_treasury
 from modelhall.app.keep import Show, attempts, resources, unseen
-from modelhall.app.keep.archive import BLOBS, BOOK, EVENTS, KEYS, PRIVATE, RESOURCES, SETTINGS, USAGE
+from modelhall.app.keep.archive import (
+    BLOBS,
+    BOOK,
+    EVENTS,
+    KEYS,
+    PRIVATE,
+    RESOURCES,
+    SETTINGS,
+    TREASURY,
+    USAGE,
+)  # fmt: skip
 from modelhall.app.keep.writer import Writer, room
 from modelhall.app.keys import blobs_by_project, open_ring
 from modelhall.core.errors import Broken, NotFound, Rejected
@@ -85,6 +97,9 @@ async def back_up(
             attempts.add_run(writer, home / "runs" / uid, at=made_at)
         for name, journal in sorted(journals.items()):
             writer.add_bytes(f"{USAGE}{name}", _whole_lines(journal))
+        with room(file):
+            await _copy_treasury(home, spool / TREASURY)
+        _add_file(writer, TREASURY, spool / TREASURY)
         blobs, blobs_bytes = _add_sealed(writer, settings, now, show)
         manifest = writer.finish(made_at=made_at, revision=cut.revision)
     return Backup(
@@ -111,13 +126,23 @@ def _open_journals(home: Path, journals: dict[str, BinaryIO], open_files: contex
 
 
 async def _copy_book(home: Path, path: Path) -> None:
-    if not (home / "book.db").exists():
+    if not (home / BOOK).exists():
         return
     book = open_book(home)
     try:
         await book.copy_to(path)
     finally:
         await book.close()
+
+
+async def _copy_treasury(home: Path, path: Path) -> None:
+    if not (home / TREASURY).exists():
+        return
+    treasury = open_treasury(home)
+    try:
+        await treasury.copy_to(path)
+    finally:
+        await treasury.close()
 
 
 def _add_file(writer: Writer, name: str, path: Path) -> None:

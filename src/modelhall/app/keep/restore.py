@@ -18,8 +18,19 @@ from pathlib import Path
 from modelhall.adapters.blobs import open_blobs
 from modelhall.adapters.book.sqlite import open_book
 from modelhall.adapters.store import open_store
+from modelhall.adapters.treasury.sqlite import open_treasury
 from modelhall.app.keep import Show, resources, unseen
-from modelhall.app.keep.archive import BLOBS, BOOK, EVENTS, KEYS, PRIVATE, RESOURCES, SETTINGS, Manifest
+from modelhall.app.keep.archive import (
+    BLOBS,
+    BOOK,
+    EVENTS,
+    KEYS,
+    PRIVATE,
+    RESOURCES,
+    SETTINGS,
+    TREASURY,
+    Manifest,
+)  # fmt: skip
 from modelhall.app.keep.reader import Content, Reader
 from modelhall.app.keys import open_ring
 from modelhall.core import files
@@ -65,6 +76,7 @@ async def restore(settings: Settings, file: Path, *, show: Show = unseen) -> Res
         manifest, blobs = _unpack(reader, folder, there.blobs, show)
         _check_settings(folder / SETTINGS)
         await _check_book(folder)
+        await _check_treasury(folder)
         root = _check_keys(there)
         reach("restore.unpacked")
         counts = await _fill(there, folder, manifest)
@@ -227,6 +239,19 @@ async def _check_book(folder: Path) -> None:
         await book.close()
     if problems:
         raise Rejected(f"{BOOK} in the backup is damaged: {problems[0]}")
+
+
+async def _check_treasury(folder: Path) -> None:
+    if not (folder / TREASURY).exists():
+        return
+    try:
+        treasury = open_treasury(folder)
+        try:
+            await treasury.holders()
+        finally:
+            await treasury.close()
+    except Broken as error:
+        raise Rejected(f"{TREASURY} in the backup is damaged: {error}") from None
 
 
 async def _fill(settings: Settings, folder: Path, manifest: Manifest) -> dict[str, int]:
