@@ -45,6 +45,8 @@ SlurmdParameters=config_overrides
 SlurmctldParameters=node_reg_mem_percent=0
 ReturnToService=2
 KillWait=5
+# What could not start when it was submitted is looked at again soon, not after half a minute or a whole one.
+SchedulerParameters=batch_sched_delay=0,sched_min_interval=0,sched_interval=1,bf_interval=1
 # A busy machine may take its time; a node is down when the controller is told so.
 SlurmdTimeout=300
 MessageTimeout=60
@@ -116,6 +118,26 @@ class RealSlurm:
         process.kill()
         process.wait()
 
+    def saved(self) -> Path:
+        """A copy of what the controller has on its disk, once all that it knows now is there.
+
+        It writes that down every few seconds. Killed before, it forgets jobs, and gives their numbers to others.
+        """
+        kept = Path(tempfile.mkdtemp(prefix="state-", dir=self._folder))
+        state = self._folder / "state"
+        self.ask("sbatch", "--hold", f"--job-name={kept.name}", "--output=/dev/null", "--wrap=true")
+        self.wait(
+            lambda: kept.name.encode() in _read(state / "job_state"), "the controller to write down a job"
+        )
+        shutil.copytree(state, kept, dirs_exist_ok=True)
+        return kept
+
+    def go_back_to(self, saved: Path) -> None:
+        """Start the controller, which was killed, with what it once had on its disk."""
+        shutil.rmtree(self._folder / "state")
+        shutil.copytree(saved, self._folder / "state")
+        self.start_controller()
+
     def lose(self, name: str) -> None:
         """Have a node be down, as Slurm does itself once it has not heard of it for long enough; what runs there is
         left to go on."""
@@ -182,6 +204,10 @@ class RealSlurm:
         """The same as `ask`, and nothing when there is no answer."""
         done = subprocess.run(words, env=self.environment, capture_output=True, text=True, check=False)
         return done.stdout.strip() if done.returncode == 0 else ""
+
+
+def _read(path: Path) -> bytes:
+    return path.read_bytes() if path.exists() else b""
 
 
 def _free_ports(count: int) -> list[int]:

@@ -112,7 +112,7 @@ class JobSight:
     def _look_at_claim(self, job: Job | None, asked_at: float, monotonic: float) -> None:
         """See who has begun. When there is no job that could, nobody ever will."""
         is_listed = not self._sending and self._listed_from < asked_at
-        if is_listed and (job is None or job.is_over):
+        if is_listed and (job is None or job.is_over or job.is_refused):
             self._keep_from_beginning()
         if (self._folder / supervisor.CLAIM).exists():
             found = self._record.claim()
