@@ -56,6 +56,7 @@ PartitionName=one Nodes=a1 State=UP Default=YES
 PartitionName=both Nodes=a1,a2 State=UP
 """
 GRES = "NodeName=a1 Name=gpu Type=h100 File={folder}/nvidia[0-1]\n"
+STATE = "state/job_state"
 NULL = os.makedev(1, 3)
 
 
@@ -83,6 +84,7 @@ class RealSlurm:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
+        self._saved = 0
         self.conf = folder / "slurm.conf"
         ports = dict(zip(("port", "a1", "a2"), _free_ports(3), strict=True))
         host = socket.gethostname().partition(".")[0]
@@ -118,24 +120,28 @@ class RealSlurm:
         process.kill()
         process.wait()
 
-    def saved(self) -> Path:
-        """A copy of what the controller has on its disk, once all that it knows now is there.
+    def saved(self) -> bytes:
+        """The jobs that the controller has on its disk, once all that it knows of now are there.
 
-        It writes that down every few seconds. Killed before, it forgets jobs, and gives their numbers to others.
+        It writes them down every few seconds. Killed before, it forgets some, and gives their numbers to others.
         """
-        kept = Path(tempfile.mkdtemp(prefix="state-", dir=self._folder))
-        state = self._folder / "state"
-        self.ask("sbatch", "--hold", f"--job-name={kept.name}", "--output=/dev/null", "--wrap=true")
-        self.wait(
-            lambda: kept.name.encode() in _read(state / "job_state"), "the controller to write down a job"
-        )
-        shutil.copytree(state, kept, dirs_exist_ok=True)
-        return kept
+        self._saved += 1
+        name = f"saved-{self._saved}"
+        self.ask("sbatch", "--hold", f"--job-name={name}", "--output=/dev/null", "--wrap=true")
+        state = b""
 
-    def go_back_to(self, saved: Path) -> None:
-        """Start the controller, which was killed, with what it once had on its disk."""
-        shutil.rmtree(self._folder / "state")
-        shutil.copytree(saved, self._folder / "state")
+        def has_it() -> bool:
+            nonlocal state
+            with contextlib.suppress(FileNotFoundError):  # while the next one takes its place
+                state = (self._folder / STATE).read_bytes()
+            return name.encode() in state
+
+        self.wait(has_it, "the controller to write down a job")
+        return state
+
+    def go_back_to(self, saved: bytes) -> None:
+        """Start the controller, which was killed, with the jobs that it once had on its disk."""
+        (self._folder / STATE).write_bytes(saved)
         self.start_controller()
 
     def lose(self, name: str) -> None:
@@ -204,10 +210,6 @@ class RealSlurm:
         """The same as `ask`, and nothing when there is no answer."""
         done = subprocess.run(words, env=self.environment, capture_output=True, text=True, check=False)
         return done.stdout.strip() if done.returncode == 0 else ""
-
-
-def _read(path: Path) -> bytes:
-    return path.read_bytes() if path.exists() else b""
 
 
 def _free_ports(count: int) -> list[int]:

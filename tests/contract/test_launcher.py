@@ -227,13 +227,14 @@ class Slurm(Processes):
         self.node = "a1"
 
     def again(  # type: ignore[override]
-        self, word: str = "", options: Sequence[str] = (), waits_s: float = PATIENCE_S
+        self, word: str = "", options: Sequence[str] = (), waits_s: float = PATIENCE_S, lag_s: float = 0.2
     ) -> SlurmLauncher:
-        """Another hall, which has a secret `word` of its own, and more `options` for sbatch."""
+        """Another hall, which has a secret `word` of its own, and more `options` for sbatch, and gives what is over
+        `lag_s` for its last words."""
         commands = Commands(environment=self.cluster.environment, partitions=["one"], options=options)
         return SlurmLauncher(
             self.folder / "runs", commands=commands, known=self.folder / "known", blobs="folder:///none",
-            cache=self.folder / "cache", environment={"PATH": os.environ["PATH"]}, look_s=0.1, lag_s=0.2,
+            cache=self.folder / "cache", environment={"PATH": os.environ["PATH"]}, look_s=0.1, lag_s=lag_s,
             waits_s=waits_s, handover=Handover(secrets=None, hall_secrets={"word": lambda: word}, keys=None),
         )  # fmt: skip
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from real_slurm import RealSlurm
-from test_launcher import Slurm, ended, launch, log, observe, play, started
+from test_launcher import PATIENCE_S, Slurm, ended, launch, log, observe, play, started
 
 from modelhall.adapters.launcher import supervisor
 from modelhall.adapters.launcher._folders import group_name
@@ -42,6 +42,9 @@ def message_of(seen: Observation) -> str:
 
 def test_a_job_that_slurm_queues_again_is_an_attempt_that_is_over_and_never_begins_twice(jobs: Slurm) -> None:
     async def story() -> None:
+        jobs.launcher = jobs.again(
+            lag_s=PATIENCE_S
+        )  # a busy Slurm takes its time to say by whose will it ended
         await jobs.launcher.start(asked := launch(jobs, MINDS))
         await started(jobs, asked.id)
         jobs.cluster.ask("scontrol", "requeue", id_of(jobs, asked.id))
