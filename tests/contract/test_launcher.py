@@ -339,7 +339,10 @@ def launch(rig: Processes | Virtual, does: str, run: str = "r", number: int = 1,
 
 
 async def observe(launcher: Launcher, id: AttemptId) -> Observation:
-    return (await launcher.observe([id]))[id]
+    """What is seen of an attempt, as soon as there is something to say: a busy Slurm may take its time."""
+    while id not in (seen := await launcher.observe([id])):
+        await asyncio.sleep(0.01)
+    return seen[id]
 
 
 async def alive(rig: Processes | Virtual, id: AttemptId) -> bool:

@@ -75,8 +75,13 @@ def nodes(hall: RealHall, word: str, name: str, *more: str) -> None:
     assert done.code == 0, done.err
 
 
-def counting(node: RealNode) -> list[psutil.Process]:
-    return [one for one in processes_in(node.home) if COUNTS in one.cmdline()]
+def at_work(node: RealNode, word: str) -> list[int]:
+    """The processes of a node whose command has this word."""
+    found: list[int] = []
+    for one in processes_in(node.home):
+        with contextlib.suppress(psutil.Error):  # it may end meanwhile
+            found += [one.pid] * (word in one.cmdline())
+    return found
 
 
 def test_what_was_on_a_host_that_is_cut_off_goes_on_elsewhere_and_is_ended_there_when_it_is_back(
@@ -108,19 +113,16 @@ def test_what_was_on_a_host_that_is_cut_off_goes_on_elsewhere_and_is_ended_there
         until(lambda: answers[200] > 20, "answers")
         line.cut()
         until(lambda: hall.get("node", "a1").status.state == "lost", "a1 to be lost")
-        until(lambda: counting(second), "the count on another host", deadline_s=PATIENCE_S)
-        assert counting(first), "cut off, it lives on"
+        until(lambda: at_work(second, COUNTS), "the count on another host", deadline_s=PATIENCE_S)
+        assert at_work(first, COUNTS), "cut off, it lives on"
         before = answers[200]
         until(lambda: answers[200] > before + 20, "more answers")
     assert set(answers) == {200}, "nobody was told of it"
 
     line.mend()
     until(lambda: hall.get("node", "a1").status.state == "cordoned", "a1 to be back", deadline_s=PATIENCE_S)
-    until(lambda: not counting(first), "the end of the count there")
-    until(
-        lambda: not [one for one in processes_in(first.home) if "modelhall.serving" in one.cmdline()],
-        "the end of the replica there",
-    )
-    assert counting(second), "and nowhere else"
+    until(lambda: not at_work(first, COUNTS), "the end of the count there")
+    until(lambda: not at_work(first, "modelhall.serving"), "the end of the replica there")
+    assert at_work(second, COUNTS), "and nowhere else"
     run = hall.get("run", "count")
     assert (run.status.attempt, run.status.node) == (2, "a2")
