@@ -33,14 +33,14 @@ from modelhall.app.clock import SystemClock
 from modelhall.core import files
 from modelhall.core.errors import Conflict, NotNow, Stale
 from modelhall.core.kinds.run import Exit
-from modelhall.core.node_line import Beat, KeptRun, Posting, Seen
+from modelhall.core.node_line import Beat, KeptRun, Posting, Seen, Stop
 from modelhall.core.ports.launcher import AttemptId, Launch, Launcher, LogPart, NodeReport, Observation
 from modelhall.doors.agent.home import AgentHome, KnownRun
 from modelhall.doors.agent.worker import Handed, Worker
 from modelhall.twin.clock import VirtualClock
 from real_ray import RealRay
 
-PATIENCE_S = 60.0
+PATIENCE_S = 120.0
 """How long a busy machine may take to do what it is asked to."""
 
 Story = Coroutine[Any, Any, None]
@@ -592,6 +592,29 @@ def test_an_agent_that_comes_back_ends_what_was_given_up_and_forgets_what_is_no_
         play(story(rig))
     finally:
         rig.close()
+
+
+def test_an_agent_that_was_cut_off_is_told_what_was_stopped_meanwhile_when_it_is_heard_again(
+    tmp_path: Path,
+) -> None:
+    async def story() -> None:
+        clock = VirtualClock()
+        handover = Handover(secrets=None, hall_secrets={}, keys=None)
+        hall = AgentLauncher(
+            tmp_path, handover=handover, sift=nobody_is_unwanted, monotonic=clock.monotonic
+        )  # fmt: skip
+        id = AttemptId("r", 1, "far")
+        report = NodeReport(name="far", cpus=1.0, memory_bytes=2**30, processor="")
+        seen = (Seen(id=id, observation=Observation(alive=True)),)
+        beat = Beat(session="a", node=report, now=time.time(), hold_s=0.0, kept=(), seen=seen)
+        await hall.hear("far", beat)
+        clock.advance(60.0)
+        assert await hall.nodes() == []
+        await hall.stop(id, grace_s=10.0)
+        told = await hall.hear("far", beat)
+        assert [errand.what for errand in told.errands] == [Stop(id=id, grace_s=10.0)]
+
+    play(story())
 
 
 def test_two_agents_cannot_speak_for_one_node(tmp_path: Path) -> None:
