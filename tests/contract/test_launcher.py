@@ -400,7 +400,8 @@ def test_an_attempt_is_started_once_however_often_and_by_whomever_it_is_asked_fo
         await asyncio.gather(*(one.start(asked) for one in both * 3))
         await ended(rig, asked.id)
         await asyncio.gather(*(one.start(asked) for one in both))
-        again = await observe(rig.again(), asked.id)
+        rig.launcher = rig.again()  # type: ignore[assignment]
+        again = await ended(rig, asked.id)
         assert again.exit is not None
         assert again.exit.code == 3
         assert rig.starts() == 1
@@ -851,8 +852,7 @@ def test_an_attempt_whose_launcher_died_before_starting_it_is_given_up_and_never
         files.write_json(
             folder / "launch.json", {"argv": ["touch", "../late"], "env": {}, "memory_bytes": None}
         )
-        seen = await observe(processes.launcher, id)
-        assert seen.alive is False
+        await ended(processes, id)
         subprocess.run([sys.executable, "-m", supervisor.__name__, str(folder)], check=True)
         assert not (folder.parent / "late").exists()
 
@@ -1012,7 +1012,7 @@ def test_whatever_a_program_writes_into_its_folder_the_launcher_goes_on(
         processes.work(id).mkdir(parents=True)
         for name in ("report.json", "result.json", supervisor.CHILD, supervisor.EXIT):
             (processes.work(id) / name).write_text(written)
-        await processes.launcher.observe([id])
+        await ended(processes, id)
         (processes.work(id) / supervisor.CLAIM).write_text(written)
         seen = await observe(processes.again(), id)
         assert seen.alive is False

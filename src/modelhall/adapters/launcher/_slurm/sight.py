@@ -26,9 +26,9 @@ from modelhall.core.kinds.run import Exit, Progress
 from modelhall.core.ports.launcher import Observation, Taken
 
 
-@dataclass
+@dataclass(eq=False)
 class Sent:
-    """A job on its way to Slurm."""
+    """A job on its way to Slurm, which is no other on the same way."""
 
     within_s: float = 0.0
     """How long it may be on its way yet."""
@@ -73,6 +73,9 @@ class JobSight:
             return self._last
         if not self._folder.exists():
             return Observation(alive=None)
+        if self._listed_from == -math.inf:
+            # Another hall's doing, who may have queued it since the table was asked for.
+            self._listed_from = monotonic
         job = answer.what.get(self.name) if answer is not None else None
         asked_at = answer.asked_at if answer is not None else -math.inf
         if self._claimed_at is None:
