@@ -90,12 +90,11 @@ class RealHost:
         self._switch.ask("ip", "link", "set", self._line, "up")
 
     def have_bad_line(self) -> None:
-        """Have its line delay and lose packets both ways, as far as the kernel can."""
+        """Have its line delay and lose packets both ways, in whichever way the kernel can, if any."""
         for space, end in ((self._space, "eth0"), (self._switch, self._line)):
-            if not any(
-                space.can("tc", "qdisc", "add", "dev", end, "root", *how.split()) for how in BAD_LINES
-            ):
-                raise LookupError("the kernel has neither netem nor tbf")
+            for how in BAD_LINES:
+                if space.can("tc", "qdisc", "add", "dev", end, "root", *how.split()):
+                    break
 
 
 class Namespace:
