@@ -56,7 +56,7 @@ examples: install
 
 torture: compiled
 	$(BIN)/python -m modelhall.app.compiled pytest -m 'not slow' $(REQUESTS)
-	MODELHALL_TORTURE=1 $(BIN)/pytest --numprocesses $(JOBS) --dist loadfile --no-loadscope-reorder --timeout 3000 tests/torture tests/scenario tests/e2e/test_kills.py tests/e2e/test_canaries.py tests/e2e/test_other_machines.py tests/e2e/test_gangs_over_nodes.py tests/e2e/test_ray.py tests/e2e/test_slurm.py tests/contract/test_launcher.py
+	MODELHALL_TORTURE=1 $(BIN)/pytest --numprocesses $(JOBS) --dist loadfile --no-loadscope-reorder --timeout 3000 tests/torture tests/scenario tests/e2e/test_kills.py tests/e2e/test_canaries.py tests/e2e/test_other_machines.py tests/e2e/test_gangs_over_nodes.py tests/e2e/test_ray.py tests/e2e/test_slurm.py tests/e2e/test_hosts_of_a_network.py tests/contract/test_launcher.py
 
 bench: compiled
 	for file in bench/*.py; do $(BIN)/python $$file --quick || exit 1; done

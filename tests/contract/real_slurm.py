@@ -45,6 +45,8 @@ SlurmdParameters=config_overrides
 SlurmctldParameters=node_reg_mem_percent=0
 ReturnToService=2
 KillWait=5
+# What could not start when it was submitted is looked at again soon, not after half a minute or a whole one.
+SchedulerParameters=batch_sched_delay=0,sched_min_interval=0,sched_interval=1,bf_interval=1
 # A busy machine may take its time; a node is down when the controller is told so.
 SlurmdTimeout=300
 MessageTimeout=60
@@ -54,6 +56,7 @@ PartitionName=one Nodes=a1 State=UP Default=YES
 PartitionName=both Nodes=a1,a2 State=UP
 """
 GRES = "NodeName=a1 Name=gpu Type=h100 File={folder}/nvidia[0-1]\n"
+STATE = "state/job_state"
 NULL = os.makedev(1, 3)
 
 
@@ -81,6 +84,7 @@ class RealSlurm:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
+        self._saved = 0
         self.conf = folder / "slurm.conf"
         ports = dict(zip(("port", "a1", "a2"), _free_ports(3), strict=True))
         host = socket.gethostname().partition(".")[0]
@@ -115,6 +119,30 @@ class RealSlurm:
         process = self._processes.pop(name)
         process.kill()
         process.wait()
+
+    def saved(self) -> bytes:
+        """The jobs that the controller has on its disk, once all that it knows of now are there.
+
+        It writes them down every few seconds. Killed before, it forgets some, and gives their numbers to others.
+        """
+        self._saved += 1
+        name = f"saved-{self._saved}"
+        self.ask("sbatch", "--hold", f"--job-name={name}", "--output=/dev/null", "--wrap=true")
+        state = b""
+
+        def has_it() -> bool:
+            nonlocal state
+            with contextlib.suppress(FileNotFoundError):  # while the next one takes its place
+                state = (self._folder / STATE).read_bytes()
+            return name.encode() in state
+
+        self.wait(has_it, "the controller to write down a job")
+        return state
+
+    def go_back_to(self, saved: bytes) -> None:
+        """Start the controller, which was killed, with the jobs that it once had on its disk."""
+        (self._folder / STATE).write_bytes(saved)
+        self.start_controller()
 
     def lose(self, name: str) -> None:
         """Have a node be down, as Slurm does itself once it has not heard of it for long enough; what runs there is

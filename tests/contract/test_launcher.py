@@ -33,14 +33,14 @@ from modelhall.app.clock import SystemClock
 from modelhall.core import files
 from modelhall.core.errors import Conflict, NotNow, Stale
 from modelhall.core.kinds.run import Exit
-from modelhall.core.node_line import Beat, KeptRun, Posting, Seen
+from modelhall.core.node_line import Beat, KeptRun, Posting, Seen, Stop
 from modelhall.core.ports.launcher import AttemptId, Launch, Launcher, LogPart, NodeReport, Observation
 from modelhall.doors.agent.home import AgentHome, KnownRun
 from modelhall.doors.agent.worker import Handed, Worker
 from modelhall.twin.clock import VirtualClock
 from real_ray import RealRay
 
-PATIENCE_S = 60.0
+PATIENCE_S = 120.0
 """How long a busy machine may take to do what it is asked to."""
 
 Story = Coroutine[Any, Any, None]
@@ -227,13 +227,14 @@ class Slurm(Processes):
         self.node = "a1"
 
     def again(  # type: ignore[override]
-        self, word: str = "", options: Sequence[str] = (), waits_s: float = PATIENCE_S
+        self, word: str = "", options: Sequence[str] = (), waits_s: float = PATIENCE_S, lag_s: float = 0.2
     ) -> SlurmLauncher:
-        """Another hall, which has a secret `word` of its own, and more `options` for sbatch."""
+        """Another hall, which has a secret `word` of its own, and more `options` for sbatch, and gives what is over
+        `lag_s` for its last words."""
         commands = Commands(environment=self.cluster.environment, partitions=["one"], options=options)
         return SlurmLauncher(
             self.folder / "runs", commands=commands, known=self.folder / "known", blobs="folder:///none",
-            cache=self.folder / "cache", environment={"PATH": os.environ["PATH"]}, look_s=0.1, lag_s=0.2,
+            cache=self.folder / "cache", environment={"PATH": os.environ["PATH"]}, look_s=0.1, lag_s=lag_s,
             waits_s=waits_s, handover=Handover(secrets=None, hall_secrets={"word": lambda: word}, keys=None),
         )  # fmt: skip
 
@@ -338,7 +339,10 @@ def launch(rig: Processes | Virtual, does: str, run: str = "r", number: int = 1,
 
 
 async def observe(launcher: Launcher, id: AttemptId) -> Observation:
-    return (await launcher.observe([id]))[id]
+    """What is seen of an attempt, as soon as there is something to say: a busy Slurm may take its time."""
+    while id not in (seen := await launcher.observe([id])):
+        await asyncio.sleep(0.01)
+    return seen[id]
 
 
 async def alive(rig: Processes | Virtual, id: AttemptId) -> bool:
@@ -396,7 +400,8 @@ def test_an_attempt_is_started_once_however_often_and_by_whomever_it_is_asked_fo
         await asyncio.gather(*(one.start(asked) for one in both * 3))
         await ended(rig, asked.id)
         await asyncio.gather(*(one.start(asked) for one in both))
-        again = await observe(rig.again(), asked.id)
+        rig.launcher = rig.again()  # type: ignore[assignment]
+        again = await ended(rig, asked.id)
         assert again.exit is not None
         assert again.exit.code == 3
         assert rig.starts() == 1
@@ -588,6 +593,29 @@ def test_an_agent_that_comes_back_ends_what_was_given_up_and_forgets_what_is_no_
         play(story(rig))
     finally:
         rig.close()
+
+
+def test_an_agent_that_was_cut_off_is_told_what_was_stopped_meanwhile_when_it_is_heard_again(
+    tmp_path: Path,
+) -> None:
+    async def story() -> None:
+        clock = VirtualClock()
+        handover = Handover(secrets=None, hall_secrets={}, keys=None)
+        hall = AgentLauncher(
+            tmp_path, handover=handover, sift=nobody_is_unwanted, monotonic=clock.monotonic
+        )  # fmt: skip
+        id = AttemptId("r", 1, "far")
+        report = NodeReport(name="far", cpus=1.0, memory_bytes=2**30, processor="")
+        seen = (Seen(id=id, observation=Observation(alive=True)),)
+        beat = Beat(session="a", node=report, now=time.time(), hold_s=0.0, kept=(), seen=seen)
+        await hall.hear("far", beat)
+        clock.advance(60.0)
+        assert await hall.nodes() == []
+        await hall.stop(id, grace_s=10.0)
+        told = await hall.hear("far", beat)
+        assert [errand.what for errand in told.errands] == [Stop(id=id, grace_s=10.0)]
+
+    play(story())
 
 
 def test_two_agents_cannot_speak_for_one_node(tmp_path: Path) -> None:
@@ -824,8 +852,7 @@ def test_an_attempt_whose_launcher_died_before_starting_it_is_given_up_and_never
         files.write_json(
             folder / "launch.json", {"argv": ["touch", "../late"], "env": {}, "memory_bytes": None}
         )
-        seen = await observe(processes.launcher, id)
-        assert seen.alive is False
+        await ended(processes, id)
         subprocess.run([sys.executable, "-m", supervisor.__name__, str(folder)], check=True)
         assert not (folder.parent / "late").exists()
 
@@ -985,7 +1012,7 @@ def test_whatever_a_program_writes_into_its_folder_the_launcher_goes_on(
         processes.work(id).mkdir(parents=True)
         for name in ("report.json", "result.json", supervisor.CHILD, supervisor.EXIT):
             (processes.work(id) / name).write_text(written)
-        await processes.launcher.observe([id])
+        await ended(processes, id)
         (processes.work(id) / supervisor.CLAIM).write_text(written)
         seen = await observe(processes.again(), id)
         assert seen.alive is False

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from real_slurm import RealSlurm
-from test_launcher import Slurm, ended, launch, log, observe, play, started
+from test_launcher import PATIENCE_S, Slurm, ended, launch, log, observe, play, started
 
 from modelhall.adapters.launcher import supervisor
 from modelhall.adapters.launcher._folders import group_name
@@ -16,6 +16,7 @@ from modelhall.core.errors import NotNow
 from modelhall.core.ports.launcher import AttemptId, Observation
 from modelhall.core.secrets import VARIABLE
 
+UNTIL_END = "while [ ! -e end ]; do sleep 0.1; done"
 MINDS = "trap 'exit 7' TERM; while :; do sleep 0.1; done"
 
 
@@ -31,7 +32,7 @@ def name_of(jobs: Slurm, id: AttemptId) -> str:
 
 
 def id_of(jobs: Slurm, id: AttemptId) -> str:
-    return jobs.cluster.ask("squeue", "-h", "-n", name_of(jobs, id), "-o", "%i")
+    return jobs.cluster.ask("squeue", "-h", "-t", "all", "-n", name_of(jobs, id), "-o", "%i")
 
 
 def message_of(seen: Observation) -> str:
@@ -41,6 +42,9 @@ def message_of(seen: Observation) -> str:
 
 def test_a_job_that_slurm_queues_again_is_an_attempt_that_is_over_and_never_begins_twice(jobs: Slurm) -> None:
     async def story() -> None:
+        jobs.launcher = jobs.again(
+            lag_s=PATIENCE_S
+        )  # a busy Slurm takes its time to say by whose will it ended
         await jobs.launcher.start(asked := launch(jobs, MINDS))
         await started(jobs, asked.id)
         jobs.cluster.ask("scontrol", "requeue", id_of(jobs, asked.id))
@@ -83,11 +87,12 @@ def test_on_a_node_that_slurm_calls_down_an_attempt_is_over_and_ends_itself_if_i
 def test_while_slurm_is_away_what_runs_goes_on_and_is_found_when_it_is_back(jobs: Slurm) -> None:
     async def story() -> None:
         for run in ("ends-meanwhile", "stopped-meanwhile", "goes-on"):
-            await jobs.launcher.start(launch(jobs, "while [ ! -e end ]; do sleep 0.1; done", run=run))
+            await jobs.launcher.start(launch(jobs, UNTIL_END, run=run))
             await started(jobs, AttemptId(run, 1))
         ids = {
             run: AttemptId(run, 1, jobs.node) for run in ("ends-meanwhile", "stopped-meanwhile", "goes-on")
         }
+        jobs.cluster.saved()  # or it forgets the newest of them
         jobs.cluster.kill("slurmctld")
         hall = jobs.again(waits_s=0.1)  # one that has never heard of Slurm
         (node,) = await hall.nodes()
@@ -114,6 +119,34 @@ def test_while_slurm_is_away_what_runs_goes_on_and_is_found_when_it_is_back(jobs
         (jobs.work(ids["goes-on"]) / "end").touch()
         jobs.launcher = hall
         assert (await ended(jobs, ids["goes-on"])).exit.code == 0  # type: ignore[union-attr]
+
+    play(story())
+
+
+def test_one_that_its_node_will_not_launch_is_over_and_no_job_waits_for_ever(jobs: Slurm) -> None:
+    """A controller that forgot a job gives its number to another, which a node that remembers the first refuses."""
+
+    async def story() -> None:
+        before = jobs.cluster.saved()
+        await jobs.launcher.start(forgotten := launch(jobs, UNTIL_END, run="forgotten"))
+        await started(jobs, forgotten.id)
+        number = id_of(jobs, forgotten.id)
+        jobs.cluster.kill("slurmctld")
+        (jobs.work(forgotten.id) / "end").touch()
+        await jobs.until(lambda: _exists(jobs.work(forgotten.id) / supervisor.EXIT))
+        jobs.cluster.go_back_to(before)
+        await jobs.launcher.start(asked := launch(jobs, "stays"))
+        seen = await ended(jobs, asked.id)
+        assert seen.exit is not None
+        assert not seen.exit.stopped, "nobody wanted that"
+        assert f"job {number} is PENDING (launch failed requeued held)" in message_of(seen)
+
+        async def is_cancelled() -> bool:
+            await jobs.launcher.nodes()
+            return jobs.cluster.state(name_of(jobs, asked.id)) == "CANCELLED"
+
+        await jobs.until(is_cancelled)
+        assert jobs.starts() == 0
 
     play(story())
 
@@ -173,6 +206,11 @@ def test_what_slurm_refuses_is_told_in_its_words(jobs: Slurm) -> None:
         assert "sbatch says: " in message_of(await ended(jobs, asked.id))
 
     play(story())
+
+
+async def _exists(path: Path) -> bool:
+    await asyncio.sleep(0)
+    return path.exists()
 
 
 async def _ended(pid: int) -> bool:

@@ -53,7 +53,9 @@ def keep_asking(hall: RealHall, picture: bytes) -> Iterator[Counter[int]]:
         with hall.client as client:
             url = f"{hall.addresses['gateway']}/v2/models/digits/infer"
             while not over.is_set():
-                answer = httpx.post(url, json=image_request(picture), headers=client.headers, timeout=60)
+                answer = httpx.post(
+                    url, json=image_request(picture), headers=client.headers, verify=client.tls, timeout=60
+                )
                 answers[answer.status_code] += 1
 
     asking = threading.Thread(target=ask)

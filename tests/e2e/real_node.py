@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import shlex
 import subprocess
+from collections.abc import Sequence
 
 import psutil
 from real_hall import COMMAND, RealHall, environment, processes_in, said, until
@@ -13,10 +14,16 @@ from real_hall import COMMAND, RealHall, environment, processes_in, said, until
 class RealNode:
     """One agent and all it started; to kill them is to lose the machine."""
 
-    def __init__(self, hall: RealHall, name: str) -> None:
+    def __init__(
+        self, hall: RealHall, name: str, *, within: Sequence[str] = (), address: str = "127.0.0.1"
+    ) -> None:
+        """Put before its command, `within` has the agent be on a host of its own, where others reach it at
+        `address`."""
         self.home = hall.home.with_name(f"{hall.home.name}-{name}")
         self.name = name
         self._hall = hall
+        self._within = within
+        self._address = address
         self._agent: subprocess.Popen[bytes] | None = None
 
     def join(self) -> RealNode:
@@ -46,7 +53,10 @@ class RealNode:
         told = dict(word.split("=", 1) for word in set_before)
         with self.home.with_suffix(".log").open("ab") as log:
             self._agent = subprocess.Popen(
-                [*COMMAND, "node", "agent", *words, "--name", self.name, "--home", str(self.home)],
+                [
+                    *self._within, *COMMAND, "node", "agent", *words, "--name", self.name,
+                    "--address", self._address, "--home", str(self.home),
+                ],
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True,
                 env={**environment(), **told},
             )  # fmt: skip

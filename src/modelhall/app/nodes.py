@@ -191,8 +191,12 @@ class Nodes:
             its = (found.key.name, found.status.attempt)
             if found.key.project == project and (not run or its == (run, attempt)):
                 return
-        what = f"attempt {attempt} of run {run}" if run else "nothing"
-        raise Denied(f"{what} of project {project!r} is on node {name} now")
+        what = (
+            f"attempt {attempt} of run {run} of project {project!r} is not"
+            if run
+            else f"nothing of project {project!r} is"
+        )
+        raise Denied(f"{what} on node {name} now")
 
     async def unwanted(self, node: str, kept: Sequence[KeptRun]) -> Unwanted:
         """What of all that a node keeps nobody wants any more, as the store has it. Whatever was to be started there

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from pathlib import Path
 
@@ -27,9 +28,11 @@ class Story:
         self.work.mkdir(parents=True)
         self.sight = JobSight(self.work, "job", lag_s=LAG_S)
 
-    def look(self, at: float, state: str | None, *, asked_at: float | None = None) -> Observation | None:
+    def look(
+        self, at: float, state: str | None, *, asked_at: float | None = None, reason: str = "None"
+    ) -> Observation | None:
         """See it at this time, when Slurm's newest word was asked for then, or at `asked_at`."""
-        jobs = {} if state is None else {"job": Job("7", state, "None")}
+        jobs = {} if state is None else {"job": Job("7", state, reason)}
         return self.sight.look(Answer(at if asked_at is None else asked_at, jobs), at, now=1000.0 + at)
 
     def ends(self, **how: object) -> None:
@@ -99,6 +102,34 @@ def test_an_attempt_without_a_job_is_given_up_unless_the_job_may_still_come(stor
     over(story.look(3.0, None))
     assert not claim(story.work, os.getpid()), "one that comes late does not begin"
     assert not (story.work / left.HANDED).exists(), "what it was to be handed is gone"
+
+
+def test_an_attempt_that_another_hall_has_just_queued_is_not_given_up_by_an_older_table(story: Story) -> None:
+    assert alive(story.look(2.0, None, asked_at=1.0))
+    assert alive(story.look(2.1, None, asked_at=1.0))
+    assert not (story.work / supervisor.CLAIM).exists()
+    over(story.look(4.0, None, asked_at=3.0))
+
+
+def test_of_several_who_send_one_job_each_is_done_when_it_is_done(story: Story) -> None:
+    with contextlib.ExitStack() as first, contextlib.ExitStack() as second:
+        sent = first.enter_context(story.sight.being_sent(lambda: 1.0))
+        second.enter_context(story.sight.being_sent(lambda: 1.0))
+        second.close()
+        sent.within_s = 20.0
+        first.close()
+    assert alive(story.look(20.0, None)), "it may come yet"
+    over(story.look(22.0, None))
+
+
+def test_an_attempt_that_its_node_would_not_launch_is_over_and_its_job_may_come_no_more(story: Story) -> None:
+    with story.sight.being_sent(lambda: 2.0):
+        assert alive(story.look(3.0, "PENDING", reason="Resources"))
+    assert alive(story.look(4.0, "PENDING", reason="JobHeldAdmin")), "whoever holds it may let it go"
+    seen = over(story.look(5.0, "PENDING", reason="launch failed requeued held"))
+    assert seen.exit is not None
+    assert not seen.exit.stopped
+    assert not claim(story.work, os.getpid()), "released, it does not begin"
 
 
 @pytest.mark.parametrize(

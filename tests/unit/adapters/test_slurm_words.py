@@ -73,3 +73,21 @@ def test_what_somebody_willed_is_no_failure_and_what_broke_is(
     exit = as_slurm_has_it(ENDED, Job("7", state, "None"))
     assert (exit.stopped, exit.out_of_memory, exit.timed_out) == (stopped, out_of_memory, False)
     assert as_slurm_has_it(ENDED, None) == ENDED
+
+
+@pytest.mark.parametrize(
+    ("reason", "is_refused"),
+    [
+        ("launch failed requeued held", True), ("launch_failure_limit_exceeded_requeued_held", True),
+        ("user env retrieval failed requeued held", True), ("job requeued in held state", False),
+        ("JobHeldAdmin", False), ("Resources", False),
+    ],
+)  # fmt: skip
+def test_a_job_that_no_node_would_launch_is_a_failure_and_one_that_somebody_holds_is_none(
+    reason: str, is_refused: bool
+) -> None:
+    job = Job("7", "PENDING", reason)
+    assert job.is_refused == is_refused
+    assert as_slurm_has_it(ENDED, job).stopped != is_refused
+    assert ("could not launch" in problem_of(job).message) == is_refused
+    assert not Job("7", "RUNNING", reason).is_refused

@@ -136,8 +136,9 @@ class AgentLauncher:
         return {id: line.taken[id] for id, line in lines.items() if id in line.taken}
 
     async def stop(self, id: AttemptId, grace_s: float) -> None:
-        """What a node out of reach is to stop, it is told when it introduces itself."""
-        line = self._line(id.node)
+        """A node out of reach is told when it is back: the agent that was there, as it is heard again; another, when
+        it introduces itself."""
+        line = self._lines.get(id.node)
         if line is not None:
             line.stop(id, grace_s)
 

@@ -16,21 +16,25 @@ CHUNK_BYTES = 1 << 20
 FILE = {"content-type": "application/octet-stream"}
 LONGEST_S = 3600.0
 """For the hall to take in one file, however large."""
+ANSWERS_WITHIN_S = 10.0
+"""What a hall may take to answer a beat that it no longer holds. What a cut line has lost nobody waits for longer."""
 _NAMES = TypeAdapter(list[str])
 
 
 class Line:
     """Requests of one node. Those that move files are made from threads."""
 
-    def __init__(self, wire: Wire, node: str) -> None:
+    def __init__(self, wire: Wire, node: str, *, answers_within_s: float = ANSWERS_WITHIN_S) -> None:
         self._wire = wire
         self._at = f"/api/v1/nodes/{node}"
+        self._answers_within_s = answers_within_s
 
     async def beat(self, beat: Beat) -> Errands:
         """Raises NotNow while the hall cannot be reached, Denied when it does not know this node any more."""
         answer = await asyncio.to_thread(
             self._wire.ask, "POST", f"{self._at}/beat",
             content=beat.model_dump_json(), headers={"content-type": "application/json"},
+            timeout=beat.hold_s + self._answers_within_s,
         )  # fmt: skip
         return Errands.model_validate_json(answer.content)
 

@@ -20,6 +20,9 @@ MADE_TO_STOP = WAITING | {"CANCELLED", "DEADLINE", "PREEMPTED", "REVOKED", "TIME
 """Somebody's will, and no failure of the program or its machine. A time limit is the partition's: the run's own is
 kept by its supervisor."""
 
+REFUSED = "requeued held"
+"""How the reason ends, such as `launch failed requeued held`."""
+
 
 class Job(NamedTuple):
     id: str
@@ -34,6 +37,12 @@ class Job(NamedTuple):
     def is_waiting(self) -> bool:
         return self.state in WAITING
 
+    @property
+    def is_refused(self) -> bool:
+        """Whether its node would not launch it: Slurm holds it until an administrator lets it go, which may be never.
+        One that somebody holds is told by other words."""
+        return self.is_waiting and self.reason.replace("_", " ").endswith(REFUSED)
+
     def __str__(self) -> str:
         why = f" ({self.reason})" if self.reason not in ("", "None") else ""
         return f"job {self.id} is {self.state}{why}"
@@ -43,7 +52,7 @@ def as_slurm_has_it(exit: Exit, job: Job | None) -> Exit:
     """How an attempt ended, by what its supervisor has written down and by what Slurm says of its job."""
     if job is None:
         return exit
-    stopped = exit.stopped or job.state in MADE_TO_STOP
+    stopped = exit.stopped or (job.state in MADE_TO_STOP and not job.is_refused)
     return exit.model_copy(
         update={"stopped": stopped, "out_of_memory": exit.out_of_memory or job.state == "OUT_OF_MEMORY"}
     )
@@ -53,6 +62,8 @@ def problem_of(job: Job | None) -> Problem:
     """What is wrong with an attempt of which Slurm says that it is over, or to wait again."""
     if job is None:
         message = "Slurm knows its job no more, and it left no word of its end"
+    elif job.is_refused:
+        message = f"Slurm could not launch it: {job}"
     elif job.is_waiting:
         message = f"Slurm took it off its node and queued it again: {job}"
     else:

@@ -26,9 +26,9 @@ from modelhall.core.kinds.run import Exit, Progress
 from modelhall.core.ports.launcher import Observation, Taken
 
 
-@dataclass
+@dataclass(eq=False)
 class Sent:
-    """A job on its way to Slurm."""
+    """A job on its way to Slurm, which is no other on the same way."""
 
     within_s: float = 0.0
     """How long it may be on its way yet."""
@@ -73,6 +73,9 @@ class JobSight:
             return self._last
         if not self._folder.exists():
             return Observation(alive=None)
+        if self._listed_from == -math.inf:
+            # Another hall's doing, who may have queued it since the table was asked for.
+            self._listed_from = monotonic
         job = answer.what.get(self.name) if answer is not None else None
         asked_at = answer.asked_at if answer is not None else -math.inf
         if self._claimed_at is None:
@@ -112,7 +115,7 @@ class JobSight:
     def _look_at_claim(self, job: Job | None, asked_at: float, monotonic: float) -> None:
         """See who has begun. When there is no job that could, nobody ever will."""
         is_listed = not self._sending and self._listed_from < asked_at
-        if is_listed and (job is None or job.is_over):
+        if is_listed and (job is None or job.is_over or job.is_refused):
             self._keep_from_beginning()
         if (self._folder / supervisor.CLAIM).exists():
             found = self._record.claim()
