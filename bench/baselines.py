@@ -2,7 +2,7 @@
 
     python bench/baselines.py EXAMPLE... [--only] [--data FOLDER] [--threads 2]
 
-Every model of the examples that starts from random weights is prepared, trained and measured by the hall's own
+Every model of the examples, from random weights or from a base, is prepared, trained and measured by the hall's own
 stages, as its hall file says. Beside it stands what takes seconds: the commonest class and logistic regression
 (scikit-learn) over TF-IDF or pixels; interpolated Kneser-Ney n-grams; how common each token is; for pairs of texts,
 the cosine of TF-IDF, as it is and carried from one side to the other by linear regression. `--only` leaves the
@@ -37,8 +37,8 @@ from sklearn.metrics import accuracy_score, f1_score
 from modelhall import tasks
 from modelhall.core import plugins
 from modelhall.core.kinds import Dataset, Model
-from modelhall.core.orders import EvaluateOrder, PrepareOrder, TrainOrder
-from modelhall.stages import evaluate, prepare, train
+from modelhall.core.orders import EvaluateOrder, FetchOrder, PrepareOrder, TrainOrder
+from modelhall.stages import evaluate, fetch, prepare, train
 from modelhall.tasks import Predictions, Task, _ranks
 
 _FACTORS = 256
@@ -57,8 +57,6 @@ def main() -> None:
     found: dict[str, Figures] = {}
     for example in asked.examples:
         for name, (dataset, model) in examples.models(example, asked.data).items():
-            if model.base is not None:
-                continue
             with tempfile.TemporaryDirectory(prefix="bench-baselines-") as folder:
                 stages = Stages(Path(folder), threads=asked.threads)
                 found[name] = _figures(dataset, model, stages, only=asked.only)
@@ -76,13 +74,15 @@ def _figures(dataset: Dataset, model: Model, stages: Stages, *, only: bool) -> F
 
 
 def _trained(model: Model, data: str, stages: Stages) -> dict[str, float]:
+    base = None if model.base is None else stages.run(fetch, FetchOrder(base=model.base))["artifact"]
     begun = time.monotonic()
     trained = stages.run(
         train,
         TrainOrder(
-            task=model.task, columns=model.columns, network=model.network, train=model.train, data=data
+            task=model.task, columns=model.columns, network=model.network, train=model.train, data=data,
+            base=base,
         ),
-    )
+    )  # fmt: skip
     metrics = stages.run(
         evaluate,
         EvaluateOrder(

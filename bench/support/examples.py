@@ -21,9 +21,14 @@ DATA = REPOSITORY.parent / "shared" / "data"
 
 
 def models(folder: str, data: Path) -> dict[str, tuple[Dataset, Model]]:
-    """Every model of an example with its data set, by its name; without those whose data is not below `data`."""
-    file = REPOSITORY / "examples" / folder / "hall.yaml"
-    declared = [one.document for one in hallfile.parse(file.read_text(), str(file))]
+    """Every model of an example with its data set, by its name, those of hall.yaml first; without those whose data is
+    not below `data`."""
+    files = (REPOSITORY / "examples" / folder).glob("*.yaml")
+    declared = [
+        one.document
+        for file in sorted(files, key=lambda file: (file.name != "hall.yaml", file.name))
+        for one in hallfile.parse(file.read_text(), str(file))
+    ]
     datasets = {one.name: _over(one, data) for one in declared if isinstance(one, Dataset)}
     return {
         one.name: (dataset, one)

@@ -25,7 +25,7 @@ Yaml12.add_implicit_resolver(
     "tag:yaml.org,2002:float", re.compile(r"[0-9.]+e[-+]?[0-9]+"), list("0123456789.")
 )
 
-EXAMPLES = sorted(Path(__file__).parents[2].glob("examples/*/hall.yaml"))
+EXAMPLES = sorted(Path(__file__).parents[2].glob("examples/*/*.yaml"))
 
 
 @pytest.fixture(scope="module")
@@ -169,7 +169,7 @@ def test_the_version_and_the_commands_can_be_asked_for(hall: RealHall) -> None:
         assert word in said_out("--help")
 
 
-@pytest.mark.parametrize("file", EXAMPLES, ids=lambda path: path.parent.name)
+@pytest.mark.parametrize("file", EXAMPLES, ids=lambda path: f"{path.parent.name}/{path.stem}")
 def test_the_examples_are_right_by_the_printed_schema(file: Path) -> None:
     everything = json.loads(said_out("schema"))
     documents = list(yaml.load_all(file.read_text(), Loader=Yaml12))

@@ -7,6 +7,7 @@ decoder it continues texts.
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 
 import torch
 from torch import nn
@@ -14,6 +15,7 @@ from torch.nn import functional
 
 from modelhall.core.errors import Rejected
 from modelhall.core.shape import Shape
+from modelhall.networks._ngrams import Ngrams, check_ngrams
 from modelhall.networks._parts import OF_TEXTS, Logits, check_dropout, check_head, mean, told_of
 
 HEADS = (*OF_TEXTS, "masked-lm", "causal-lm")
@@ -27,30 +29,34 @@ def build(
     heads: int = 4,
     feed_forward: int | None = None,
     dropout: float = 0.1,
+    ngrams: int = 1,
+    buckets: int = 262_144,
 ) -> nn.Module:
     """In the paper's words: `hidden` is d_model, `layers` N, `heads` h, and `feed_forward` d_ff, four times `hidden`
-    if not said."""
+    if not said. Not in the paper: n-grams of up to `ngrams` tokens have vectors, too, in so many `buckets`."""
     check_head("transformer", shape, HEADS)
     check_dropout(dropout)
+    check_ngrams(ngrams, buckets)
     if layers < 1 or heads < 1 or hidden < 2 or hidden % (2 * heads):
         raise Rejected(
             f"hidden is a multiple of twice the heads, not {hidden} for {heads} heads", field="network.hidden"
         )
-    return Transformer(shape, hidden, layers, heads, feed_forward or 4 * hidden, dropout)
+    beside = Ngrams(ngrams, buckets, hidden, pad=shape.sizes["pad"], dropout=dropout) if ngrams > 1 else None
+    embed = Embedding(shape, hidden, dropout, beside)
+    stack = [Layer(hidden, heads, feed_forward or 4 * hidden, dropout) for _ in range(layers)]
+    return Transformer(shape, embed, stack)
 
 
 class Transformer(nn.Module):
     """input_ids, attention_mask (rows, length) → logits (rows, classes or hidden) or (rows, length, vocabulary)."""
 
-    def __init__(
-        self, shape: Shape, hidden: int, layers: int, heads: int, feed_forward: int, dropout: float
-    ) -> None:
+    def __init__(self, shape: Shape, embed: Embedding, layers: Iterable[Layer]) -> None:
         super().__init__()
         self.of_texts = shape.head in OF_TEXTS
         self.looks_back_only = shape.head == "causal-lm"
-        self.embed = Embedding(shape, hidden, dropout)
-        self.layers = nn.ModuleList(Layer(hidden, heads, feed_forward, dropout) for _ in range(layers))
-        self.head = told_of(shape, hidden)
+        self.embed = embed
+        self.layers = nn.ModuleList(layers)
+        self.head = told_of(shape, embed.words.embedding_dim)
 
     def forward(self, input_ids: torch.Tensor, attention_mask: torch.Tensor) -> Logits:
         seen = attention_mask[:, None, None, :].bool()
@@ -67,10 +73,12 @@ class Transformer(nn.Module):
 
 
 class Embedding(nn.Module):
-    """Sections 3.4 and 3.5: words as vectors, and where they stand as sines and cosines."""
+    """Sections 3.4 and 3.5: words as vectors, and where they stand as sines and cosines; and n-grams, if there are
+    any."""
 
-    def __init__(self, shape: Shape, hidden: int, dropout: float) -> None:
+    def __init__(self, shape: Shape, hidden: int, dropout: float, ngrams: Ngrams | None) -> None:
         super().__init__()
+        self.ngrams = ngrams
         self.words = nn.Embedding(shape.sizes["vocabulary"], hidden, padding_idx=shape.sizes["pad"])
         nn.init.normal_(self.words.weight, std=hidden**-0.5)
         self.dropout = nn.Dropout(dropout)
@@ -78,7 +86,10 @@ class Embedding(nn.Module):
         self.register_buffer("positions", _positions(shape.sizes["length"], hidden), persistent=False)
 
     def forward(self, input_ids: torch.Tensor) -> torch.Tensor:
-        words = self.words(input_ids) * math.sqrt(self.words.embedding_dim)
+        words = self.words(input_ids)
+        if self.ngrams is not None:
+            words = words + self.ngrams(input_ids)
+        words = words * math.sqrt(self.words.embedding_dim)
         summed: torch.Tensor = self.dropout(words + self.positions[: input_ids.shape[1]])
         return summed
 

@@ -11,15 +11,17 @@ from modelhall.adapters.store.memory import MemoryStore
 from modelhall.control import declare
 from modelhall.core.hallfile import parse
 
-EXAMPLES = sorted((Path(__file__).parents[3] / "examples").glob("*/hall.yaml"))
+EXAMPLES = sorted({file.parent for file in (Path(__file__).parents[3] / "examples").glob("*/*.yaml")})
 
 
-@pytest.mark.parametrize("file", EXAMPLES, ids=lambda file: file.parent.name)
-def test_an_example_is_taken_as_it_is(file: Path) -> None:
+@pytest.mark.parametrize("folder", EXAMPLES, ids=lambda folder: folder.name)
+def test_an_example_is_taken_as_it_is(folder: Path) -> None:
     async def fingerprint(url: str, project: str) -> str:
         return url
 
-    documents = [one.document for one in parse(file.read_text(), str(file))]
+    documents = [
+        one.document for file in sorted(folder.glob("*.yaml")) for one in parse(file.read_text(), str(file))
+    ]
     outcomes = asyncio.run(
         declare.apply(MemoryStore(), documents, fingerprint=fingerprint, new_uid=lambda: "uid", now=1.0)
     )

@@ -9,12 +9,14 @@ from pathlib import Path
 
 import pytest
 import torch
+from torch import nn
 
 from modelhall import networks
 from modelhall.core import plugins
 from modelhall.core.errors import Broken, Rejected
 from modelhall.core.kinds.model import Network
 from modelhall.core.shape import Shape
+from modelhall.networks._ngrams import Ngrams
 
 IMAGES = Shape(
     head="image-classification", sizes={"channels": 1, "height": 8, "width": 6}, labels=("a", "b", "c")
@@ -23,12 +25,21 @@ TEXTS = Shape(
     head="sequence-classification", sizes={"vocabulary": 50, "length": 12, "pad": 0}, labels=("no", "yes")
 )
 SMALL = {"hidden": 16, "layers": 1, "heads": 2}
+OF_NGRAMS = {**SMALL, "ngrams": 3, "buckets": 64}
 
 
 def refused(network: Network, shape: Shape) -> Rejected:
     with pytest.raises(Rejected) as raised:
         networks.build(network, shape)
     return raised.value
+
+
+def learnt(module: nn.Module) -> nn.Module:
+    """A network in which no vector is zero, as after some steps."""
+    for parameter in module.parameters():
+        if not parameter.any():
+            nn.init.normal_(parameter)
+    return module.eval()
 
 
 def test_a_cnn_gives_a_figure_for_every_label() -> None:
@@ -95,9 +106,16 @@ def test_what_cannot_be_built_is_refused_with_what_would_do(
     assert says in error.message
 
 
-@pytest.mark.parametrize(("family", "shape"), [("cnn", IMAGES), ("bert", TEXTS), ("gpt2", TEXTS)])
-def test_a_stored_network_is_the_same_again(family: str, shape: Shape, tmp_path: Path) -> None:
-    network = Network(family=family, **({} if family == "cnn" else SMALL))
+@pytest.mark.parametrize(
+    ("network", "shape"),
+    [
+        (Network(family="cnn"), IMAGES),
+        (Network(family="transformer", **OF_NGRAMS), TEXTS),
+        (Network(family="bert", **SMALL), TEXTS),
+        (Network(family="gpt2", **SMALL), TEXTS),
+    ],
+)
+def test_a_stored_network_is_the_same_again(network: Network, shape: Shape, tmp_path: Path) -> None:
     built = networks.build(network, shape)
     networks.save(built, network, shape, tmp_path)
     loaded = networks.load(tmp_path)
@@ -159,13 +177,14 @@ def test_a_resnet_gives_a_figure_for_every_label_of_small_pictures() -> None:
     "network",
     [
         Network(family="transformer", **SMALL),
+        Network(family="transformer", **OF_NGRAMS),
         Network(family="rnn", hidden=8, cell="rnn"),
         Network(family="rnn", hidden=8, cell="lstm", layers=2, bidirectional=True),
         Network(family="rnn", hidden=8, cell="gru"),
     ],
 )
 def test_padding_changes_no_answer(network: Network) -> None:
-    module = networks.build(network, TEXTS).eval()
+    module = learnt(networks.build(network, TEXTS))
     ids = torch.randint(1, 50, (2, 9))
     padded = torch.cat([ids, torch.zeros(2, 3, dtype=torch.int64)], dim=1)
     mask = (padded > 0).long()
@@ -174,10 +193,16 @@ def test_padding_changes_no_answer(network: Network) -> None:
     torch.testing.assert_close(module(input_ids=padded, attention_mask=mask).logits, alone)
 
 
-@pytest.mark.parametrize("family", ["transformer", "rnn"])
-def test_what_continues_a_text_never_sees_what_follows(family: str) -> None:
-    options = SMALL if family == "transformer" else {"hidden": 8}
-    module = networks.build(Network(family=family, **options), NEXT).eval()
+@pytest.mark.parametrize(
+    "network",
+    [
+        Network(family="transformer", **SMALL),
+        Network(family="transformer", **OF_NGRAMS),
+        Network(family="rnn", hidden=8),
+    ],
+)
+def test_what_continues_a_text_never_sees_what_follows(network: Network) -> None:
+    module = learnt(networks.build(network, NEXT))
     ids = torch.randint(1, 50, (1, 12))
     other = ids.clone()
     other[0, 7:] = torch.randint(1, 50, (5,))
@@ -186,6 +211,19 @@ def test_what_continues_a_text_never_sees_what_follows(family: str) -> None:
     assert one.shape == (1, 12, 50)
     torch.testing.assert_close(one[0, :7], two[0, :7])
     assert not torch.allclose(one[0, 7:], two[0, 7:])
+
+
+def test_the_same_ngram_adds_the_same_vector_wherever_it_stands_and_another_order_another() -> None:
+    ngrams = learnt(Ngrams(3, 1 << 20, 16, pad=0, dropout=0.5))
+    first, second = ngrams(torch.tensor([[3, 7, 9, 4], [5, 3, 7, 9]]))
+    torch.testing.assert_close(first[2], second[3])
+    for other in ([3, 9, 7, 4], [8, 7, 9, 4], [7, 9, 9, 4]):
+        assert not torch.allclose(first[2], ngrams(torch.tensor([other]))[0, 2])
+
+
+def test_ngrams_that_were_never_learnt_add_nothing() -> None:
+    ngrams = Ngrams(4, 64, 16, pad=0, dropout=0.0)
+    assert ngrams(torch.randint(1, 50, (2, 5))).abs().max() == 0
 
 
 def test_an_encoder_sees_both_sides() -> None:
@@ -208,6 +246,8 @@ def test_an_encoder_sees_both_sides() -> None:
         (Network(family="rnn", bidirectional=True), NEXT, "network.bidirectional"),
         (Network(family="transformer", hidden=10, heads=4), TEXTS, "network.hidden"),
         (Network(family="transformer", dropout=1.0), TEXTS, "network.dropout"),
+        (Network(family="transformer", ngrams=0), TEXTS, "network.ngrams"),
+        (Network(family="transformer", ngrams=2, buckets=0), TEXTS, "network.buckets"),
     ],
 )
 def test_what_a_family_cannot_be_is_refused_with_its_field(

@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 
 from modelhall.core import hallfile, requirement
 from modelhall.core.kinds import Dataset, Model
-from modelhall.core.orders import EvaluateOrder, PrepareOrder, TrainOrder
+from modelhall.core.orders import EvaluateOrder, FetchOrder, PrepareOrder, TrainOrder
 from modelhall.core.program import Order, Reporter
-from modelhall.stages import evaluate, prepare, train
+from modelhall.stages import evaluate, fetch, prepare, train
 
 REPOSITORY = Path(__file__).parents[3]
 DATA = REPOSITORY.parent / "shared" / "data"
@@ -21,8 +22,11 @@ Orders = Callable[..., Order]
 
 def documents(example: str, name: str | None = None) -> tuple[Dataset, Model]:
     """The model of an example, or the last of several, and its data set."""
-    file = REPOSITORY / "examples" / example / "hall.yaml"
-    declared = [one.document for one in hallfile.parse(file.read_text(), str(file))]
+    declared = [
+        one.document
+        for file in sorted((REPOSITORY / "examples" / example).glob("*.yaml"))
+        for one in hallfile.parse(file.read_text(), str(file))
+    ]
     (*_, model) = (one for one in declared if isinstance(one, Model) and name in (None, one.name))
     (dataset,) = (one for one in declared if isinstance(one, Dataset) and one.name == model.data)
     return dataset, model
@@ -36,8 +40,9 @@ def reached(order: Orders, dataset: Dataset, model: Model) -> dict[str, float]:
         return dict(stage.carry_out(made, Reporter(made.work)))
 
     data = run(prepare, PrepareOrder.of(dataset))["artifact"]
+    base = run(fetch, FetchOrder(base=model.base))["artifact"] if model.base else None
     asked = TrainOrder(
-        task=model.task, columns=model.columns, network=model.network, train=model.train, data=data
+        task=model.task, columns=model.columns, network=model.network, train=model.train, data=data, base=base
     )
     trained = run(train, asked)["artifact"]
     metrics = tuple(model.require)
@@ -61,7 +66,8 @@ def test_digits_meet_their_requirement(order: Orders) -> None:
         ("poems-and-news", "news-topics", DATA / "chinese"),
         ("poems-and-news", "news-words", DATA / "chinese"),
         ("shakespeare", None, DATA / "text"),
-        ("sst2", None, DATA / "text"),
+        ("sst2", "sst2", DATA / "text"),
+        ("sst2", "sst2-from-base", DATA / "text"),
         ("translation", None, DATA / "translation"),
     ],
 )
@@ -69,6 +75,8 @@ def test_examples_meet_their_requirement(order: Orders, example: str, name: str 
     if not folder.is_dir():
         pytest.skip(f"the data of {example} is not at {folder}")
     dataset, model = documents(example, name)
+    if model.base is not None:
+        pytest.importorskip(urlsplit(model.base).netloc)
     here = {split: str(folder / Path(url).name) for split, url in dataset.sources.items()}
     dataset = dataset.model_copy(update={"source": here.get("all", here)})
     assert requirement.unmet(model.require, reached(order, dataset, model)) == []

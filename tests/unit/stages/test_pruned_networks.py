@@ -55,6 +55,7 @@ def count(network: torch.nn.Module) -> int:
         ("resnet", "image", {"blocks": 1}),
         ("mlp", "image", {}),
         ("transformer", "text", SMALL),
+        ("transformer", "text", {**SMALL, "ngrams": 3, "buckets": 64}),
         ("transformer", "next", SMALL),
         ("bert", "text", SMALL),
         ("bert", "mask", SMALL),
