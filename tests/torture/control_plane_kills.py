@@ -32,7 +32,7 @@ from modelhall.core.kinds.run import DONE
 from modelhall.trust.directory import Directory
 
 SEED = 20_251_122
-KILLS = power.cuts(40, 100)
+KILLS = power.cuts(25, 100)
 """Of each sort, of each seed."""
 REACH_S = 1.2
 """A failpoint that is not reached in so long may be one that is reached at the end, and the life is told to end."""
