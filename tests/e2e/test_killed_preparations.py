@@ -21,8 +21,8 @@ from modelhall.core.program import Order
 
 pytestmark = pytest.mark.e2e
 
-ROWS = 280_000
-SHARDS = 5  # of 65,536 rows
+ROWS = 210_000
+SHARDS = 4  # of 65,536 rows
 STEPS = [
     {"clean": {"strip_html": True}},
     {"deduplicate": {}},
