@@ -42,4 +42,6 @@ def counts(predictions: Predictions, classes: int = 0) -> Counts:
 
 def _share(parts: np.ndarray, wholes: np.ndarray) -> np.ndarray:
     """0 of nothing."""
-    return np.divide(parts, wholes, out=np.zeros(len(parts)), where=wholes > 0)
+    shares = np.zeros(len(parts))
+    np.divide(parts, wholes, out=shares, where=wholes > 0)
+    return shares
