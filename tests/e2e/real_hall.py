@@ -31,7 +31,7 @@ LONGEST_COMMAND_S = 240.0
 SOON_S = 0.02
 """How often to look for what is soon over, in files."""
 _FORKS = multiprocessing.get_context("forkserver")
-_FORKS.set_forkserver_preload(["forked_from"])
+_FORKS.set_forkserver_preload(["modelhall.doors.cli.main"])
 
 DATASET = """\
 kind: dataset

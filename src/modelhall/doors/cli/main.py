@@ -92,5 +92,6 @@ if sys.argv[1:2] != ["up"]:
     ):  # fmt: skip
         group.add_to(cli)
 
+# Made of the signatures of some seventy functions here, so that a process that is forked from one that has imported this
+# has it already.
 _command = typer.main.get_command(cli)
-# Made of the signatures of seventy functions, once: whoever is forked after that has it already.
