@@ -92,6 +92,5 @@ if sys.argv[1:2] != ["up"]:
     ):  # fmt: skip
         group.add_to(cli)
 
-# Made of the signatures of some seventy functions here, so that a process that is forked from one that has imported this
-# has it already.
+# Made of some seventy functions' signatures here, so that a process that is forked after this has it already.
 _command = typer.main.get_command(cli)
