@@ -18,6 +18,8 @@ export OMP_NUM_THREADS ?= 1
 export OMP_WAIT_POLICY ?= PASSIVE
 export HF_HUB_OFFLINE  ?= 1
 export TOKENIZERS_PARALLELISM ?= false
+# The tests start hundreds of processes that load the same modules: what is compiled of them is kept.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: install compiled demo test lint types floors tests examples torture bench clean
 
@@ -49,6 +51,7 @@ floors: install
 
 # Each file stays on one worker, so that tests which share a running hall share one.
 tests: install
+	$(BIN)/python -m compileall -q src
 	$(BIN)/pytest --numprocesses $(JOBS) --dist loadfile --no-loadscope-reorder -m 'not slow'
 
 examples: install

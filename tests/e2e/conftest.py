@@ -11,9 +11,12 @@ from real_hall import STORY, RealHall
 from real_node import RealNode
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def hall(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RealHall]:
-    """A hall that serves `digits`. Tests leave it as they found it, or add what has another name."""
+    """A hall that serves `digits`. Tests leave it as they found it, or add what has another name.
+
+    It ends with the tests here: a hall that is up takes its share of a processor from all that come after.
+    """
     shared = RealHall(tmp_path_factory.mktemp("shared") / "home")
     try:
         shared.up()
@@ -40,7 +43,7 @@ def new_hall(tmp_path: Path) -> Iterator[Callable[[], RealHall]]:
             one.end()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def picture(hall: RealHall) -> bytes:
     """A digit the model was not trained on, as PNG."""
     with hall.client as client:

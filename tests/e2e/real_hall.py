@@ -28,6 +28,8 @@ T = TypeVar("T")
 COMMAND = [sys.executable, "-m", "modelhall.doors.cli"]
 DEADLINE_S = 120.0
 LONGEST_COMMAND_S = 240.0
+SOON_S = 0.02
+"""How often to look for what is soon over, in files."""
 _FORKS = multiprocessing.get_context("forkserver")
 _FORKS.set_forkserver_preload(["modelhall.doors.cli.main"])
 
@@ -222,8 +224,8 @@ def environment() -> dict[str, str]:
     return {name: value for name, value in os.environ.items() if not name.startswith("MODELHALL_")}
 
 
-def until(look: Callable[[], T], what: str, *, deadline_s: float = DEADLINE_S, every_s: float = 0.02) -> T:
-    """Look until there is something to see, and return it."""
+def until(look: Callable[[], T], what: str, *, deadline_s: float = DEADLINE_S, every_s: float = 0.1) -> T:
+    """Look until there is something to see, and return it; more often where a moment is to be caught."""
     deadline = time.monotonic() + deadline_s
     while True:
         try:

@@ -367,7 +367,8 @@ def verdict(done: Said) -> str:
 def declared(hall: RealHall) -> dict[str, Any]:
     """All that is declared, with its generations."""
     kinds = ("project", "dataset", "model", "service", "run")
-    return {str(r.key): (r.generation, r.deleting) for kind in kinds for r in hall.all(kind)}
+    with hall.client as client:
+        return {str(r.key): (r.generation, r.deleting) for kind in kinds for r in client.all(kind)}
 
 
 def write_pictures(folder: Path, *, damaged: int) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import threading
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -119,7 +120,7 @@ def test_logs_follow_a_run_to_its_end(hall: RealHall, tmp_path: Path) -> None:
     followed: list[Said] = []
     reader = threading.Thread(target=lambda: followed.append(hall.command("logs", "slow", "-f")))
     reader.start()
-    until(lambda: hall.command("logs", "slow").out == "first\n", "its first words")
+    until(lambda: hall.command("logs", "slow").out == "first\n", "its first words", every_s=0.5)
     assert followed == []
     end.touch()
     reader.join()
@@ -171,12 +172,12 @@ def test_the_version_and_the_commands_can_be_asked_for(hall: RealHall) -> None:
 
 @pytest.mark.parametrize("file", EXAMPLES, ids=lambda path: f"{path.parent.name}/{path.stem}")
 def test_the_examples_are_right_by_the_printed_schema(file: Path) -> None:
-    everything = json.loads(said_out("schema"))
+    everything = json.loads(schema())
     documents = list(yaml.load_all(file.read_text(), Loader=Yaml12))
     assert documents
     for document in documents:
         assert problems(document, everything, everything) == []
-        alone = json.loads(said_out("schema", document["kind"]))
+        alone = json.loads(schema(document["kind"]))
         assert problems(document, alone, alone) == []
         assert problems({**document, "nme": "x"}, everything, everything)
         assert problems({**document, "name": 3}, everything, everything)
@@ -184,6 +185,12 @@ def test_the_examples_are_right_by_the_printed_schema(file: Path) -> None:
 
 def hall_run(hall: RealHall, name: str, program: str, *options: str, cpus: str = "0") -> Said:
     return hall.command("run", "--name", name, "--cpus", cpus, *options, "--", "python", "-c", program)
+
+
+@cache
+def schema(*kinds: str) -> str:
+    """As it is printed, of everything or of one kind."""
+    return said_out("schema", *kinds)
 
 
 def said_out(*words: str) -> str:

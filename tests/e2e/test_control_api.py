@@ -257,7 +257,7 @@ def test_what_is_used_cannot_be_deleted_and_what_is_not_goes_away(hall: RealHall
         headers = {"authorization": f"Bearer {hall.token}"}
         path = "/api/v1/runs/r?project=tenant"
         assert http.delete(path, headers=headers).json()["outcomes"][0]["change"] == "removing"
-        until(lambda: http.get(path, headers=headers).status_code == 404, "the run's removal", every_s=0.1)
+        until(lambda: http.get(path, headers=headers).status_code == 404, "the run's removal")
     with hall.client as client:
         client.delete("project", "tenant")
 
@@ -279,7 +279,7 @@ def test_a_cancelled_run_stops_and_its_log_can_be_read_from_any_byte(hall: RealH
     }
     with hall.client as client:
         client.apply(parse(json.dumps(document), "x"))
-        until(lambda: client.log("talker") == b"0123456789\n", "its output", every_s=0.1)
+        until(lambda: client.log("talker") == b"0123456789\n", "its output")
         assert client.log("talker", offset=4) == b"456789\n"
         assert client.log("talker", offset=11) == client.log("talker", offset=10**12) == b""
         assert client.log("talker", attempt=7) == b""

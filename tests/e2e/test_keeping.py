@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
-from real_hall import MODEL, RealHall, kill_program, said, until
+from real_hall import MODEL, SOON_S, RealHall, kill_program, said, until
 
 from modelhall.app.keys import Keys
 from modelhall.core.kinds import AnyResource
@@ -42,7 +42,7 @@ def kept(hall: RealHall, picture: bytes, tmp_path_factory: pytest.TempPathFactor
     assert hall.apply(LASTING, file="lasting.yaml").code == 0
     (training,) = until(lambda: hall.runs("train", "model/default/lasting"), "a run that learns")
     state = hall.folder(training).with_name("state")
-    at_step = until(lambda: newest_step(state), "a checkpoint")
+    at_step = until(lambda: newest_step(state), "a checkpoint", every_s=SOON_S)
     trainer = json.loads((hall.folder(training) / "child.json").read_text())["pid"]
     os.kill(trainer, signal.SIGSTOP)
     answers = answers_of(hall, picture)

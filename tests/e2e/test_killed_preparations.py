@@ -15,14 +15,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from real_hall import RealHall, environment, until
+from real_hall import SOON_S, RealHall, environment, until
 
 from modelhall.core.program import Order
 
 pytestmark = pytest.mark.e2e
 
-ROWS = 280_000
-SHARDS = 5  # of 65,536 rows
+ROWS = 210_000
+SHARDS = 4  # of 65,536 rows
 STEPS = [
     {"clean": {"strip_html": True}},
     {"deduplicate": {}},
@@ -94,12 +94,12 @@ def test_a_killed_preparation_goes_on_in_new_processes_to_the_same_bytes_and_mak
 
     broken = Attempts(tmp_path / "broken", source, tmp_path / "blobs-broken")
     first = broken.start(threads=1)
-    until(lambda: len(_of_pass(broken, 1)) >= 2, "some shards of the first pass")
+    until(lambda: len(_of_pass(broken, 1)) >= 2, "some shards of the first pass", every_s=SOON_S)
     broken.kill(first)
     kept = _of_pass(broken, 1)
 
     second = broken.start(threads=2)
-    seen = until(lambda: _grown(broken, kept), "more shards, by other processes")
+    seen = until(lambda: _grown(broken, kept), "more shards, by other processes", every_s=SOON_S)
     assert {path: seen.get(path, inode) for path, inode in kept.items()} == kept
     done = broken.finish(second)
     assert (done["version"], done["artifact"]) == (made["version"], made["artifact"])
@@ -118,7 +118,7 @@ def test_a_cancelled_preparation_is_resumed_from_what_it_had_done(
     assert done.code == 0, done.err
     run = until(lambda: next(iter(hall.runs("prepare")), None), "the run")
     state = hall.home / "runs" / run.uid / "state"
-    until(lambda: len(list(state.glob("versions/*/01/0*/notes.json"))) >= 2, "some shards")
+    until(lambda: len(list(state.glob("versions/*/01/0*/notes.json"))) >= 2, "some shards", every_s=SOON_S)
     assert hall.command("cancel", run.key.name).code == 0
     until(lambda: hall.get("run", run.key.name).status.state == "cancelled", "the end of the run")
     kept = Counter(int(notes.parents[1].name) for notes in state.glob("versions/*/*/0*/notes.json"))

@@ -17,6 +17,7 @@ import pytest
 from real_hall import (
     DATASET,
     MODEL,
+    SOON_S,
     STORY,
     RealHall,
     all_end,
@@ -83,7 +84,7 @@ def test_a_control_plane_killed_at_any_moments_ends_in_the_same_state_with_nothi
 def test_a_killed_trainer_goes_on_from_its_checkpoint_as_the_same_run(hall: RealHall) -> None:
     assert hall.apply(LONG_MODEL, file="long.yaml").code == 0
     folder = training_folder(hall, "long")
-    caught_at = until(lambda: newest_checkpoint(folder.parent / "state"), "a checkpoint")
+    caught_at = until(lambda: newest_checkpoint(folder.parent / "state"), "a checkpoint", every_s=SOON_S)
     kill_program(folder)
     (model,) = hall.wait(("model", "long"))
     assert model.status.state == "ready"
@@ -97,7 +98,7 @@ def test_a_killed_worker_is_replaced_without_anybody_hearing_of_it(hall: RealHal
     pair = LONG_MODEL.replace("name: long", "name: pair") + "resources: {cpus: 0.5, workers: 2}\n"
     assert hall.apply(pair, file="pair.yaml").code == 0
     folder = training_folder(hall, "pair")
-    until(lambda: newest_checkpoint(folder.parent / "state"), "a checkpoint")
+    until(lambda: newest_checkpoint(folder.parent / "state"), "a checkpoint", every_s=SOON_S)
     leader = psutil.Process(json.loads((folder / "child.json").read_text())["pid"])
     assert len(leader.children()) == 2
     leader.children()[0].kill()
@@ -131,8 +132,8 @@ def test_no_request_fails_while_a_replica_is_killed_under_load(hall: RealHall, p
     try:
         until(lambda: statuses.total() > 20, "some load")
         kill_program(hall.folder(run, before))
-        until(lambda: hall.get("run", victim).status.attempt > before, "a second attempt", every_s=0.1)
-        until(lambda: len(hall.get("service", "digits").status.ready) == 2, "two replicas", every_s=0.1)
+        until(lambda: hall.get("run", victim).status.attempt > before, "a second attempt")
+        until(lambda: len(hall.get("service", "digits").status.ready) == 2, "two replicas")
         count = statuses.total()
         until(lambda: statuses.total() > count + 20, "load after it")
     finally:
@@ -159,7 +160,7 @@ def test_training_stopped_by_hall_down_goes_on_after_the_next_up(new_hall: Calla
     mine = new_hall()
     assert mine.apply(f"{DATASET}---\n{LONG_MODEL}").code == 0
     folder = training_folder(mine, "long")
-    caught_at = until(lambda: newest_checkpoint(folder.parent / "state"), "a checkpoint")
+    caught_at = until(lambda: newest_checkpoint(folder.parent / "state"), "a checkpoint", every_s=SOON_S)
     assert mine.command("down").code == 0
     all_end(mine.home)
     mine.up()
@@ -250,7 +251,7 @@ def replica_pids(hall: RealHall) -> list[str]:
 
 def training_folder(hall: RealHall, model: str) -> Path:
     """The first attempt's, once its program runs."""
-    run = until(lambda: hall.runs("train", f"model/default/{model}"), "a training run", every_s=0.1)[0]
+    run = until(lambda: hall.runs("train", f"model/default/{model}"), "a training run")[0]
     until(lambda: (hall.folder(run) / "child.json").exists(), "the trainer")
     return hall.folder(run)
 

@@ -62,7 +62,7 @@ def test_another_release_comes_into_use_step_by_step_and_no_request_is_lost(
         return taken and status.state == "ready" and len(status.replicas) == 1
 
     try:
-        until(has_taken_over, "the other release", every_s=0.1)
+        until(has_taken_over, "the other release")
         assert set(answers) == {(200, "stepwise@1")}
         with hall.client as client:
             told = [event["event"] for event in client.events(Key("service", "default", "stepwise"))]

@@ -28,7 +28,7 @@ columns: {label: sign}
 network: {family: linear}
 train: {epochs: 2, batch: 16}
 search:
-  budget: 4
+  budget: 3
   parallel: 2
   over:
     train.learning_rate: {low: 1e-4, high: 1e-1, log: true}
@@ -45,7 +45,7 @@ def write_rows(path: Path) -> None:
     path.write_text("\n".join(["a,b,sign", *rows]))
 
 
-def test_four_trials_become_a_version_with_a_card_and_are_compared(
+def test_three_trials_become_a_version_with_a_card_and_are_compared(
     new_hall: Callable[[], RealHall],
 ) -> None:
     hall = new_hall()
@@ -54,7 +54,7 @@ def test_four_trials_become_a_version_with_a_card_and_are_compared(
     assert done.code == 0, done.err
 
     report = hall.get("model", "sums").status.search
-    assert [trial.state for trial in report.trials] == ["done"] * 4
+    assert [trial.state for trial in report.trials] == ["done"] * 3
     best = report.trials[report.best - 1]
     assert best.validated == max(trial.validated for trial in report.trials)
     (version,) = hall.get("model", "sums").status.versions

@@ -105,7 +105,7 @@ def test_guessing_at_the_gateway_locks_the_address_at_both_doors_but_not_its_own
         found = get(hall, "address", "/api/v1/status", headers={"authorization": "Bearer another"})
         return found.status_code == 429 and int(found.headers["retry-after"]) > 600
 
-    until(is_locked_at_the_other, "the API to lock whoever guesses at the gateway", every_s=0.1)
+    until(is_locked_at_the_other, "the API to lock whoever guesses at the gateway")
     assert hall.command("status").code == 0
 
 

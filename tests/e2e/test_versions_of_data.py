@@ -137,7 +137,7 @@ def test_erased_rows_are_in_no_version_and_come_back_with_no_preparation(
 
 def test_what_was_trained_on_erased_rows_gives_way_to_what_was_not(new_hall: Callable[[], RealHall]) -> None:
     hall = new_hall()
-    done = hall.apply("---\n".join((DATASET, MODEL, SERVICE)), "--wait")
+    done = hall.apply("---\n".join((DATASET, MODEL, SERVICE.replace("replicas: 2", "replicas: 1"))), "--wait")
     assert done.code == 0, done.err
     (old,) = hall.get("model", "digits").status.versions
     where = "column_65 == 3 and column_1 == 0"

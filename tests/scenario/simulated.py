@@ -9,7 +9,7 @@ from contextlib import contextmanager
 
 from modelhall.twin.simulation import Simulation
 
-SEEDS = 20_000 if os.environ.get("MODELHALL_TORTURE") == "1" else 500
+SEEDS = 20_000 if os.environ.get("MODELHALL_TORTURE") == "1" else 240
 CHUNKS = 8
 """Half of them in each of two files, since a file stays on one worker."""
 

@@ -30,6 +30,8 @@ from modelhall.core import files
 
 pytestmark = pytest.mark.e2e
 
+ASKING = httpx.Client(trust_env=False, timeout=30)
+"""One for all that is asked: to make one takes longer than to ask."""
 ROUNDS = 10 if tortured() else 2
 START_S = 60.0
 TAKEOVER_S = 30.0
@@ -162,7 +164,7 @@ class Pair:
         port = files.read_json(self.home / gateway.GATEWAY_FILE)["port"]
 
         def seen() -> bool:
-            answer = httpx.get(f"http://127.0.0.1:{port}/v2/health/live", trust_env=False, timeout=10)
+            answer = ASKING.get(f"http://127.0.0.1:{port}/v2/health/live")
             assert answer.is_success
             assert gateway.find(self.home) == front
             return look()
@@ -232,9 +234,7 @@ def ask(address: str, token: str, method: str, path: str, body: Any = None) -> d
     headers = {"Authorization": f"Bearer {token}"} | ({"Idempotency-Key": str(uuid4())} if body else {})
     deadline = time.monotonic() + TAKEOVER_S
     while True:
-        answer = httpx.request(
-            method, f"{address}/api/v1{path}", json=body, headers=headers, trust_env=False, timeout=30
-        )
+        answer = ASKING.request(method, f"{address}/api/v1{path}", json=body, headers=headers)
         if answer.status_code != 503 or time.monotonic() > deadline:
             assert answer.is_success, answer.text
             return dict(answer.json())
@@ -245,5 +245,5 @@ def until(look: Callable[[], Any], what: str, deadline_s: float) -> Any:
     deadline = time.monotonic() + deadline_s
     while not (seen := look()):
         assert time.monotonic() < deadline, f"waited {deadline_s:g} s for {what}"
-        time.sleep(0.02)
+        time.sleep(0.1)
     return seen

@@ -34,9 +34,10 @@ def attend(
 ) -> tuple[torch.Tensor, None]:
     """As transformers asks for it: (rows, heads, length, size) each → (rows, length, heads, size)."""
     if not (_is_plain(module, attention_mask, dropout, more) and _suits(query, key, value)):
-        return sdpa_attention_forward(
+        plain: tuple[torch.Tensor, None] = sdpa_attention_forward(
             module, query, key, value, attention_mask, dropout=dropout, scaling=scaling, **more
         )
+        return plain
     scale = query.shape[-1] ** -0.5 if scaling is None else scaling
     told: torch.Tensor = _ByBlocks.apply(query, key, value, scale)  # type: ignore[no-untyped-call]
     return told, None

@@ -31,7 +31,7 @@ _ODD = ("pooler",)
 """Parts of a body that only some heads have."""
 
 # What it would tell of heads that do not match is judged here.
-transformers.logging.set_verbosity_error()  # type: ignore[no-untyped-call]
+transformers.logging.set_verbosity_error()
 
 
 class Started(NamedTuple):

@@ -61,7 +61,7 @@ _MORE_POSITIONS = 2
 
 
 # Bars on the way of a tenth of a second only fill the logs.
-transformers.logging.disable_progress_bar()  # type: ignore[no-untyped-call]
+transformers.logging.disable_progress_bar()
 
 
 def get_ready(model_type: str) -> None:

@@ -1,4 +1,4 @@
 from modelhall.core import program
-from modelhall.serving import carry_out
+from modelhall.serving.replica import carry_out
 
 program.main(carry_out)

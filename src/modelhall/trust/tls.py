@@ -6,6 +6,7 @@ Certificates are made in `certificates.py`; here they are only used, so that a c
 from __future__ import annotations
 
 import ssl
+from functools import cache
 from pathlib import Path
 
 from modelhall.core.errors import Rejected
@@ -42,6 +43,16 @@ def load_into(context: ssl.SSLContext, certificate: Path, key: Path) -> None:
 
 def client_context(authority: Path | None = None) -> ssl.SSLContext:
     """What a client checks a hall with: against this authority alone, or against those the machine trusts."""
+    return _trusting_the_machines() if authority is None else _trusting(authority)
+
+
+@cache
+def _trusting_the_machines() -> ssl.SSLContext:
+    """Reading all that a machine trusts takes longer than asking a hall: it is done once a process."""
+    return _trusting(None)
+
+
+def _trusting(authority: Path | None) -> ssl.SSLContext:
     try:
         context = ssl.create_default_context(cafile=authority)
     except (OSError, ssl.SSLError) as error:

@@ -17,10 +17,12 @@ from test_replica import Replica, png, start
 from modelhall import networks, tasks
 from modelhall.adapters.blobs import open_blobs
 from modelhall.adapters.signature import model_signing
+from modelhall.core.errors import Rejected
 from modelhall.core.kinds.model import Network
 from modelhall.core.kinds.service import Batching
 from modelhall.core.orders import SIGNATURE_FILE, ServeOrder
-from modelhall.core.program import Order
+from modelhall.core.program import Order, Reporter
+from modelhall.serving.replica import carry_out
 from modelhall.trust.signing import KeyFolder
 
 VERSION, OTHER = "ab" * 32, "cd" * 32
@@ -79,13 +81,12 @@ def model(home: Home) -> Path:
     return home.model(VERSION, seed=1)
 
 
-def refused(order: Order) -> dict[str, Any]:
-    """The problem a replica leaves that does not come up."""
-    command = [sys.executable, "-m", "modelhall.serving", str(order.work / "order.json")]
-    assert subprocess.run(command, timeout=60, stderr=subprocess.DEVNULL).returncode == 2
+def refused(order: Order) -> str:
+    """Why a replica does not come up."""
+    with pytest.raises(Rejected) as raised:
+        carry_out(order, Reporter(order.work))
     assert not (order.work / "report.json").exists()
-    problem: dict[str, Any] = json.loads((order.work / "result.json").read_text())["problem"]
-    return problem
+    return str(raised.value)
 
 
 def test_a_version_that_was_signed_is_served(home: Home, model: Path) -> None:
@@ -99,7 +100,11 @@ def test_a_version_that_was_signed_is_served(home: Home, model: Path) -> None:
 
 
 def test_a_version_that_was_never_signed_is_refused(home: Home, model: Path) -> None:
-    problem = refused(home.order("unsigned", home.blobs.put_folder(model)))
+    order = home.order("unsigned", home.blobs.put_folder(model))
+    command = [sys.executable, "-m", "modelhall.serving", str(order.work / "order.json")]
+    assert subprocess.run(command, timeout=60, stderr=subprocess.DEVNULL).returncode == 2
+    assert not (order.work / "report.json").exists()
+    problem = json.loads((order.work / "result.json").read_text())["problem"]
     assert problem["message"].startswith(f"version {VERSION[:8]} was never signed")
     assert problem["who"] == "caller"
 
@@ -108,18 +113,19 @@ def test_files_that_are_whole_but_are_not_those_that_were_signed_are_refused(hom
     """What the digest of an artifact cannot tell: somebody has put another artifact in its place."""
     signature = home.signature(model)
     forged = home.model("forged", seed=2)
-    problem = refused(home.order("forged-run", home.blobs.put_folder(forged), signature=signature))
-    assert "model.safetensors was changed since it was signed" in problem["message"]
-    assert "`hall verify`" in problem["message"]
+    why = refused(home.order("forged-run", home.blobs.put_folder(forged), signature=signature))
+    assert "model.safetensors was changed since it was signed" in why
+    assert "`hall verify`" in why
 
 
 def test_another_signed_version_is_refused_in_this_ones_place(home: Home) -> None:
     other = home.model(OTHER, seed=3)
-    problem = refused(home.order("swapped", home.blobs.put_folder(other), signature=home.signature(other)))
-    assert f"the signature is for '{OTHER}'" in problem["message"]
+    why = refused(home.order("swapped", home.blobs.put_folder(other), signature=home.signature(other)))
+    assert f"the signature is for '{OTHER}'" in why
 
 
 def test_what_somebody_elses_key_has_signed_is_refused(home: Home, model: Path, tmp_path: Path) -> None:
     signature = home.signature(model, KeyFolder(tmp_path / "keys"))
-    problem = refused(home.order("foreign", home.blobs.put_folder(model), signature=signature))
-    assert "not with the hall's" in problem["message"]
+    assert "not with the hall's" in refused(
+        home.order("foreign", home.blobs.put_folder(model), signature=signature)
+    )

@@ -74,3 +74,28 @@ def test_metrics_are_those_that_are_known() -> None:
     for given, figures in ((rows, wanted), (numbers, of_numbers), (tokens, of_tokens)):
         for name, figure in figures.items():
             assert plugins.load("metric", name).measure(given) == pytest.approx(figure, rel=1e-6), name
+
+
+def test_figures_of_classes_are_those_of_scikit_learn_also_where_classes_are_missing() -> None:
+    from sklearn import metrics  # takes a second to load, which only this test has a use for
+
+    wanted = {
+        "f1_micro": lambda *rows: metrics.f1_score(*rows, average="micro"),
+        "f1_macro": lambda *rows: metrics.f1_score(*rows, average="macro", zero_division=0),
+        "f1_weighted": lambda *rows: metrics.f1_score(*rows, average="weighted", zero_division=0),
+        "precision_macro": lambda *rows: metrics.precision_score(*rows, average="macro", zero_division=0),
+        "recall_macro": lambda *rows: metrics.recall_score(*rows, average="macro", zero_division=0),
+        "balanced_accuracy": metrics.balanced_accuracy_score,
+    }
+    random = np.random.default_rng(5)
+    pairs = [random.integers(0, 7, (2, count)) for count in (4, 8, 40)]
+    for truth, predicted in [*pairs, (np.array([0, 0]), np.array([2, 2]))]:
+        rows = told(predicted.tolist(), truth.tolist(), many=7)
+        for name, figure in wanted.items():
+            assert plugins.load("metric", name).measure(rows) == pytest.approx(figure(truth, predicted)), name
+
+
+def test_of_a_target_that_does_not_vary_all_is_told_or_nothing() -> None:
+    r2 = plugins.load("metric", "r2").measure
+    for predicted, figure in (([2.0, 2.0], 1.0), ([2.0, 3.0], 0.0)):
+        assert r2(Predictions(predicted=predicted, scores=np.zeros((2, 1)), truth=[2.0, 2.0])) == figure

@@ -27,7 +27,7 @@ cli = typer.Typer(
 def main() -> None:
     """Exit codes: 0 done, 1 it failed, 2 the request was wrong, 70 our bug."""
     try:
-        code = cli(standalone_mode=False)
+        code = _command(standalone_mode=False)
     except HallError as error:
         complain(error)
         code = error.exit_code
@@ -91,3 +91,6 @@ if sys.argv[1:2] != ["up"]:
         keep, people, user, keys, audit, tls, top, alerts, doctor, node, demo,
     ):  # fmt: skip
         group.add_to(cli)
+
+# Made of some seventy functions' signatures here, so that a process that is forked after this has it already.
+_command = typer.main.get_command(cli)

@@ -146,7 +146,7 @@ def _configured(sampling: Sampling) -> Any:
 def _write(model: ov.Model, tokenizer: Tokenizer, folder: Path) -> None:
     """The model and its tokenizer as the pipeline reads them."""
     ov.save_model(model, folder / "openvino_model.xml", compress_to_fp16=False)
-    words = PreTrainedTokenizerFast(tokenizer_object=tokenizer)  # type: ignore[no-untyped-call]
+    words = PreTrainedTokenizerFast(tokenizer_object=tokenizer)
     both = openvino_tokenizers.convert_tokenizer(words, with_detokenizer=True)
     for name, part in zip(("tokenizer", "detokenizer"), both, strict=True):
         ov.save_model(part, folder / f"openvino_{name}.xml")

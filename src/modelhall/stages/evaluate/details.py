@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from modelhall.core.orders import EvaluateOrder
+from modelhall.stages.evaluate.metrics._counts import counts
 from modelhall.tasks import Predictions, Task
 
 FILE = "evaluation.json"
@@ -32,32 +33,23 @@ def tell(what: EvaluateOrder, task: Task, predictions: Predictions) -> dict[str,
 
 def _by_class(labels: Sequence[str], predictions: Predictions) -> dict[str, Any]:
     truth, predicted = np.asarray(predictions.truth), np.asarray(predictions.predicted)
-    # Counted and not asked of scikit-learn, which takes every evaluation a second to load.
     count = len(labels)
-    right, rows, told = (
-        np.bincount(part, minlength=count) for part in (truth[truth == predicted], truth, predicted)
-    )
-    most = np.argsort(-rows, kind="stable")[:MOST_CLASSES]
+    counted = counts(predictions, count)
     classes = [
         {
             "label": labels[at],
-            "rows": int(rows[at]),
-            "precision": _share(right[at], told[at]),
-            "recall": _share(right[at], rows[at]),
-            "f1": _share(2 * right[at], rows[at] + told[at]),
+            "rows": int(counted.rows[at]),
+            "precision": float(counted.precision[at]),
+            "recall": float(counted.recall[at]),
+            "f1": float(counted.f1[at]),
         }
-        for at in np.sort(most)
+        for at in np.sort(np.argsort(-counted.rows, kind="stable")[:MOST_CLASSES])
     ]
     found = {"classes": classes, "calibration": _calibration(truth == predicted, predictions.scores.max(-1))}
     if count <= MOST_IN_MATRIX:
         pairs = np.bincount(truth * count + predicted, minlength=count * count)
         found["confusion"] = {"labels": list(labels), "counts": pairs.reshape(count, count).tolist()}
     return found
-
-
-def _share(part: int, whole: int) -> float:
-    """0 of nothing."""
-    return float(part / whole) if whole else 0.0
 
 
 def _calibration(right: np.ndarray, confidence: np.ndarray) -> dict[str, Any]:
