@@ -4,6 +4,10 @@ was made.
 `load(folder, task, *, threads) -> Engine` is for tasks that answer in one pass. An engine that tells texts token by
 token has `generator(folder, task, *, threads, slots) -> Generator`; it may have both. Who is answered when, and how
 tokens become text, is not theirs.
+
+One that reads networks in a form of its own has `convert(folder, task, into)`, which writes that form into the folder
+`into`, beside what the task needs, and says in `CONVERTED_BY` which libraries shape it. It is called in a run, once,
+and the replicas get what it wrote as `folder`. `EXTRA` names the extra that these libraries come with.
 """
 
 from __future__ import annotations
