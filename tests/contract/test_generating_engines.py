@@ -50,7 +50,13 @@ def load(name: str, folder: Path) -> Generator:
     if name in NEEDS and importlib.util.find_spec(NEEDS[name]) is None:
         pytest.skip(f"{NEEDS[name]} is not installed")
     task = tasks.load("text-generation", folder)
-    found: Generator = plugins.load("engine", name).generator(folder, task, threads=1, slots=4)
+    module = plugins.load("engine", name)
+    if hasattr(module, "convert"):
+        into = folder.with_name(name)
+        into.mkdir()
+        module.convert(folder, task, into)
+        folder = into
+    found: Generator = module.generator(folder, task, threads=1, slots=4)
     return found
 
 
@@ -62,6 +68,12 @@ def engine(request: pytest.FixtureRequest, engines: Callable[[str], Generator]) 
 def test_every_engine_that_tells_texts_is_tested_here() -> None:
     found = [name for name in plugins.names("engine") if hasattr(plugins.load("engine", name), "generator")]
     assert sorted(found) == sorted(ENGINES)
+
+
+@pytest.mark.parametrize("name", plugins.names("engine"))
+def test_an_engine_that_converts_says_what_shapes_the_result(name: str) -> None:
+    module = plugins.load("engine", name)
+    assert hasattr(module, "convert") == bool(plugins.constant("engine", name, "CONVERTED_BY", ()))
 
 
 def test_a_text_is_as_long_as_was_asked_for(engine: Generator) -> None:

@@ -133,14 +133,11 @@ def _is_needed(resource: RunResource, view: View) -> bool:
     owner = resource.document.owner
     if not resource.document.restart or owner is None or resource.status.address is None:
         return False
-    others = [
-        run
-        for run in view.runs_of(Key.parse(owner))
-        if run.key != resource.key and run.document.restart and not run.deleting
-    ]
+    others = [run for run in view.runs_of(Key.parse(owner)) if run.key != resource.key and not run.deleting]
     return any(
         run.status.address is None or (run.key < resource.key and _is_on_draining(run, view))
         for run in others
+        if run.document.restart
     )
 
 
