@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import math
+import os
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -14,13 +15,15 @@ import pytest
 
 from modelhall import tasks
 from modelhall.core import plugins
-from modelhall.serving.engines import Generator, Sampling
+from modelhall.serving.engines import Generator, Sampling, vllm
 
 sys.path.append(str(Path(__file__).parents[1] / "unit" / "serving"))
 from tellers import ids, made, tell
 
 NEEDS = {"openvino-genai": "openvino_genai"}
-ENGINES = ["torch", "openvino-genai"]
+ENGINES = ["torch", "openvino-genai", "vllm"]
+PEER = Path(__file__).parents[2] / ".peers/vllm/bin/vllm"
+"""Where a vLLM for tests is looked for, in an environment of its own, if none is named by a variable."""
 PROMPTS = [[5, 9, 40], [7, 7, 30, 31, 32, 60, 3], [100], [20, 21, 22, 23]]
 GREEDY = Sampling(most=12)
 DRAWN = Sampling(most=12, temperature=1.0, top_p=0.9, seed=7)
@@ -49,6 +52,10 @@ def engines(folder: Path) -> Iterator[Callable[[str], Generator]]:
 def load(name: str, folder: Path) -> Generator:
     if name in NEEDS and importlib.util.find_spec(NEEDS[name]) is None:
         pytest.skip(f"{NEEDS[name]} is not installed")
+    if name == "vllm" and vllm.EXECUTABLE not in os.environ:
+        if not PEER.exists():
+            pytest.skip(f"no vLLM here: {vllm.EXECUTABLE} names none, and there is no .peers/vllm")
+        os.environ[vllm.EXECUTABLE] = str(PEER)
     task = tasks.load("text-generation", folder)
     module = plugins.load("engine", name)
     if hasattr(module, "convert"):
@@ -86,6 +93,15 @@ def test_a_text_is_the_same_among_others(engine: Generator) -> None:
     together = tell(engine, *((prompt, GREEDY) for prompt in PROMPTS))
     alone = [tell(engine, (prompt, GREEDY))[0] for prompt in PROMPTS]
     assert list(map(ids, together)) == list(map(ids, alone))
+
+
+def test_a_prompt_that_was_read_before_is_told_as_such_where_the_engine_knows(engine: Generator) -> None:
+    long = [7 + place % 90 for place in range(40)]
+    (first,), (again,) = (tell(engine, (long, Sampling(most=3))) for _ in range(2))
+    assert {token.cached for token in (*first[:-1], *again[:-1])} == {None}
+    if again[-1].cached is None:
+        pytest.skip("it does not tell")
+    assert (first[-1].cached, again[-1].cached) == (0, 32)
 
 
 def test_a_text_is_as_likely_when_it_is_read_as_it_was_when_it_was_told(engine: Generator) -> None:

@@ -219,8 +219,10 @@ async def _converted(service: AnyResource, artifacts: Collection[Artifact], view
     facts = await service_facts.observe(service, view)
     project, release = service.key.project, converted(service)
     for one in (facts.converting, facts.shadow_converting):
-        artifact = Artifact(project, one.made.artifact) if one is not None and one.made is not None else None
-        if one is not None and artifact in artifacts:
+        if one is None or one.made is None:
+            continue
+        artifact = Artifact(project, one.made.artifact)
+        if artifact in artifacts:
             plan.again.setdefault(service.key, set()).add(artifact.digest)
             plan.inputs[artifact] = {Artifact(project, one.order.model)}
             plan.tell(artifact, Outcome(True, "is converted again"))

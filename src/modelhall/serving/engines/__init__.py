@@ -71,6 +71,8 @@ class Token(NamedTuple):
     """The likeliest tokens there, with their log-probabilities."""
     refusal: str = ""
     """Why a text was not begun; there is no token then."""
+    cached: int | None = None
+    """How many tokens of the prompt had been read before, told with the last token; None where that is not known."""
 
 
 class Generator(Protocol):
@@ -95,6 +97,11 @@ class Generator(Protocol):
     @property
     def spent_s(self) -> float:
         """Processor seconds it has taken so far."""
+        ...
+
+    @property
+    def memory_used(self) -> float | None:
+        """The share of its memory for keys and values that is taken, 0 to 1; None where it does not tell."""
         ...
 
     def add(self, key: int, prompt: Sequence[int], sampling: Sampling) -> None:

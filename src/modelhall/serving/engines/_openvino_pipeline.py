@@ -4,6 +4,7 @@ tells what torch would tell."""
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Sequence
 from typing import Any
 
@@ -47,6 +48,15 @@ class OpenVinoGenerator:
         self._pipeline = pipeline
         self._texts: dict[int, Any] = {}
         """The pipeline's handle on each text."""
+
+    @property
+    def spent_s(self) -> float:
+        return time.process_time()
+
+    @property
+    def memory_used(self) -> float | None:
+        """All the pipeline tells of its pages; of the prefixes it finds there, it tells nothing."""
+        return float(self._pipeline.get_metrics().cache_usage) / 100
 
     def add(self, key: int, prompt: Sequence[int], sampling: Sampling) -> None:
         ids = ov.Tensor(np.array([[*prompt, *sampling.told]], dtype=np.int64))
