@@ -41,7 +41,7 @@ def request_id(hall: RealHall, picture: bytes) -> str:
         ["get", "projects"], ["get", "model", "digits"], ["get", "model", "digits@{version}"],
         ["describe", "dataset", "digits"], ["describe", "model", "digits"], ["describe", "service", "digits"],
         ["describe", "run", "{run}"], ["describe", "node", "local"], ["events"], ["events", "--limit", "2"],
-        ["status"], ["top"], ["top", "--once"], ["why", "{run}"], ["bill"], ["bill", "--by", "node"], ["alerts"],
+        ["status"], ["top"], ["top", "--once"], ["why", "{run}"], ["why", "digits"], ["bill"], ["bill", "--by", "node"], ["alerts"],
         ["trace", "{request}"], ["predict", "digits", "{picture}"], ["apply", "-f", "{file}", "--dry-run"],
     ],
     ids=" ".join,

@@ -31,10 +31,7 @@ class Handler(BaseHTTPRequestHandler):
         if self.headers["authorization"] != f"Bearer {os.environ['VLLM_API_KEY']}":
             self._say(401, b'{"error": "Unauthorized"}')
         elif asked["prompt"][-1] == REFUSED:
-            self._say(
-                400,
-                b'{"error": {"message": "the grammar is unlucky", "type": "BadRequestError", "code": 400}}',
-            )
+            self._say(400, b'{"error": {"message": "the grammar is unlucky", "code": 400}}')
         else:
             self._stream(asked)
 

@@ -127,11 +127,7 @@ class Remembers(Slow):
 
     def step(self) -> list[Token]:
         there, self.there = self.there, {}
-        return [
-            Token(key, id, end, cached=cached)
-            for key in there
-            for id, end, cached in ((5, None, None), (6, "length", 30))
-        ]
+        return [told for key in there for told in (Token(key, 5), Token(key, 6, "length", cached=30))]
 
 
 async def test_what_the_engine_had_read_before_is_told_in_the_usage_and_behind_the_last_event(

@@ -135,7 +135,7 @@ def test_one_that_does_not_start_is_told_of_and_the_log_has_its_words(tmp_path: 
 
 
 def test_where_there_is_none_it_is_said_how_one_is_named(
-    monkeypatch: pytest.MonkeyPatch, folder: Path
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setenv(vllm.EXECUTABLE, "/nowhere/vllm")
     task = tasks.load("text-generation", made(tmp_path / "llama"))
