@@ -15,7 +15,7 @@ import pytest
 
 from modelhall import tasks
 from modelhall.core import plugins
-from modelhall.serving.engines import Generator, Sampling, vllm
+from modelhall.serving.engines import Generator, Sampling, Token, vllm
 
 sys.path.append(str(Path(__file__).parents[1] / "unit" / "serving"))
 from tellers import ids, made, tell
@@ -31,7 +31,8 @@ DRAWN = Sampling(most=12, temperature=1.0, top_p=0.9, seed=7)
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return made(tmp_path_factory.mktemp("made") / "llama")
+    # On processors vLLM has no heads of fewer than 32, and pages of 128 tokens.
+    return made(tmp_path_factory.mktemp("made") / "llama", length=256, hidden=64, heads=2)
 
 
 @pytest.fixture(scope="module")
@@ -61,6 +62,7 @@ def load(name: str, folder: Path) -> Generator:
     if hasattr(module, "convert"):
         into = folder.with_name(name)
         into.mkdir()
+        task.save(into)
         module.convert(folder, task, into)
         folder = into
     found: Generator = module.generator(folder, task, threads=1, slots=4)
@@ -96,12 +98,12 @@ def test_a_text_is_the_same_among_others(engine: Generator) -> None:
 
 
 def test_a_prompt_that_was_read_before_is_told_as_such_where_the_engine_knows(engine: Generator) -> None:
-    long = [7 + place % 90 for place in range(40)]
+    long = [7 + place % 90 for place in range(200)]
     (first,), (again,) = (tell(engine, (long, Sampling(most=3))) for _ in range(2))
     assert {token.cached for token in (*first[:-1], *again[:-1])} == {None}
     if again[-1].cached is None:
         pytest.skip("it does not tell")
-    assert (first[-1].cached, again[-1].cached) == (0, 32)
+    assert (first[-1].cached, again[-1].cached >= 128) == (0, True)
 
 
 def test_a_text_is_as_likely_when_it_is_read_as_it_was_when_it_was_told(engine: Generator) -> None:
@@ -163,7 +165,9 @@ def test_who_has_left_is_told_nothing_and_the_others_go_on(engine: Generator) ->
     expected = ids(tell(engine, (PROMPTS[1], GREEDY))[0])
     engine.add(10, PROMPTS[0], GREEDY)
     engine.add(11, PROMPTS[1], GREEDY)
-    told = [token for _ in range(3) for token in engine.step()]
+    told: list[Token] = []
+    while len(told) < 3:
+        told += engine.step()
     engine.cancel(10)
     while told[-1].end is None:
         coming = engine.step()

@@ -50,8 +50,8 @@ _ENVIRONMENT = {
 
 
 def load(*, executable: str, folder: str, threads: int, slots: int, reads: int) -> VllmGenerator:
-    """A server for the network in `folder`, at most `slots` texts of `reads` tokens at once. Raises Broken when it
-    ends or does not answer in time."""
+    """A server for the network in `folder`, at most `slots` texts of `reads` tokens at once. Raises RuntimeError when
+    it ends or does not answer in time, for which this process ends too."""
     port, key = _free_port(), secrets.token_urlsafe(32)
     stored = json.loads((Path(folder) / "config.json").read_text())
     arguments = [
