@@ -45,6 +45,7 @@ from streams import Told, ask
 
 from modelhall import networks, tasks
 from modelhall.adapters.blobs import open_blobs
+from modelhall.core import plugins
 from modelhall.core.kinds.model import Network
 from modelhall.core.kinds.service import Batching
 from modelhall.core.orders import ServeOrder
@@ -103,7 +104,7 @@ def measure(home: Path, size: Size, chosen: str, there: list[str], missing: list
     model = make(home / "model", size)
     found, bare = {}, None
     for name in there:
-        engine = Bare(name, model)
+        engine = Bare(name, read_by(name, model))
         found[name] = shown(engine, size)
         if name == chosen:
             bare = engine
@@ -111,7 +112,7 @@ def measure(home: Path, size: Size, chosen: str, there: list[str], missing: list
             engine.close()
     assert bare is not None
     try:
-        shares = uvloop.run(compare(home, model, chosen, bare, size))
+        shares = uvloop.run(compare(home, read_by(chosen, model), chosen, bare, size))
     finally:
         bare.close()
     report(chosen, shares, found, missing)
@@ -126,6 +127,20 @@ def make(folder: Path, size: Size) -> Path:
     networks.save(networks.build(network, task.shape), network, task.shape, folder)
     task.save(folder)
     return folder
+
+
+def read_by(name: str, model: Path) -> Path:
+    """The model as an engine reads it, converted the first time, as by a run of `convert`."""
+    module = plugins.load("engine", name) if name in ENGINES else None
+    if not hasattr(module, "convert"):
+        return model
+    into = model.with_name(name)
+    if not into.exists():
+        into.mkdir()
+        task = tasks.load("text-generation", model)
+        task.save(into)
+        module.convert(model, task, into)
+    return into
 
 
 def shown(bare: Bare, size: Size) -> dict[str, Any]:

@@ -42,10 +42,7 @@ def loaded(name: str, folder: Path) -> Any:
     if name == "openvino-genai":
         from modelhall.serving.engines import _openvino_pipeline  # others do without OpenVINO
 
-        return _openvino_pipeline.load(
-            folder=str(folder), threads=1, slots=SLOTS, length=task.reads, shape=task.shape.model_dump(mode="json"),
-            tokenizer=task.tokenizer.to_str(),
-        )  # fmt: skip
+        return _openvino_pipeline.load(folder=str(folder), threads=1, slots=SLOTS, reads=task.reads)
     return plugins.load("engine", name).generator(folder, task, threads=1, slots=SLOTS)
 
 

@@ -31,6 +31,7 @@ PASSED_ON = (
     "LD_LIBRARY_PATH",
     "VIRTUAL_ENV",
     "OPENBLAS_CORETYPE",
+    "MODELHALL_VLLM",
 )
 """What programs that the hall starts see of its own environment."""
 OF_RAY = "RAY_"

@@ -34,6 +34,7 @@ kind: service
 name: bard
 model: bard
 """
+QUICK = "kind: service\nname: quick\nmodel: bard\nreplicas: 2\nengine: openvino-genai\n"
 HI = [{"role": "user", "content": "the sun"}]
 
 
@@ -119,6 +120,28 @@ def test_a_request_is_metered_by_its_tokens(client: openai.OpenAI, bard: RealHal
     assert used["tokens_in"] > 0
     assert used["weight"] > 0
     assert used["first_token_s"] > 0
+
+
+def test_an_engine_that_converts_has_it_done_by_one_run_and_tells_the_same(
+    client: openai.OpenAI, bard: RealHall
+) -> None:
+    pytest.importorskip("openvino_genai", reason="the extra `openvino` is not installed")
+    done = bard.apply(QUICK, "--wait", file="quick.yaml")
+    assert done.code == 0, done.err
+    asked = {"messages": HI, "max_tokens": 12, "temperature": 0}
+    told, plain = (client.chat.completions.create(model=name, **asked) for name in ("quick", "bard"))
+    assert told.choices[0].message.content == plain.choices[0].message.content
+    (convert,) = (run.key.name for run in bard.runs("convert"))
+    why = json.loads(bard.command("why", "quick", "-o", "json").out)
+    assert (why["state"], why["runs"]) == ("ready", [])
+
+    def steps() -> dict[str, str]:
+        found = bard.command("trace", told.id.removeprefix("chatcmpl-"), "-o", "json")
+        return (
+            {step["what"]: step["name"] for step in json.loads(found.out)["steps"]} if not found.code else {}
+        )
+
+    until(lambda: steps().get("convert") == convert, "the trace with the conversion")
 
 
 def test_the_command_line_talks_with_it(bard: RealHall) -> None:

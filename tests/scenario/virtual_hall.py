@@ -74,6 +74,8 @@ class World:
             output = {**COMPRESSED, "artifact": digest.of_json(dict(launch.order))}
         elif stage == "evaluate" and launch.order["engine"] == "onnxruntime":
             output = {"metrics": {"accuracy": self.compressed_accuracy}, "rows": 20}
+        elif stage == "convert":
+            output = {"artifact": digest.of_json(dict(launch.order)), "size_bytes": 500}
         elif stage == "sign":
             output = {"signature": digest.of_json(dict(launch.order))}
         elif stage == "erase":
@@ -84,7 +86,7 @@ class World:
 
 
 def stage_of(launch: Launch) -> str:
-    """prepare, train, lend, evaluate, compress, sign or serving."""
+    """prepare, train, lend, evaluate, compress, convert, sign or serving."""
     return launch.argv[2].rpartition(".")[2]
 
 

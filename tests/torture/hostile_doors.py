@@ -308,7 +308,7 @@ def _replica() -> Any:
 
 class _Says:
     alternatives, schemas, penalties, vectors = 20, True, True, True
-    scores, counts_told, spent_s = False, True, 0.0
+    scores, counts_told, spent_s, memory_used = False, True, 0.0, None
 
     def __init__(self) -> None:
         self._keys: list[int] = []

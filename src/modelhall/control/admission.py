@@ -16,6 +16,7 @@ from modelhall.core.errors import Rejected
 from modelhall.core.kinds import AnyResource, Dataset, Document, Key, Model, Run, Service
 from modelhall.core.kinds.base import DEFAULT_PROJECT
 from modelhall.core.kinds.model import BESIDE_A_BASE, Network
+from modelhall.core.libraries import installed
 from modelhall.core.names import did_you_mean, split_reference
 from modelhall.core.references import DATASET_SCHEME, MODEL_SCHEME, find_cycle, is_of_hall, references
 from modelhall.core.requirement import metric_of, slice_of
@@ -42,9 +43,17 @@ async def check(
             if document.scaling is not None:
                 plugins.check("scale", document.scaling.by, field="replicas.by")
             if document.engine is not None:
-                plugins.check("engine", document.engine, field="engine")
+                _check_engine(document.engine)
         case Run():
             _check_run(document, stored)
+
+
+def _check_engine(name: str) -> None:
+    """That there is such an engine, and that what converts for it, if anything, is installed."""
+    plugins.check("engine", name, field="engine")
+    wanted = plugins.constant("engine", name, "CONVERTED_BY", ())
+    if missing := [library for library in wanted if library not in installed(wanted)]:
+        raise _not_installed(missing, "engine", extra=plugins.constant("engine", name, "EXTRA"))
 
 
 def _check_labels(document: Document) -> None:
@@ -255,9 +264,13 @@ def _network(told: dict[str, Any], field: str) -> Network:
 def _check_installed(libraries: tuple[str, ...], field: str, *, extra: str) -> None:
     missing = [name for name in libraries if importlib.util.find_spec(name) is None]
     if missing:
-        raise Rejected(
-            f"{', '.join(missing)} is not installed here; `pip install modelhall[{extra}]` does", field=field
-        )
+        raise _not_installed(missing, field, extra=extra)
+
+
+def _not_installed(missing: list[str], field: str, *, extra: str) -> Rejected:
+    return Rejected(
+        f"{', '.join(missing)} is not installed here; `pip install modelhall[{extra}]` does", field=field
+    )
 
 
 def _check_network(network: Network, field: str) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from modelhall.control.conversion import Converted
 from modelhall.core.kinds import Problem, Run
 from modelhall.core.kinds.model import ModelVersion
 from modelhall.core.kinds.rollout import Release
@@ -14,18 +15,33 @@ from modelhall.core.orders import ServeOrder
 STAGE = "serve"
 
 
+def engine_of(document: Service, version: ModelVersion) -> str:
+    """What a service has a version answer by."""
+    return document.engine or version.engine
+
+
 def release_of(
-    document: Service, version: ModelVersion, number: int | None, public_key: str | None
+    document: Service,
+    version: ModelVersion,
+    number: int | None,
+    public_key: str | None,
+    converted: Converted | None = None,
 ) -> Release:
-    """A version as the service declares it to be served; `public_key` is whose signature it has."""
-    order = ServeOrder(
-        service=document.name, version=version.id, artifact=version.artifact, task=version.task,
-        engine=document.engine or version.engine, batching=document.batching, public_key=public_key,
+    """A version as the service declares it to be served; `public_key` is whose signature it has, and what it was
+    `converted` to has its own."""
+    files = converted or Converted(
+        artifact=version.artifact, run="", public_key=public_key,
         signature=version.signature.artifact if public_key is not None and version.signature else None,
     )  # fmt: skip
+    order = ServeOrder(
+        service=document.name, version=version.id, artifact=files.artifact, task=version.task,
+        engine=engine_of(document, version), batching=document.batching, public_key=files.public_key,
+        signature=files.signature,
+    )  # fmt: skip
     return Release(
-        version=version.id, number=number, order=order.model_dump(mode="json"), resources=document.resources
-    )
+        version=version.id, number=number, order=order.model_dump(mode="json"), resources=document.resources,
+        convert_run=converted.run if converted is not None else None,
+    )  # fmt: skip
 
 
 def serving(resource: ServiceResource, runs: Iterable[RunResource]) -> Release | None:
@@ -53,6 +69,11 @@ def replica_runs(document: Service, release: Release, count: int) -> dict[str, R
         for slot in range(count)
     ]
     return {run.name: run for run in runs}
+
+
+def is_replica(run: RunResource) -> bool:
+    """Whether a run that was made for a service answers requests."""
+    return run.document.stage is not None and run.document.stage.program == STAGE
 
 
 def replica_of(run: RunResource, numbers: dict[str, int]) -> Replica:

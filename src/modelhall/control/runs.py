@@ -137,6 +137,7 @@ def _is_needed(resource: RunResource, view: View) -> bool:
     return any(
         run.status.address is None or (run.key < resource.key and _is_on_draining(run, view))
         for run in others
+        if run.document.restart
     )
 
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from modelhall.control import meant, releases
+from modelhall.control import conversion, meant, releases
+from modelhall.control.conversion import Converting
 from modelhall.control.traffic import NOTHING, Traffic
 from modelhall.control.view import View
 from modelhall.core.kinds import Key
@@ -25,6 +25,11 @@ class Facts:
     """Why there is none yet; empty when there is."""
     runs: list[RunResource]
     """Its replicas, also those that are over: one that was replaced is cleared away."""
+    others: list[RunResource] = field(default_factory=list)
+    """What else was made for it: runs that convert versions for its engine, and sign what comes of that."""
+    converting: Converting | None = None
+    """How far the version is converted; None where the engine loads it as it is."""
+    shadow_converting: Converting | None = None
     public_key: str | None = None
     """Whose signature the version has; None in a hall that does not sign."""
     numbers: dict[str, int] = field(default_factory=dict)
@@ -39,20 +44,24 @@ class Facts:
 async def observe(
     resource: ServiceResource, view: View, keys: SigningKeys | None = None, traffic: Traffic = NOTHING
 ) -> Facts:
-    """Find the version to serve, a signed one if this hall signs, and the replicas there are."""
-    trusted = keys.trusted() if keys is not None else None
-    named = _Named(resource.document.model, resource.key.project, view, trusted)
-    shadow = resource.document.rollout.shadow
+    """Find the version to serve, a signed one if this hall signs, how far it is converted if its engine wants that,
+    and the replicas there are."""
+    named = _Named(resource, resource.document.model, view, keys)
+    asked = resource.document.rollout.shadow
+    shadow = _Named(resource, asked.model, view, keys) if asked is not None else None
+    shadow_converting = await shadow.converting() if shadow is not None else None
+    runs = await view.all_runs_of(resource.key)
     return Facts(
         version=named.version,
         waits=named.waits,
-        runs=await view.all_runs_of(resource.key),
+        runs=[run for run in runs if releases.is_replica(run)],
+        others=[run for run in runs if not releases.is_replica(run)],
+        converting=await named.converting(),
+        shadow_converting=shadow_converting,
         public_key=named.public_key,
         numbers=named.numbers,
         served=next((one for one in named.versions if one.id == resource.status.version), None),
-        shadow=_Named(shadow.model, resource.key.project, view, trusted).release(resource)
-        if shadow
-        else None,
+        shadow=shadow.release(shadow_converting) if shadow is not None else None,
         traffic=traffic,
     )
 
@@ -60,9 +69,13 @@ async def observe(
 class _Named:
     """What a reference to a model means now."""
 
-    def __init__(self, reference: str, project: str, view: View, trusted: Mapping[str, str] | None) -> None:
+    def __init__(
+        self, resource: ServiceResource, reference: str, view: View, keys: SigningKeys | None
+    ) -> None:
         name, pinned = split_reference(reference)
-        model = view.get(Key("model", project, name))
+        self._resource, self._view, self._keys = resource, view, keys
+        trusted = keys.trusted() if keys is not None else None
+        model = view.get(Key("model", resource.key.project, name))
         self.versions: tuple[ModelVersion, ...] = model.status.versions if model is not None else ()
         self.version, self.waits = meant.model_version(model, name, pinned, trusted)
         signature = self.version.signature if self.version is not None else None
@@ -72,9 +85,17 @@ class _Named:
     def numbers(self) -> dict[str, int]:
         return {one.id: place for place, one in enumerate(self.versions, start=1)}
 
-    def release(self, resource: ServiceResource) -> Release | None:
-        """The version as this service serves it; None while there is none."""
+    async def converting(self) -> Converting | None:
         if self.version is None:
             return None
-        number = self.numbers[self.version.id]
-        return releases.release_of(resource.document, self.version, number, self.public_key)
+        engine = releases.engine_of(self._resource.document, self.version)
+        return await conversion.observe(self._resource.key, engine, self.version, self._view, self._keys)
+
+    def release(self, converting: Converting | None) -> Release | None:
+        """The version as this service serves it; None while there is none, or none that the engine could load."""
+        if self.version is None or (converting is not None and converting.made is None):
+            return None
+        return releases.release_of(
+            self._resource.document, self.version, self.numbers[self.version.id], self.public_key,
+            converting.made if converting is not None else None,
+        )  # fmt: skip

@@ -2,17 +2,19 @@
 
 A new release's replicas start beside the old ones; requests move when all of them are ready, or step by step where
 the service has a canary (`rollout.py`), and only then are the old ones stopped. A release that does not come up
-leaves the old one serving.
+leaves the old one serving, and so does a version that has yet to be converted for the engine (`conversion.py`).
 """
 
 from __future__ import annotations
 
-from modelhall.control import draining, releases, rollout, work
+from modelhall.control import conversion, draining, releases, rollout, work
 from modelhall.control.actions import Action, Create, Note, Wake, update_status
 from modelhall.control.scaling import scaled
 from modelhall.control.service_facts import Facts
 from modelhall.control.stand import Stand, stand_of
 from modelhall.core.kinds import Problem
+from modelhall.core.kinds.model import ModelVersion
+from modelhall.core.kinds.rollout import Release
 from modelhall.core.kinds.run import RunResource
 from modelhall.core.kinds.scaling import Scale
 from modelhall.core.kinds.service import Replica, ServiceResource, asked_for
@@ -24,12 +26,14 @@ WAS_UP = ("ready", "rolling", "refused", "degraded")
 
 def reconcile(resource: ServiceResource, facts: Facts, now: float) -> list[Action]:
     """Start, switch to and stop replicas, one step at a time."""
-    replicas = tuple(releases.replica_of(run, facts.numbers) for run in facts.runs if run.document.stage)
+    replicas = tuple(releases.replica_of(run, facts.numbers) for run in facts.runs)
     if facts.version is None:
         return update_status(resource, state="waiting", reason=facts.waits, replicas=replicas, problem=None)
-    number = facts.numbers.get(facts.version.id)
-    target = releases.release_of(resource.document, facts.version, number, facts.public_key)
+    converting = _convert(resource, facts)
     served = releases.serving(resource, facts.runs)
+    target = _declared(resource, facts, facts.version) or served
+    if target is None:
+        return [*converting, *_wait(resource, facts, replicas)]
     ready = sum(replica.state == "ready" for replica in replicas if served and replica.release == served.id)
     scale = scaled(resource, facts.traffic, ready, now)
     resource_now = resource.with_status(scale=scale)
@@ -38,11 +42,39 @@ def reconcile(resource: ServiceResource, facts: Facts, now: float) -> list[Actio
     there = {run.document.name for run in facts.runs if not run.deleting}
     replicas = tuple(going.get(replica.run, replica) for replica in replicas)
     return [
+        *converting,
         *(Create(document=run) for name, run in stand.wanted.items() if name not in there),
         *work.remove_all(needless),
         *_report(resource, facts, stand, replicas, scale),
         *_look_again(resource, stand, going, scale, now),
     ]
+
+
+def _declared(resource: ServiceResource, facts: Facts, version: ModelVersion) -> Release | None:
+    """What is to be served; None as long as the engine could not load it."""
+    converted = facts.converting.made if facts.converting is not None else None
+    if facts.converting is not None and converted is None:
+        return None
+    number = facts.numbers.get(version.id)
+    return releases.release_of(resource.document, version, number, facts.public_key, converted)
+
+
+def _convert(resource: ServiceResource, facts: Facts) -> list[Action]:
+    """Have converted what is not yet, and what nobody waits for any more be."""
+    wanted = [one for one in (facts.converting, facts.shadow_converting) if one is not None]
+    actions = work.remove_others(facts.others, {step.key for one in wanted for step in one.works})
+    for one in wanted:
+        if one.made is None:
+            actions += conversion.start(resource.key, one, resource.document.resources)
+    return actions
+
+
+def _wait(resource: ServiceResource, facts: Facts, replicas: tuple[Replica, ...]) -> list[Action]:
+    """Say what the first release is waited for."""
+    assert facts.converting is not None
+    said, problem = facts.converting.progress()
+    state = "failed" if problem is not None else "waiting"
+    return update_status(resource, state=state, reason=said, replicas=replicas, problem=problem)
 
 
 def _going(
@@ -101,13 +133,19 @@ def _told(
         if stand.rollout.state != "rolled-back":
             return "rolling", f"{reason}; {said}", None
         return "refused", f"{reason}; {said}", Problem(message=said, who="caller")
-    if serving.version != stand.target.version:
+    said, problem = "", None
+    if facts.converting is not None and facts.converting.made is None:
+        said, problem = facts.converting.progress()
+        reason += f"; {said}"
+    elif serving.version != stand.target.version:
         reason += f"; {stand.target.version[:8]} is starting"
     elif not stand.complete and ready >= asked:
         reason += "; those that are to replace them are starting"
-    if stand.complete:
+    if stand.complete and not said:
         return "ready", reason, None
     state = "degraded" if ready and resource.status.state in WAS_UP else "starting"
+    if problem is not None:
+        return "degraded" if ready else "failed", reason, problem
     problem = releases.problem_of(facts.runs)
     if problem is not None:
         state, reason = "degraded" if ready else "failed", f"{reason}: {problem.message}"

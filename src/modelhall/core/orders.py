@@ -22,7 +22,8 @@ from modelhall.core.kinds.service import Batching
 from modelhall.core.kinds.teacher import Teacher
 
 VERSIONS = {
-    "prepare": 4, "fetch": 1, "search": 1, "train": 5, "evaluate": 2, "compress": 1, "sign": 1, "erase": 1,
+    "prepare": 4, "fetch": 1, "search": 1, "train": 5, "evaluate": 2, "compress": 1, "convert": 1, "sign": 1,
+    "erase": 1,
 }  # fmt: skip
 WITHOUT_EFFECT: dict[str, Any] = {
     # Told apart by `TrainOrder.key`, so that trainings without bars have the keys they always had.
@@ -30,6 +31,8 @@ WITHOUT_EFFECT: dict[str, Any] = {
     "compress": {"train": {"checkpoint_s", "keep_checkpoints", "checkpointing"}},
     # Whom a version is compared with changes nothing of what is measured of it.
     "evaluate": {"against"},
+    # What a version is called, and who vouches for it, is no part of what is made of its files.
+    "convert": {"version", "public_key", "signature"},
     # Told apart by `PrepareOrder.key`, so that orders without any have the keys they always had.
     "prepare": {"erasures"},
     # What is to go, goes once, whatever there is beside it.
@@ -281,6 +284,26 @@ class CompressOutput(Frozen):
     chosen: int
 
 
+class ConvertOrder(Frozen):
+    version: str
+    model: str
+    """Its artifact."""
+    task: str
+    engine: str
+    libraries: dict[str, str]
+    """Name → version of those that shape the result."""
+    public_key: str | None = None
+    """In PEM: whose signature the version must have. None in a hall that does not sign."""
+    signature: str | None = None
+    """Artifact of the version's signature; None when it was never signed."""
+
+
+class ConvertOutput(Frozen):
+    artifact: str
+    """Digest of a folder that `tasks.load` reads, and the engine."""
+    size_bytes: int
+
+
 class SignOrder(Frozen):
     artifact: str
     version: str
@@ -310,13 +333,14 @@ class ServeOrder(Frozen):
     """The name callers use, as in `/v2/models/NAME/infer`."""
     version: str
     artifact: str
+    """The version's files, or what they were converted to for the engine."""
     task: str
     engine: str
     batching: Batching
     public_key: str | None = None
-    """In PEM: whose signature the version must have. None in a hall that does not sign."""
+    """In PEM: whose signature the files must have. None in a hall that does not sign."""
     signature: str | None = None
-    """Artifact of the version's signature; None when it was never signed."""
+    """Artifact of their signature; None when they were never signed."""
 
 
 def key_of(stage: str, order: Frozen, **more: object) -> str:

@@ -44,6 +44,8 @@ PLACES = {
 STEP = ("apply", "fit", "mark", "decide", "vary", "mix")
 """The functions a preparation step may have; its options are the keyword-only parameters of all of them."""
 
+_REQUIRED = object()
+
 PACKAGE = Path(__file__).parents[1]
 
 ELSEWHERE = {"network": "modelhall.networks"}
@@ -121,11 +123,14 @@ def options_for(sort: str, name: str, function: str, options: dict[str, Any]) ->
     return {option: value for option, value in options.items() if option in taken}
 
 
-def constant(sort: str, name: str, constant: str) -> Any:
-    """What a plug-in's file says by `NAME = …` with a plain value, without importing it."""
+def constant(sort: str, name: str, constant: str, default: Any = _REQUIRED) -> Any:
+    """What a plug-in's file says by `NAME = …` with a plain value, without importing it. Raises Broken for one that
+    says nothing, unless there is a `default`."""
     for node in _tree(_path(sort, name, None)).body:
         if isinstance(node, ast.Assign) and [ast.unparse(target) for target in node.targets] == [constant]:
             return ast.literal_eval(node.value)
+    if default is not _REQUIRED:
+        return default
     raise Broken(f"{sort} {name!r} says nothing of its {constant}")
 
 

@@ -38,6 +38,7 @@ PROGRAMS = {
     "lend": "modelhall.stages.train.lend",
     "evaluate": "modelhall.stages.evaluate",
     "compress": "modelhall.stages.compress",
+    "convert": "modelhall.stages.convert",
     "sign": "modelhall.stages.sign",
     "erase": "modelhall.stages.erase",
     "serve": "modelhall.serving",

@@ -46,6 +46,9 @@ class Metrics:
         counts.durations[bisect_left(BUCKETS_S, duration_s)] += 1
         counts.duration_s += duration_s
         counts.charge_nano += record.charge_nano
+        counts.tokens["in"] += record.tokens_in or 0
+        counts.tokens["out"] += record.tokens_out or 0
+        counts.tokens["cached"] += record.tokens_cached or 0
         for outcome in record.tries:
             counts.tries[outcome] += 1
 
@@ -85,6 +88,14 @@ class Metrics:
         for service, counts in self._by_service.items():
             yield f'{name}{{service="{_path(service)}"}} {counts.charge_nano / NANO:.9f}'
 
+        name = "modelhall_gateway_tokens_total"
+        words = "Tokens read (in), of those such as the replica had read before (cached), and told (out)."
+        yield from _about(name, "counter", words)
+        for service, counts in self._by_service.items():
+            for kind, count in counts.tokens.items():
+                if count:
+                    yield f'{name}{{service="{_path(service)}",kind="{kind}"}} {count}'
+
         name = "modelhall_gateway_replicas"
         yield from _about(name, "gauge", "Replicas that are ready, by whether they are asked.")
         for route in routes:
@@ -111,6 +122,8 @@ class _Counts:
         """By what came of them."""
         self.looked_up: defaultdict[str, int] = defaultdict(int)
         """Looks for kept answers, by what came of them."""
+        self.tokens: defaultdict[str, int] = defaultdict(int)
+        """in, out and cached, as far as replicas tell."""
         self.charge_nano = 0
         self.durations = [0] * (len(BUCKETS_S) + 1)
         """By bucket; the last one has no bound."""

@@ -1,6 +1,7 @@
 """From an answer back to its data: every step that led to one request's answer, with what it cost.
 
-    request → replica → service → model version → training, evaluation → base → data version → preparation → files
+    request → replica → service → model version → training, evaluation, conversion
+            → base → data version → preparation → files
 
 Facts come from the book, which keeps everything, and from the resources, which may have been deleted since: a
 step that is gone is said to be gone, and the way goes on as far as what is left tells it.
@@ -17,6 +18,7 @@ from modelhall.core.kinds import AnyResource, Key, Service
 from modelhall.core.kinds.base import Frozen
 from modelhall.core.kinds.dataset import DatasetResource, SourceFile
 from modelhall.core.kinds.model import ModelResource, ModelVersion
+from modelhall.core.kinds.service import ServiceResource
 from modelhall.core.names import split_reference
 from modelhall.core.ports.book import Book, Total, Usage
 from modelhall.ledger.bill import cost_of, no_such_request, request_receipt, service_receipt
@@ -28,7 +30,8 @@ class Step(Frozen):
     """One thing on the way from an answer to its data."""
 
     what: str
-    """request, replica, service, model, train, evaluate, compress, base, teacher, dataset, prepare or file."""
+    """request, replica, service, model, train, evaluate, compress, convert, base, teacher, dataset, prepare or
+    file."""
     name: str
     id: str = ""
     """What tells it from others of its name: a version, a digest, a uid."""
@@ -64,6 +67,8 @@ async def trace(request: str, *, book: Book, get: Get, may_see: Callable[[str], 
         steps.append(await way.run("evaluate", version.evaluate_run))
         if version.compression is not None:
             steps.append(await way.run("compress", version.compression.run))
+        if (convert_run := await way.convert_run(usage)) is not None:
+            steps.append(await way.run("convert", convert_run))
         steps += _origins(version)
         steps += await way.data(version.data)
     return Trace(request=request, steps=tuple(steps))
@@ -136,6 +141,13 @@ class _Way:
         details = {"task": version.task, "metrics": version.metrics, "artifact": version.artifact}
         cost = await cost_of(self._book, f"{name}@{version.id}", runs)
         return version, Step(what="model", name=name, id=version.id, details=details, cost=cost)
+
+    async def convert_run(self, usage: Usage) -> str | None:
+        """The run that converted the version for the engine of its service; None where there was none, and where
+        another release is served by now."""
+        service: ServiceResource | None = await self._get(Key("service", self._project, usage.service))
+        release = service.status.release if service is not None else None
+        return release.convert_run if release is not None and release.version == usage.version else None
 
     async def data(self, reference: str) -> list[Step]:
         """The data set version `reference` names, the run that prepared it, and its source files."""

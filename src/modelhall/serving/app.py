@@ -200,6 +200,13 @@ class _Metrics:
         )
         waiting.set_function(lambda: worker.waiting)
 
+        if worker.engine.memory_used is not None:
+            used = prometheus_client.Gauge(
+                "modelhall_replica_cache_used", "Share of the memory for keys and values that is taken.",
+                registry=self._registry,
+            )  # fmt: skip
+            used.set_function(lambda: worker.engine.memory_used or 0.0)
+
         def on_step(told: int, compute_s: float) -> None:
             tokens.inc(told)
             self._compute.inc(compute_s)

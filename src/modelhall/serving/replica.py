@@ -12,13 +12,12 @@ from typing import Any
 import uvicorn
 
 from modelhall import tasks
-from modelhall.core import plugins
+from modelhall.core import plugins, signed_files
 from modelhall.core.errors import Rejected
 from modelhall.core.orders import ServeOrder
 from modelhall.core.program import Order, Reporter, lay_base, unpacked
 from modelhall.core.replica_key import REPLICA_KEY
 from modelhall.core.secrets import read_secrets
-from modelhall.serving import _signature
 from modelhall.serving.app import app_for
 from modelhall.serving.batcher import Batcher
 from modelhall.serving.engines import Engine
@@ -62,7 +61,7 @@ def carry_out(order: Order, reporter: Reporter) -> Mapping[str, Any]:
 def _load(order: Order, what: ServeOrder) -> tuple[Model, Generation | None]:
     """The model, and how it tells texts if that is its task."""
     with unpacked(order, what.artifact) as folder:
-        _signature.check(order, what, folder)
+        signed_files.check(order, what, folder)
         # What is signed names it by its content.
         lay_base(order, folder)
         task = tasks.load(what.task, folder)

@@ -46,6 +46,8 @@ def script(launch: Launch) -> Script:
             return _gives(0.3, metrics={"accuracy": accuracy}, rows=20)
         case "compress":
             return _gives(0.9, artifact=_named(order, "smaller"), **_COMPRESSED)
+        case "convert":
+            return _gives(0.7, artifact=_named(order, "converted"), size_bytes=500)
         case "sign":
             return _gives(0.2, signature=_named(order, "signature"))
         case "erase":

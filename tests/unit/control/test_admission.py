@@ -261,6 +261,16 @@ def test_compressing_needs_a_requirement_to_keep() -> None:
     assert "nothing is" in message
 
 
+def test_an_engine_is_refused_where_what_converts_for_it_is_not_installed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(admission, "installed", lambda names: {"torch": "2.0"})
+    field, said = refusal({**SERVICE, "engine": "openvino-genai"}, MODEL, DATASET)
+    assert field == "engine"
+    assert said.startswith("openvino, openvino-tokenizers, transformers is not installed here")
+    assert "modelhall[openvino]" in said
+
+
 def test_what_no_engine_would_answer_by_is_not_compressed() -> None:
     texts = {**MODEL, "task": "text-generation", "require": {"perplexity": "<= 9"}, "compress": ["export"]}
     found, message = refusal(texts, DATASET)

@@ -8,8 +8,10 @@ from collections.abc import Iterator
 
 import pytest
 
+from modelhall.core.kinds import Key
 from modelhall.gateway.messages import Response
 from modelhall.gateway.metering import metered
+from modelhall.gateway.metrics import Metrics
 from modelhall.gateway.record import Record
 
 pytestmark = pytest.mark.anyio
@@ -83,3 +85,14 @@ async def test_what_a_replica_had_read_before_is_told_by_streams_and_by_whole_an
 
 async def test_what_says_nothing_of_it_is_metered_as_unknown() -> None:
     assert await account([b'data: {"text": "\\n: 1 2 3.0\\n"}\n\n']) == (None, 0.0)
+
+
+def test_tokens_are_counted_by_service_with_those_that_had_been_read_before() -> None:
+    metrics, record = Metrics(), Record(at=0.0, started=0.0)
+    record.service, record.status = Key("service", "default", "bard"), 200
+    record.tokens_in, record.tokens_out, record.tokens_cached = 40, 2, 30
+    for _ in range(2):
+        metrics.over(record, 0.1)
+    told = metrics.render([]).decode()  # type: ignore[arg-type]
+    for kind, count in (("in", 80), ("out", 4), ("cached", 60)):
+        assert f'modelhall_gateway_tokens_total{{service="default/bard",kind="{kind}"}} {count}\n' in told

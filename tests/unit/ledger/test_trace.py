@@ -9,9 +9,10 @@ from ledger_facts import METER, PRICES, reading, replica, request
 
 from modelhall.adapters.book.memory import MemoryBook
 from modelhall.core.errors import NotFound
-from modelhall.core.kinds import AnyResource, Dataset, Key, Model, Run, Service
+from modelhall.core.kinds import AnyResource, Dataset, Key, Model, Resources, Run, Service
 from modelhall.core.kinds.dataset import DatasetResource, DatasetStatus, DatasetVersion, SourceFile
 from modelhall.core.kinds.model import ModelResource, ModelStatus, ModelVersion, Network
+from modelhall.core.kinds.rollout import Release
 from modelhall.core.kinds.run import RunResource, RunStatus
 from modelhall.core.kinds.service import ServiceResource, ServiceStatus
 from modelhall.ledger.settle import Settled, settle
@@ -88,6 +89,17 @@ def test_an_answer_leads_back_to_its_source_files_with_the_cost_of_every_step() 
         "dataset": "d1d1d1",
         "file": "5e5e",
     }
+
+
+def test_what_was_converted_for_the_service_has_its_run_on_the_way() -> None:
+    there = resources()
+    key = Key("service", "default", "digits")
+    converted = Release(version="3f2a00", order={}, resources=Resources(), convert_run="digits-convert")
+    there[key] = there[key].with_status(release=converted)
+    steps = [(step.what, step.name) for step in traced("a", there).steps]
+    assert steps[5:7] == [("evaluate", "digits-evaluate"), ("convert", "digits-convert")]
+    there[key] = there[key].with_status(release=converted.model_copy(update={"version": "another"}))
+    assert "convert" not in {step.what for step in traced("a", there).steps}
 
 
 def test_a_request_for_texts_tells_what_a_thousand_tokens_cost() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Sequence
 
 from modelhall.core.errors import Rejected
@@ -15,9 +16,14 @@ REFUSED, BREAKS, DIES = 13, 66, 99
 
 class Counting:
     alternatives, schemas, penalties, counts_told = 3, True, False, True
+    memory_used = None
 
     def __init__(self) -> None:
         self._texts: dict[int, tuple[int, int]] = {}
+
+    @property
+    def spent_s(self) -> float:
+        return time.process_time()
 
     def add(self, key: int, prompt: Sequence[int], sampling: Sampling) -> None:
         if prompt[-1] == REFUSED:

@@ -47,7 +47,7 @@ class Slow:
     """An engine that tells one more token of each text whenever it is let."""
 
     alternatives, schemas, penalties, vectors, scores = 0, False, True, False, False
-    counts_told, spent_s = True, 0.0
+    counts_told, spent_s, memory_used = True, 0.0, None
 
     def __init__(self) -> None:
         self.there: dict[int, Sampling] = {}
@@ -120,6 +120,27 @@ async def test_a_chat_streams_who_speaks_and_then_what(bard: Replica) -> None:
 async def test_usage_counts_what_was_read_and_told(bard: Replica) -> None:
     usage = (await bard.text([5, 9, 40], max_tokens=7))["usage"]
     assert (usage["prompt_tokens"], usage["completion_tokens"], usage["total_tokens"]) == (3, 7, 10)
+
+
+class Remembers(Slow):
+    """Tells two tokens of each text, and at the end that it had read most of the prompt before."""
+
+    def step(self) -> list[Token]:
+        there, self.there = self.there, {}
+        return [told for key in there for told in (Token(key, 5), Token(key, 6, "length", cached=30))]
+
+
+async def test_what_the_engine_had_read_before_is_told_in_the_usage_and_behind_the_last_event(
+    folder: Path,
+) -> None:
+    async with replica_of(folder, engine=Remembers()) as replica:
+        whole = await replica.text([1, 2, 3] * 12, n=2, max_tokens=2)
+        assert whole["usage"]["prompt_tokens_details"] == {"cached_tokens": 30}
+        short = await replica.text([1, 2], max_tokens=2)
+        assert short["usage"]["prompt_tokens_details"] == {"cached_tokens": 2}
+        streamed = await replica.ask("/v1/completions", prompt=[1] * 40, max_tokens=2, stream=True)
+    accounts = [line.split() for line in streamed.text.split("\n") if line.startswith(": ")]
+    assert (accounts[-1][1:3], accounts[-1][4:]) == (["40", "2"], ["30"])
 
 
 async def test_several_texts_of_several_prompts_come_in_order(bard: Replica) -> None:

@@ -9,6 +9,7 @@ from typing import NamedTuple
 from modelhall.app.keep.resources import all_of
 from modelhall.core.kinds import KINDS, AnyResource, Key
 from modelhall.core.kinds.result import result_name
+from modelhall.core.kinds.rollout import Release
 from modelhall.core.names import split_reference
 from modelhall.core.ports.store import Store
 
@@ -62,6 +63,12 @@ async def look(store: Store) -> Known:
     return known
 
 
+def converted(service: AnyResource) -> Release | None:
+    """What a service serves, if it was converted for its engine."""
+    release: Release | None = service.status.release
+    return release if release is not None and release.convert_run is not None else None
+
+
 def _artifacts_of(resource: AnyResource, known: Known) -> Iterator[tuple[str, str]]:
     """Every artifact a resource names, and what it is to it."""
     key = resource.key
@@ -82,3 +89,7 @@ def _artifacts_of(resource: AnyResource, known: Known) -> Iterator[tuple[str, st
         for version in model.status.versions if model is not None else ():
             if version.id == resource.status.version:
                 yield version.artifact, str(key)
+        if (release := converted(resource)) is not None:
+            yield release.order["artifact"], f"what {key} has converted"
+            if release.order["signature"] is not None:
+                yield release.order["signature"], f"the signature of what {key} has converted"

@@ -12,9 +12,9 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from modelhall.app.keep.known import Artifact, Known, look
+from modelhall.app.keep.known import Artifact, Known, converted, look
 from modelhall.app.sources import fingerprint_by
-from modelhall.control import datasets, models
+from modelhall.control import datasets, models, service_facts
 from modelhall.control.view import View
 from modelhall.control.work import Work
 from modelhall.core import dataset_sources
@@ -54,7 +54,7 @@ class _Plan:
     runs: dict[Key, AnyResource] = field(default_factory=dict)
     """To be forgotten."""
     again: dict[Key, set[str]] = field(default_factory=dict)
-    """Data sets and models that are to look again → the digests of their artifacts that are not there."""
+    """Data sets, models and services that are to look again → the digests of their artifacts that are not there."""
 
     def tell(self, artifact: Artifact, outcome: Outcome) -> None:
         """An artifact may be of several versions: what is computed again for one is there for all."""
@@ -123,6 +123,8 @@ async def _plan(
             signature = version.signature and Artifact(model.key.project, version.signature.artifact)
             if signature and signature in artifacts:
                 plan.tell(signature, _signature(model, signature, artifact, plan))
+    for service in known.of_kind("service"):
+        await _converted(service, artifacts, view, plan)
     _give_up_what_lacks_inputs(plan)
     return plan
 
@@ -212,6 +214,26 @@ def _signature(model: AnyResource, signature: Artifact, of: Artifact, plan: _Pla
     return Outcome(True, "is signed again")
 
 
+async def _converted(service: AnyResource, artifacts: Collection[Artifact], view: View, plan: _Plan) -> None:
+    """See whether what was converted for a service, and signed then, is what it asks for still."""
+    facts = await service_facts.observe(service, view)
+    project, release = service.key.project, converted(service)
+    for one in (facts.converting, facts.shadow_converting):
+        if one is None or one.made is None:
+            continue
+        artifact = Artifact(project, one.made.artifact)
+        if artifact in artifacts:
+            plan.again.setdefault(service.key, set()).add(artifact.digest)
+            plan.inputs[artifact] = {Artifact(project, one.order.model)}
+            plan.tell(artifact, Outcome(True, "is converted again"))
+    if release is not None and release.order["signature"] is not None:
+        signature = Artifact(project, release.order["signature"])
+        if signature in artifacts:
+            plan.again.setdefault(service.key, set()).add(signature.digest)
+            plan.inputs[signature] = {Artifact(project, release.order["artifact"])}
+            plan.tell(signature, Outcome(True, "is signed again"))
+
+
 def _told_beside(version: ModelVersion, project: str) -> set[Artifact]:
     """The artifacts that only tell of a version: how it was trained, and how it did row by row."""
     return {Artifact(project, one) for what, one in version.beside.items() if what != "signature"}
@@ -276,7 +298,7 @@ def _writes(plan: _Plan, known: Known, now: float) -> Iterator[Write]:
             # replaced by the loop as it is, and until then its services go on with it.
             left = tuple(version for version in resource.status.versions if version.artifact not in gone)
             changes["versions"] = left
-        else:
+        elif key.kind == "model":
             changes["versions"] = tuple(_without_signature(v, gone) for v in resource.status.versions)
         yield Put(resource=resource.with_status(**changes).model_copy(update={"updated_at": now}))
         yield Event(at=now, key=key, name=f"{key.kind}.damaged", message=REASON)

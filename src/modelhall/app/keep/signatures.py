@@ -7,39 +7,63 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import NamedTuple
 
-from modelhall.app.keep.known import Known
+from modelhall.app.keep.known import Known, converted
 from modelhall.core import plugins, unpacking
 from modelhall.core.errors import Broken, HallError, NotFound
-from modelhall.core.kinds.model import ModelVersion, Signature
+from modelhall.core.kinds import Key
 from modelhall.core.orders import SIGNATURE_FILE, SIGNATURE_FORMAT
 from modelhall.core.ports.blobs import Blobs
 from modelhall.trust.signing import KeyFolder
 
 
 def problems(known: Known, blobs: Mapping[str, Blobs], home: Path) -> Iterator[str]:
-    """A sentence for each signed version whose signature does not hold; `blobs` are those of each project."""
+    """A sentence for each signed version, and each that was converted for a service, whose signature does not hold;
+    `blobs` are those of each project."""
     trusted = KeyFolder(home / "keys").trusted()
+    for key, signed in _signed(known, trusted):
+        shelf, cache = blobs.get(key.project, blobs[""]), home / "cache" / key.project
+        if problem := _problem(shelf, signed, cache):
+            yield f"{key}@{signed.version[:8]} is not what was signed: {problem}"
+
+
+class _Signed(NamedTuple):
+    version: str
+    artifact: str
+    signature: str
+    """Its artifact."""
+    public_key: str
+
+
+def _signed(known: Known, trusted: Mapping[str, str]) -> Iterator[tuple[Key, _Signed]]:
+    """All that is signed by a key that is trusted; what is not counts as not signed, and the hall signs it anew."""
     for model in known.of_kind("model"):
-        project = model.key.project
         for version in model.status.versions:
-            # One whose key is not trusted counts as not signed, and the hall signs it anew.
-            if version.signature is None or version.signature.key not in trusted:
-                continue
-            shelf, cache = blobs.get(project, blobs[""]), home / "cache" / project
-            problem = _problem(shelf, version, version.signature, trusted[version.signature.key], cache)
-            if problem:
-                yield f"{model.key}@{version.id[:8]} is not what was signed: {problem}"
+            if (made := version.signature) is not None and made.key in trusted:
+                signed = _Signed(version.id, version.artifact, made.artifact, trusted[made.key])
+                yield model.key, signed
+    for service in known.of_kind("service"):
+        release = converted(service)
+        if release is not None and release.order["public_key"] in trusted.values():
+            order = release.order
+            yield (
+                service.key,
+                _Signed(release.version, order["artifact"], order["signature"], order["public_key"]),
+            )
 
 
-def _problem(blobs: Blobs, version: ModelVersion, signature: Signature, public_key: str, cache: Path) -> str:
+def _problem(blobs: Blobs, signed: _Signed, cache: Path) -> str:
     try:
         with unpacking.private_folder(cache) as place:
-            model, signed = place / version.id, place / "signature"
-            blobs.get_folder(version.artifact, model)
-            blobs.get_folder(signature.artifact, signed)
+            files, signature = place / signed.version, place / "signature"
+            blobs.get_folder(signed.artifact, files)
+            blobs.get_folder(signed.signature, signature)
             plugins.load("signature", SIGNATURE_FORMAT).check(
-                (signed / SIGNATURE_FILE).read_bytes(), model, name=version.id, public_key=public_key
+                (signature / SIGNATURE_FILE).read_bytes(),
+                files,
+                name=signed.version,
+                public_key=signed.public_key,
             )
     except (Broken, NotFound):
         return ""  # damaged, and told of as that

@@ -104,6 +104,8 @@ class Release(Frozen):
     """Which version of its model it is, from 1."""
     order: dict[str, Any]
     resources: Resources
+    convert_run: str | None = None
+    """The run that converted its files for the engine; None where they are the version's own."""
 
     @property
     def id(self) -> str:

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from modelhall.core.errors import Conflict
+from modelhall.core.errors import Conflict, NotFound
 from modelhall.core.hallfile import Declared, document_from_json
 from modelhall.core.queue_picture import RunPicture
 from modelhall.core.units import show_seconds
@@ -112,14 +112,18 @@ def logs(
 
 
 def why(
-    run: Annotated[str, typer.Argument()],
+    run: Annotated[str, typer.Argument(help="A run, or a service whose own runs it may wait for.")],
     project: Project = IN_DEFAULT,
     output: Output = Form.table,
     home: Home = None,
 ) -> None:
-    """Say why a run is in the state it is in, what it waits for, and what would help."""
+    """Say why a run or a service is in the state it is in, what it waits for, and what would help."""
     with Hall(home=home, project=project) as hall:
-        found = hall.get("run", project, run)
+        try:
+            found = hall.get("run", project, run)
+        except NotFound as missing:
+            _why_service(hall, project, run, missing, output)
+            return
         is_queued = found.status.state == "queued"
         around = _around(hall) if is_queued else Around()
         outlook = _outlook(hall, run) if is_queued else None
@@ -145,6 +149,39 @@ def why(
         "attempt": status.attempt,
         "ahead": list(outlook.ahead) if outlook is not None else [],
         "outlook": outlook.model_dump(mode="json") if outlook is not None else None,
+        "problem": status.problem.model_dump() if status.problem else None,
+    }
+    show(output, data, ("", ""), rows)
+
+
+def _why_service(hall: Hall, project: str, name: str, missing: NotFound, output: Form) -> None:
+    """The state of a service, and of each run of its own that does not answer yet; raises what was `missing` where
+    there is no such service."""
+    try:
+        service = hall.get("service", project, name)
+    except NotFound:
+        raise missing from None
+    around = _around(hall)
+    told = [
+        (one, explain(one, around, time.time()))
+        for one in around.alive
+        if one.document.owner == service.key.path and one.status.address is None
+    ]
+    status = service.status
+    rows = [("state", status.state), ("why", status.reason)]
+    for one, (reason, helps) in told:
+        rows.append((f"run {one.key.name}", f"{one.status.state}: {reason}"))
+        rows += [("what helps", helps)] if helps else []
+    if status.problem:
+        rows.append(("problem", f"{status.problem.message} ({status.problem.who} must act)"))
+    data = {
+        "service": name,
+        "state": status.state,
+        "reason": status.reason,
+        "runs": [
+            {"run": one.key.name, "state": one.status.state, "why": reason, "helps": helps}
+            for one, (reason, helps) in told
+        ],
         "problem": status.problem.model_dump() if status.problem else None,
     }
     show(output, data, ("", ""), rows)

@@ -4,6 +4,10 @@ was made.
 `load(folder, task, *, threads) -> Engine` is for tasks that answer in one pass. An engine that tells texts token by
 token has `generator(folder, task, *, threads, slots) -> Generator`; it may have both. Who is answered when, and how
 tokens become text, is not theirs.
+
+One that reads networks in a form of its own has `convert(folder, task, into)`, which writes that form into the folder
+`into`, beside what the task needs, and says in `CONVERTED_BY` which libraries shape it. It is called in a run, once,
+and the replicas get what it wrote as `folder`. `EXTRA` names the extra that these libraries come with.
 """
 
 from __future__ import annotations
@@ -67,6 +71,8 @@ class Token(NamedTuple):
     """The likeliest tokens there, with their log-probabilities."""
     refusal: str = ""
     """Why a text was not begun; there is no token then."""
+    cached: int | None = None
+    """How many tokens of the prompt had been read before, told with the last token; None where that is not known."""
 
 
 class Generator(Protocol):
@@ -91,6 +97,11 @@ class Generator(Protocol):
     @property
     def spent_s(self) -> float:
         """Processor seconds it has taken so far."""
+        ...
+
+    @property
+    def memory_used(self) -> float | None:
+        """The share of its memory for keys and values that is taken, 0 to 1; None where it does not tell."""
         ...
 
     def add(self, key: int, prompt: Sequence[int], sampling: Sampling) -> None:

@@ -15,7 +15,6 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 import traceback
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
@@ -27,7 +26,7 @@ from modelhall.serving.engines import Sampling, Token
 log = logging.getLogger(__name__)
 
 _EXIT_CODE = 70
-_TOLD_OF = ("alternatives", "schemas", "penalties", "counts_told")
+_TOLD_OF = ("alternatives", "schemas", "penalties", "counts_told", "memory_used")
 """What of the engine the replica has to know."""
 
 
@@ -58,6 +57,7 @@ class Aside:
         self.schemas: bool = said["schemas"]
         self.penalties: bool = said["penalties"]
         self.counts_told: bool = said["counts_told"]
+        self.memory_used: float | None = said["memory_used"]
         self._loaded = True
 
     def add(self, key: int, prompt: Sequence[int], sampling: Sampling) -> None:
@@ -68,7 +68,7 @@ class Aside:
     def step(self) -> list[Token]:
         """What came of its next step."""
         said = self._hear()
-        self.spent_s = said["spent_s"]
+        self.spent_s, self.memory_used = said["spent_s"], said["memory_used"]
         if "failed" in said:
             raise Broken("the engine failed; the log of the replica says why")
         told = [token for parts in said["told"] if (token := _token(*parts)).key in self._there]
@@ -126,6 +126,12 @@ class Stepper(Protocol):
     schemas: bool
     penalties: bool
     counts_told: bool
+
+    @property
+    def spent_s(self) -> float: ...
+
+    @property
+    def memory_used(self) -> float | None: ...
 
     def add(self, key: int, prompt: Sequence[int], sampling: Sampling) -> None: ...
 
@@ -202,17 +208,21 @@ def _step(engine: Stepper, there: set[int], told: list[Token]) -> dict[str, Any]
         for key in there:
             engine.cancel(key)
         there.clear()
-        return {"failed": True, "spent_s": time.process_time()}
+        return {"failed": True, **_figures(engine)}
     there -= {token.key for token in told if token.end is not None}
-    return {"told": told, "spent_s": time.process_time()}
+    return {"told": told, **_figures(engine)}
+
+
+def _figures(engine: Stepper) -> dict[str, Any]:
+    return {"spent_s": engine.spent_s, "memory_used": engine.memory_used}
 
 
 def _sampling(asked: Mapping[str, Any]) -> Sampling:
     return Sampling(**{**asked, "ends": frozenset(asked["ends"]), "told": tuple(asked["told"])})
 
 
-def _token(key: int, id: int, end: Any, logprob: float, top: Any, refusal: str) -> Token:
-    return Token(key, id, end, logprob, tuple((id, logprob) for id, logprob in top), refusal)
+def _token(key: int, id: int, end: Any, logprob: float, top: Any, refusal: str, cached: int | None) -> Token:
+    return Token(key, id, end, logprob, tuple((id, logprob) for id, logprob in top), refusal, cached)
 
 
 def _say(out: BinaryIO, what: Mapping[str, Any]) -> None:

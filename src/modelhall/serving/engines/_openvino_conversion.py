@@ -1,16 +1,26 @@
 """A network of transformers as OpenVINO's pipeline for continuous batching wants it: logits for tokens, with the keys
-and values of what was read as states of the model, which the pipeline then pages."""
+and values of what was read as states of the model, which the pipeline then pages; and its tokenizer."""
 
+# ruff: noqa: E402 - telemetry is kept out before anything of OpenVINO is there
 from __future__ import annotations
 
+import sys
+
+sys.modules["openvino_telemetry"] = None  # type: ignore[assignment]
+"""It would tell OpenVINO's makers of every step of a conversion, by a process each, which may never end."""
+
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import openvino as ov
+import openvino_tokenizers
 import torch
 from openvino import opset13 as ops
 from openvino._offline_transformations import apply_make_stateful_transformation
+from tokenizers import Tokenizer
 from torch import nn
+from transformers import PreTrainedTokenizerFast
 
 from modelhall.serving.engines._past import Layer, read
 
@@ -19,7 +29,18 @@ _ROWS, _BEFORE, _NEW = 2, 4, 3
 _HEADS_AXIS, _SIZE_AXIS = 1, 3
 
 
-def convert(network: nn.Module) -> ov.Model:
+def write(network: nn.Module, tokenizer: Tokenizer, file: Path) -> None:
+    """The network into `file`, and its tokenizer beside it, as the pipeline reads them."""
+    folder = file.parent
+    ov.save_model(converted(network), file, compress_to_fp16=False)
+    words = PreTrainedTokenizerFast(tokenizer_object=tokenizer)
+    both = openvino_tokenizers.convert_tokenizer(words, with_detokenizer=True)
+    for name, part in zip(("tokenizer", "detokenizer"), both, strict=True):
+        ov.save_model(part, folder / f"openvino_{name}.xml")
+    (folder / "config.json").write_text("{}")
+
+
+def converted(network: nn.Module) -> ov.Model:
     """The network, in float32 as it was trained."""
     layers = _layers_of(network)
     names = ["input_ids", "attention_mask", "position_ids"]

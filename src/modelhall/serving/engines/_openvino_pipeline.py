@@ -1,34 +1,20 @@
-"""The process of the engine `openvino-genai`: its pipeline, and the network converted for it when it is loaded, in
-float32, so that it tells what torch would tell."""
+"""The process of the engine `openvino-genai`: its pipeline over a converted network, computed in float32, so that it
+tells what torch would tell."""
 
-# ruff: noqa: E402 - telemetry is kept out before anything of OpenVINO is there
 from __future__ import annotations
 
-import sys
-
-sys.modules["openvino_telemetry"] = None  # type: ignore[assignment]
-"""It would tell OpenVINO's makers of every step of a conversion, by a process each, which may never end."""
-
 import math
-import tempfile
+import time
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import openvino as ov
 import openvino_genai as genai
-import openvino_tokenizers
-from tokenizers import Tokenizer
-from transformers import PreTrainedTokenizerFast
 
-from modelhall import networks
 from modelhall.core.errors import Broken, Rejected
-from modelhall.core.shape import Shape
 from modelhall.serving.engines import End, Sampling, Token
 from modelhall.serving.engines._aside import serve
-from modelhall.serving.engines._openvino_conversion import convert
-from modelhall.serving.engines._torch_generator import can_be_given_its_past
 
 _BLOCK = 32
 """Tokens a page holds on a processor."""
@@ -36,17 +22,8 @@ _AT_ONCE = 512
 """Tokens that go through the network in one step: longer prompts are read in parts, between others' tokens."""
 
 
-def load(
-    *, folder: str, threads: int, slots: int, reads: int, shape: dict[str, Any], tokenizer: str
-) -> OpenVinoGenerator:
-    """The network in `folder`, with room for `slots` texts of its full length. Raises Rejected for a family that
-    cannot be converted."""
-    network, sizes = networks.load(Path(folder)), Shape.model_validate(shape)
-    if not can_be_given_its_past(network, sizes):
-        raise Rejected(
-            "networks of this family cannot be converted for openvino-genai; `engine: torch` serves every family",
-            field="engine",
-        )
+def load(*, folder: str, threads: int, slots: int, reads: int) -> OpenVinoGenerator:
+    """The converted network in `folder`, with room for `slots` texts of `reads` tokens."""
     plan = genai.SchedulerConfig()
     plan.num_kv_blocks = (slots + 1) * math.ceil((reads + 1) / _BLOCK)
     plan.max_num_seqs = slots
@@ -57,9 +34,7 @@ def load(
         "INFERENCE_PRECISION_HINT": "f32",
         "KV_CACHE_PRECISION": "f32",
     }
-    with tempfile.TemporaryDirectory() as place:
-        _write(convert(network), Tokenizer.from_str(tokenizer), Path(place))
-        return OpenVinoGenerator(genai.ContinuousBatchingPipeline(place, plan, "CPU", properties))
+    return OpenVinoGenerator(genai.ContinuousBatchingPipeline(folder, plan, "CPU", properties))
 
 
 class OpenVinoGenerator:
@@ -73,6 +48,15 @@ class OpenVinoGenerator:
         self._pipeline = pipeline
         self._texts: dict[int, Any] = {}
         """The pipeline's handle on each text."""
+
+    @property
+    def spent_s(self) -> float:
+        return time.process_time()
+
+    @property
+    def memory_used(self) -> float | None:
+        """All the pipeline tells of its pages; of the prefixes it finds there, it tells nothing."""
+        return float(self._pipeline.get_metrics().cache_usage) / 100
 
     def add(self, key: int, prompt: Sequence[int], sampling: Sampling) -> None:
         ids = ov.Tensor(np.array([[*prompt, *sampling.told]], dtype=np.int64))
@@ -141,16 +125,6 @@ def _configured(sampling: Sampling) -> Any:
     if sampling.schema is not None:
         config.structured_output_config = genai.StructuredOutputConfig(json_schema=sampling.schema)
     return config
-
-
-def _write(model: ov.Model, tokenizer: Tokenizer, folder: Path) -> None:
-    """The model and its tokenizer as the pipeline reads them."""
-    ov.save_model(model, folder / "openvino_model.xml", compress_to_fp16=False)
-    words = PreTrainedTokenizerFast(tokenizer_object=tokenizer)
-    both = openvino_tokenizers.convert_tokenizer(words, with_detokenizer=True)
-    for name, part in zip(("tokenizer", "detokenizer"), both, strict=True):
-        ov.save_model(part, folder / f"openvino_{name}.xml")
-    (folder / "config.json").write_text("{}")
 
 
 if __name__ == "__main__":

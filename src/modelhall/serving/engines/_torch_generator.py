@@ -74,6 +74,7 @@ class TorchGenerator:
     schemas = False
     penalties = True
     counts_told = True
+    memory_used = None
 
     def __init__(self, memory: Memory, embed: Embed | None = None, score: Score | None = None) -> None:
         self._memory = memory

@@ -1,6 +1,7 @@
 """What is told, in the words of the OpenAI API: as events while it comes, or as one answer.
 
-After every event stands a comment: how many tokens were read and told up to it, and the processor seconds they took.
+After every event stands a comment: how many tokens were read and told up to it, the processor seconds they took, and
+once the engine has told so, how many of those read it had read before.
 Clients pass over comments; the gateway meters by the last one it saw, wherever a stream ends. Within an event, a
 comment names its tokens, where another replica could go on behind them (`resumed.py`).
 """
@@ -53,6 +54,9 @@ class Telling:
         """`scored` are the tokens of each prompt with their probabilities, where those are wanted."""
         self.tokens_in = planned.tokens_in
         self.tokens_out = len(planned.told)
+        self.tokens_cached: int | None = None
+        """Of those read, as many as the engine had read before; None as long as it does not tell."""
+        self._prompts = planned.prompts
         self._names_tokens = planned.resumable
         self._asked = asked
         self._tokenizer = tokenizer
@@ -81,6 +85,7 @@ class Telling:
         if choice.finish is not None:
             return False  # told after it was stopped, before the engine heard of that
         self.tokens_out += 1
+        self._take_cached(place, token)
         choice.ids.append(token.id)
         if self._asked.alternatives is not None and (token.end != "stop" or self._counts_end):
             choice.tokens.append(token)
@@ -91,6 +96,12 @@ class Telling:
             choice.pieces.append(piece)
         choice.finish = "stop" if choice.text.stopped else token.end
         return choice.text.stopped and token.end is None
+
+    def _take_cached(self, place: int, token: Token) -> None:
+        """A prompt is read once, however many texts follow it, and what another replica told is no part of it."""
+        if token.cached is not None and place % self._asked.n == 0:
+            read = len(self._prompts[place // self._asked.n])
+            self.tokens_cached = (self.tokens_cached or 0) + min(token.cached, read)
 
     def _go_on_behind(self, told: Sequence[int]) -> None:
         """Have what another replica told before, and tell of it only what the caller does not have."""
@@ -131,11 +142,13 @@ class Telling:
         usage = {**self.usage(), "compute_s": round(compute_s, 6)}
         return {**self._about, "object": kind, "choices": choices, "usage": usage}
 
-    def usage(self) -> dict[str, int]:
+    def usage(self) -> dict[str, Any]:
+        cached = self.tokens_cached
         return {
             "prompt_tokens": self.tokens_in,
             "completion_tokens": self.tokens_out,
             "total_tokens": self.tokens_in + self.tokens_out,
+            **({"prompt_tokens_details": {"cached_tokens": cached}} if cached is not None else {}),
         }
 
     def _tokens_since(self) -> str:
@@ -149,7 +162,8 @@ class Telling:
 
     def _accounted(self, said: Mapping[str, Any], compute_s: float, tokens: str = "") -> bytes:
         kind = "chat.completion.chunk" if self._is_chat else "text_completion"
-        account = f": {self.tokens_in} {self.tokens_out} {compute_s:.6f}\n\n"
+        cached = "" if self.tokens_cached is None else f" {self.tokens_cached}"
+        account = f": {self.tokens_in} {self.tokens_out} {compute_s:.6f}{cached}\n\n"
         return _framed(_text({**self._about, "object": kind, **said}) + tokens) + account.encode()
 
     def _news(self, place: int) -> dict[str, Any] | None:

@@ -7,14 +7,13 @@ time. Energy and money are the ledger's to tell.
 from __future__ import annotations
 
 import platform
-from collections.abc import Sequence
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from modelhall.core import files
+from modelhall.core.libraries import installed
 from modelhall.core.machine import processor
 from modelhall.core.orders import TrainOrder
 from modelhall.stages.train.curves import Curves
@@ -40,7 +39,7 @@ def write(
             "libraries": {
                 "python": platform.python_version(),
                 "modelhall": __version__,
-                **_versions(LIBRARIES),
+                **installed(LIBRARIES),
             },
             "curves": curves.points,
         },
@@ -57,13 +56,3 @@ def _machine() -> dict[str, Any]:
         "deterministic": torch.get_deterministic_debug_mode() > 0,
         "accelerators": [torch.cuda.get_device_name(at) for at in range(torch.cuda.device_count())],
     }
-
-
-def _versions(names: Sequence[str]) -> dict[str, str]:
-    found = {}
-    for name in names:
-        try:
-            found[name] = metadata.version(name)
-        except metadata.PackageNotFoundError:
-            continue  # an extra that this training had no use for
-    return found

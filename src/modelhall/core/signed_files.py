@@ -1,4 +1,5 @@
-"""A replica's first question: are these files what the hall made as this version? Nothing of them is read before."""
+"""The first question of whoever loads a version: are these files what the hall made as this version? Nothing of them
+is read before."""
 
 from __future__ import annotations
 
@@ -6,14 +7,15 @@ from pathlib import Path
 
 from modelhall.core import plugins
 from modelhall.core.errors import Rejected
-from modelhall.core.orders import SIGNATURE_FILE, SIGNATURE_FORMAT, ServeOrder
+from modelhall.core.orders import SIGNATURE_FILE, SIGNATURE_FORMAT, ConvertOrder, ServeOrder
 from modelhall.core.program import Order, unpacked
 
 _WHAT_WOULD_DO = "`hall verify` says what is wrong with it; train it again, or serve another version"
 
 
-def check(order: Order, what: ServeOrder, folder: Path) -> None:
-    """Raise Rejected unless the files in `folder` are signed as the version to serve, or this hall does not sign."""
+def check(order: Order, what: ServeOrder | ConvertOrder, folder: Path) -> None:
+    """Raise Rejected unless the files in `folder` are signed as the version they are said to be, or this hall does
+    not sign."""
     if what.public_key is None:
         return
     if what.signature is None:
