@@ -13,6 +13,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Field, WithJsonSchema, field_validator
 
 from modelhall.core import digest
+from modelhall.core.kinds.adapter import Served
 from modelhall.core.kinds.base import Frozen, Resources
 from modelhall.core.names import Reference
 
@@ -104,6 +105,14 @@ class Release(Frozen):
     """Which version of its model it is, from 1."""
     order: dict[str, Any]
     resources: Resources
+
+    @property
+    def adapters(self) -> dict[str, Served]:
+        """What it serves beside the version, by name."""
+        return {
+            name: Served(**{field: told[field] for field in Served.model_fields})
+            for name, told in self.order.get("adapters", {}).items()
+        }
 
     @property
     def id(self) -> str:
