@@ -2,30 +2,40 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from modelhall.core.kinds import Problem, Run
 from modelhall.core.kinds.model import ModelVersion
 from modelhall.core.kinds.rollout import Release
 from modelhall.core.kinds.run import ACTIVE, DONE, RunResource, Stage
 from modelhall.core.kinds.service import Replica, Service, ServiceResource
-from modelhall.core.orders import ServeOrder
+from modelhall.core.orders import ServedAdapter, ServeOrder
 
 STAGE = "serve"
 
 
 def release_of(
-    document: Service, version: ModelVersion, number: int | None, public_key: str | None
+    document: Service,
+    version: ModelVersion,
+    number: int | None,
+    public_key: str | None,
+    adapters: Mapping[str, ServedAdapter] | None = None,
 ) -> Release:
-    """A version as the service declares it to be served; `public_key` is whose signature it has."""
+    """A version as the service declares it to be served, with the `adapters` beside it; `public_key` is whose
+    signature it has."""
     order = ServeOrder(
         service=document.name, version=version.id, artifact=version.artifact, task=version.task,
         engine=document.engine or version.engine, batching=document.batching, public_key=public_key,
-        signature=version.signature.artifact if public_key is not None and version.signature else None,
+        signature=signature_of(version, public_key), adapters=adapters or {},
     )  # fmt: skip
-    return Release(
-        version=version.id, number=number, order=order.model_dump(mode="json"), resources=document.resources
-    )
+    # Left out where there are none, so that releases from before there were any are the same as ever.
+    told = order.model_dump(mode="json", exclude=None if order.adapters else {"adapters"})
+    return Release(version=version.id, number=number, order=told, resources=document.resources)
+
+
+def signature_of(version: ModelVersion, public_key: str | None) -> str | None:
+    """The artifact of the signature that a replica is to check; None in a hall that does not sign."""
+    return version.signature.artifact if public_key is not None and version.signature else None
 
 
 def serving(resource: ServiceResource, runs: Iterable[RunResource]) -> Release | None:
@@ -66,6 +76,7 @@ def replica_of(run: RunResource, numbers: dict[str, int]) -> Replica:
         version=release.version,
         release=release.id,
         number=numbers.get(release.version),
+        adapters=release.adapters,
         state="ready" if ready else "stopping" if leaving else "starting",
         address=run.status.address if ready else None,
     )

@@ -9,12 +9,24 @@ from modelhall.control import meant, releases
 from modelhall.control.traffic import NOTHING, Traffic
 from modelhall.control.view import View
 from modelhall.core.kinds import Key
+from modelhall.core.kinds.adapter import Served
 from modelhall.core.kinds.model import ModelVersion
 from modelhall.core.kinds.rollout import Release
 from modelhall.core.kinds.run import RunResource
 from modelhall.core.kinds.service import ServiceResource
 from modelhall.core.names import split_reference
+from modelhall.core.orders import ServedAdapter
 from modelhall.core.ports.signature import SigningKeys
+
+
+@dataclass(frozen=True, kw_only=True)
+class Adapter:
+    """A version of an adapter that is to be served."""
+
+    order: ServedAdapter
+    version: ModelVersion
+    served: ModelVersion | None
+    """The one that requests are answered by now."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,6 +43,10 @@ class Facts:
     """Of the versions of its models, by their ids."""
     served: ModelVersion | None = None
     """The version that requests are sent to."""
+    adapters: Mapping[str, Adapter] = field(default_factory=dict)
+    """What is to be served beside the version, by name."""
+    lacking: Mapping[str, str] = field(default_factory=dict)
+    """The adapters of which there is no version yet, with why."""
     shadow: Release | None = None
     """What is to get copies of requests."""
     traffic: Traffic = NOTHING
@@ -41,7 +57,11 @@ async def observe(
 ) -> Facts:
     """Find the version to serve, a signed one if this hall signs, and the replicas there are."""
     trusted = keys.trusted() if keys is not None else None
-    named = _Named(resource.document.model, resource.key.project, view, trusted)
+    project = resource.key.project
+    named = _Named(resource.document.model, project, view, trusted)
+    beside = {
+        name: _Named(model, project, view, trusted) for name, model in resource.document.adapters.items()
+    }
     shadow = resource.document.rollout.shadow
     return Facts(
         version=named.version,
@@ -50,9 +70,13 @@ async def observe(
         public_key=named.public_key,
         numbers=named.numbers,
         served=next((one for one in named.versions if one.id == resource.status.version), None),
-        shadow=_Named(shadow.model, resource.key.project, view, trusted).release(resource)
-        if shadow
-        else None,
+        adapters={
+            name: found
+            for name, one in beside.items()
+            if (found := one.adapter(resource.status.adapters.get(name))) is not None
+        },
+        lacking={name: one.waits for name, one in beside.items() if one.version is None},
+        shadow=_Named(shadow.model, project, view, trusted).release(resource) if shadow else None,
         traffic=traffic,
     )
 
@@ -61,10 +85,10 @@ class _Named:
     """What a reference to a model means now."""
 
     def __init__(self, reference: str, project: str, view: View, trusted: Mapping[str, str] | None) -> None:
-        name, pinned = split_reference(reference)
-        model = view.get(Key("model", project, name))
+        self._name, pinned = split_reference(reference)
+        model = view.get(Key("model", project, self._name))
         self.versions: tuple[ModelVersion, ...] = model.status.versions if model is not None else ()
-        self.version, self.waits = meant.model_version(model, name, pinned, trusted)
+        self.version, self.waits = meant.model_version(model, self._name, pinned, trusted)
         signature = self.version.signature if self.version is not None else None
         self.public_key = trusted[signature.key] if trusted is not None and signature is not None else None
 
@@ -78,3 +102,15 @@ class _Named:
             return None
         number = self.numbers[self.version.id]
         return releases.release_of(resource.document, self.version, number, self.public_key)
+
+    def adapter(self, served: Served | None) -> Adapter | None:
+        """The version as one that stands beside another, where there is one; `served` is what answers now."""
+        if self.version is None:
+            return None
+        order = ServedAdapter(
+            model=self._name, version=self.version.id, number=self.numbers[self.version.id],
+            artifact=self.version.artifact, public_key=self.public_key,
+            signature=releases.signature_of(self.version, self.public_key),
+        )  # fmt: skip
+        before = next((one for one in self.versions if served is not None and one.id == served.version), None)
+        return Adapter(order=order, version=self.version, served=before)

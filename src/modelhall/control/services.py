@@ -12,6 +12,7 @@ from modelhall.control.actions import Action, Create, Note, Wake, update_status
 from modelhall.control.scaling import scaled
 from modelhall.control.service_facts import Facts
 from modelhall.control.stand import Stand, stand_of
+from modelhall.core.adapters import called
 from modelhall.core.kinds import Problem
 from modelhall.core.kinds.run import RunResource
 from modelhall.core.kinds.scaling import Scale
@@ -28,7 +29,8 @@ def reconcile(resource: ServiceResource, facts: Facts, now: float) -> list[Actio
     if facts.version is None:
         return update_status(resource, state="waiting", reason=facts.waits, replicas=replicas, problem=None)
     number = facts.numbers.get(facts.version.id)
-    target = releases.release_of(resource.document, facts.version, number, facts.public_key)
+    adapters = {name: one.order for name, one in facts.adapters.items()}
+    target = releases.release_of(resource.document, facts.version, number, facts.public_key, adapters)
     served = releases.serving(resource, facts.runs)
     ready = sum(replica.state == "ready" for replica in replicas if served and replica.release == served.id)
     scale = scaled(resource, facts.traffic, ready, now)
@@ -73,6 +75,10 @@ def _report(
     if serving.version != before.version:
         message = f"serves version {serving.version[:8]}"
         notes.append(Note(key=resource.key, name="service.version", message=message))
+    for name, one in serving.adapters.items():
+        if before.adapters.get(name) != one:
+            message = f"serves version {one.version[:8]} of {one.model} as {called(resource.key.name, name)}"
+            notes.append(Note(key=resource.key, name="service.version", message=message))
     if state != before.state:
         notes.append(Note(key=resource.key, name=f"service.{state}", message=reason))
     if scale is not None and (before.scale is None or scale.count != before.scale.count):
@@ -106,7 +112,8 @@ def _told(
     elif not stand.complete and ready >= asked:
         reason += "; those that are to replace them are starting"
     if stand.complete:
-        return "ready", reason, None
+        lacking = "".join(f"; adapter {name}: {why}" for name, why in facts.lacking.items())
+        return "waiting" if lacking else "ready", reason + lacking, None
     state = "degraded" if ready and resource.status.state in WAS_UP else "starting"
     problem = releases.problem_of(facts.runs)
     if problem is not None:

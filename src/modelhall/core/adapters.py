@@ -1,4 +1,4 @@
-"""Adapters that a service serves beside its own model: what one is called, and how a replica is told whose turn it is."""
+"""Adapters that a service serves beside its own model: what one is called, and how replicas are told of it."""
 
 from __future__ import annotations
 

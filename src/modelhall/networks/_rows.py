@@ -1,8 +1,8 @@
 """One base, many adapters: each row of a batch goes through the network with an adapter of its own.
 
-The base's matrices stay as they are and are read once for all rows; of what an adapted layer is given, the rows of each
-adapter go through its two narrow matrices as well, and what these make is added (Chen et al. 2023, Punica; Sheng et
-al. 2023, S-LoRA; without their kernels). How adapters are stored is left to `_lora.py`, whose rows they are to the
+The base's matrices stay as they are and are read once for all rows. Of what an adapted layer is given, the rows of
+each adapter go through its two narrow matrices as well, and what these make is added (Chen et al. 2023, Punica; Sheng
+et al. 2023, S-LoRA; without their kernels). How adapters are stored is left to `_lora.py`, which row is whose to the
 engine.
 """
 
@@ -52,7 +52,9 @@ class Adapted:
                     "no such weights; serve it as the `model` of a service of its own"
                 )
         for layer in sorted({layer for learnt in adapters.values() for layer in learnt.layers}):
-            beside = {name: learnt.layers[layer] for name, learnt in adapters.items() if layer in learnt.layers}
+            beside = {
+                name: learnt.layers[layer] for name, learnt in adapters.items() if layer in learnt.layers
+            }
             module.get_submodule(layer).register_forward_hook(partial(self._add, layer, beside))
         self._try_out()
 

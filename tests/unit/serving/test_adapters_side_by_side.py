@@ -90,7 +90,10 @@ def test_vectors_and_probabilities_are_by_the_adapter_that_is_asked(
     for name, folder in adapters.items():
         own = generator(folder, task, threads=1, slots=1)
         assert engine.embed(PROMPTS[:1], name)[0] == pytest.approx(own.embed(PROMPTS[:1])[0], abs=1e-4)
-        scored = [[token.logprob for token in one.score(PROMPTS[1], 1, who)[1:]] for one, who in ((engine, name), (own, ""))]
+        scored = [
+            [token.logprob for token in one.score(PROMPTS[1], 1, who)[1:]]
+            for one, who in ((engine, name), (own, ""))
+        ]
         assert scored[0] == pytest.approx(scored[1], abs=1e-4)
 
 

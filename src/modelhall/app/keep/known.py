@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from modelhall.app.keep.resources import all_of
+from modelhall.core.adapters import called
 from modelhall.core.kinds import KINDS, AnyResource, Key
 from modelhall.core.kinds.result import result_name
 from modelhall.core.names import split_reference
@@ -82,3 +83,7 @@ def _artifacts_of(resource: AnyResource, known: Known) -> Iterator[tuple[str, st
         for version in model.status.versions if model is not None else ():
             if version.id == resource.status.version:
                 yield version.artifact, str(key)
+        for name, adapter in (
+            resource.status.release.order.get("adapters", {}).items() if resource.status.release else ()
+        ):
+            yield adapter["artifact"], called(str(key), name)

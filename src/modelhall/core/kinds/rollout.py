@@ -126,6 +126,8 @@ class Progress(Frozen):
     release: str
     version: str
     number: int | None = None
+    adapters: dict[str, Served] = Field(default_factory=dict)
+    """Those that it serves in other versions than the release it is to replace, or that this one has not."""
     state: Literal["starting", "stepping", "full", "rolled-back"] = "starting"
     step: int = 0
     share: float = 0.0

@@ -13,6 +13,7 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
+from modelhall.core.adapters import called
 from modelhall.core.kinds import AnyResource
 from modelhall.core.kinds.run import Progress
 from modelhall.core.kinds.service import asked_for
@@ -153,14 +154,16 @@ def _model(r: AnyResource) -> tuple[str, ...]:
 
 
 def _service(r: AnyResource) -> tuple[str, ...]:
-    version = r.status.version
+    version, adapters = r.status.version, r.status.adapters
+    versions = [version[:8]] if version else []
+    versions += [f"{called('', name)} {one.version[:8]}" for name, one in adapters.items()]
     replicas = f"{len(r.status.ready)}/{asked_for(r)}"
     reason = "" if r.status.state == "ready" else r.status.reason
     return (
         r.key.name,
         coloured(r.status.state),
         replicas,
-        version[:8] if version else "",
+        ", ".join(versions),
         r.document.balance,
         reason,
     )

@@ -3,8 +3,8 @@ was made.
 
 `load(folder, task, *, threads) -> Engine` is for tasks that answer in one pass. An engine that tells texts token by
 token has `generator(folder, task, *, threads, slots) -> Generator`; it may have both. One that holds a base once for
-many adapters has `adapted_generator(folder, adapters, task, *, threads, slots) -> Generator` as well, where `adapters`
-are their folders by name. Who is answered when, and how tokens become text, is not theirs.
+many adapters has `adapted_generator(folder, adapters, task, *, threads, slots) -> Generator` as well; `adapters` are
+folders by name. Who is answered when, and how tokens become text, is not theirs.
 """
 
 from __future__ import annotations

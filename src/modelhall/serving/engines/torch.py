@@ -40,7 +40,7 @@ def generator(folder: Path, task: Task, *, threads: int, slots: int) -> TorchGen
 def adapted_generator(
     folder: Path, adapters: Mapping[str, Path], task: Task, *, threads: int, slots: int
 ) -> TorchGenerator:
-    """The same, each text by the adapter that is asked for. Raises Rejected for what is no adapter of this network."""
+    """The same, each text by the adapter that is asked for. Raises Rejected for one that is none of this network."""
     torch.set_num_threads(threads)
     adapted = networks.load_adapted(folder, adapters)
     base_bytes = sum(parameter.nbytes for parameter in adapted.module.parameters())

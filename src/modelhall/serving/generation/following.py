@@ -24,9 +24,7 @@ class Following:
     def predict(
         self, examples: Examples, *, batch: int, each: Callable[[int], None] | None = None
     ) -> Predictions:
-        sampling = Sampling(
-            most=self._task.most_new, ends=self._task.ends, logprobs=0, adapter=self._adapter
-        )
+        sampling = Sampling(most=self._task.most_new, ends=self._task.ends, logprobs=0, adapter=self._adapter)
         come: queue.SimpleQueue[tuple[int, Token | HallError]] = queue.SimpleQueue()
         wanted = [Wanted(prompt, sampling) for prompt in examples.inputs]
         self._worker.submit(wanted, lambda place, token, compute_s: come.put((place, token)))
