@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
 import pytest
 from ledger_facts import METER, PRICES, reading, replica, request
@@ -48,7 +49,7 @@ def resources() -> dict[Key, AnyResource]:
     return {resource.key: resource for resource in [*runs, dataset, model, service]}
 
 
-def traced(request_id: str, there: dict[Key, AnyResource], **changes: int) -> Trace:
+def traced(request_id: str, there: dict[Key, AnyResource], **changes: Any) -> Trace:
     async def get(key: Key) -> AnyResource | None:
         return there.get(key)
 
@@ -88,6 +89,21 @@ def test_an_answer_leads_back_to_its_source_files_with_the_cost_of_every_step() 
         "dataset": "d1d1d1",
         "file": "5e5e",
     }
+
+
+def test_an_answer_by_an_adapter_leads_to_the_data_of_that() -> None:
+    there = resources()
+    served = there[Key("service", "default", "digits")]
+    document = served.document.model_copy(update={"model": "other", "adapters": {"legal": "digits"}})
+    there[served.key] = served.model_copy(update={"document": document})
+    steps = traced("a", there, adapter="legal").steps
+    assert [(step.what, step.name) for step in steps[2:5]] == [
+        ("service", "digits:legal"), ("model", "digits"), ("train", "train"),
+    ]  # fmt: skip
+    assert steps[0].details["adapter"] == "legal"
+    there[served.key] = served
+    (model,) = (step for step in traced("a", there, adapter="legal").steps if step.what == "model")
+    assert model.gone == "which model digits:legal was of is declared no more"
 
 
 def test_a_request_for_texts_tells_what_a_thousand_tokens_cost() -> None:

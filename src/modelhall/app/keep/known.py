@@ -83,7 +83,6 @@ def _artifacts_of(resource: AnyResource, known: Known) -> Iterator[tuple[str, st
         for version in model.status.versions if model is not None else ():
             if version.id == resource.status.version:
                 yield version.artifact, str(key)
-        for name, adapter in (
-            resource.status.release.order.get("adapters", {}).items() if resource.status.release else ()
-        ):
+        release = resource.status.release
+        for name, adapter in (release.order.get("adapters", {}) if release is not None else {}).items():
             yield adapter["artifact"], called(str(key), name)
