@@ -1,4 +1,4 @@
-"""A replica with adapters: it loads those that are signed and stand on its base, and answers by the one it is asked."""
+"""A replica with adapters: it loads what is signed and stands on its base, and answers by the one it is asked."""
 
 from __future__ import annotations
 

@@ -107,6 +107,10 @@ class Replica(Frozen):
     """When it began to drain."""
     address: str | None = None
 
+    def __hash__(self) -> int:
+        """By what tells it from others, since its adapters are a mapping, which has none."""
+        return hash((self.run, self.uid, self.address))
+
 
 class ServiceStatus(Status):
     """States: new, waiting, starting, ready, rolling, degraded, failed."""
