@@ -105,7 +105,7 @@ def test_what_there_is_is_served_while_an_adapter_is_still_trained_and_the_reaso
     done = services.reconcile(serving, facts(serving, version(FIRST), runs=[*runs, *new]), NOW)
     after = status_of(done, serving)
     assert (after.state, after.adapters["legal"].version) == ("ready", FIRST)
-    assert [replica.adapters.keys() for replica in after.replicas] == [{"legal"}]
+    assert [replica.adapters.keys() for replica in after.ready] == [{"legal"}]
     assert "service.version" in notes(done)
 
 

@@ -41,9 +41,9 @@ def test_the_models_are_such_as_a_hall_takes() -> None:
 
 
 def test_the_service_with_adapters_is_one_that_a_hall_takes() -> None:
+    (clerk,) = parse(FIRST, "bases.yaml")
     models = [
-        document_from_json({**yaml.safe_load(FIRST), "name": name})
-        for name in ("clerk", "clerk-legal", "clerk-terse")
+        clerk.document.model_copy(update={"name": name}) for name in ("clerk", "clerk-legal", "clerk-terse")
     ]
     (service,) = parse(SERVED, "served.yaml")
     assert admitted(*models, service.document) == ["created"] * 5
