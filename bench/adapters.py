@@ -7,7 +7,7 @@ table and, last, one JSON object:
 
 - `base_mb`, `adapter_mb`: what the weights of the base take, and those of one adapter;
 - `resident_mb`: the memory of a process with the base alone, with one adapter and with eight;
-- `cpu_ms_a_token`: processor time a token, eight texts at once: by the base alone, all by one adapter, each by its own.
+- `cpu_ms_a_token`: processor time a token, eight texts at once: by the base, all by one adapter, each by its own.
 """
 
 from __future__ import annotations

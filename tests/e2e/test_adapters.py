@@ -91,6 +91,7 @@ def test_an_adapter_is_asked_by_name_beside_its_base_from_file_to_bill(
     lines = json.loads(hall.command("bill", "--by", "model", "-o", "json").out)["lines"]
     assert {line["name"]: line["requests"] for line in lines}["model/default/legal"] == 3
     assert ":legal" in hall.command("get", "service", "reciter").out
+    assert "reciter:legal: legal@1 (" in hall.command("describe", "service", "reciter").out
 
     assert hall.apply(STORY.format(**sources, epochs=5), "--wait", file="reciter.yaml").code == 0
     until(lambda: told("reciter:legal")[1]["x-hall-version"] == "reciter:legal@2", "the newer adapter")

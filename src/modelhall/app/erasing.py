@@ -17,7 +17,7 @@ from pydantic import TypeAdapter
 from modelhall.app.looking import Looking
 from modelhall.control.idempotency import Once, Written, commit_once, unheard
 from modelhall.core import digest
-from modelhall.core.adapters import called
+from modelhall.core.adapter_names import called
 from modelhall.core.errors import NotFound, NotNow, Rejected
 from modelhall.core.failpoints import reach
 from modelhall.core.kinds import AnyResource, Key

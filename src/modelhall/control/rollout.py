@@ -13,7 +13,7 @@ from typing import Any
 
 from modelhall.control.actions import Note
 from modelhall.control.traffic import Traffic
-from modelhall.core.adapters import called
+from modelhall.core.adapter_names import called
 from modelhall.core.kinds import Key
 from modelhall.core.kinds.rollout import Canary, Progress, Release
 from modelhall.policy import trial

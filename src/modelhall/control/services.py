@@ -12,7 +12,7 @@ from modelhall.control.actions import Action, Create, Note, Wake, update_status
 from modelhall.control.scaling import scaled
 from modelhall.control.service_facts import Facts
 from modelhall.control.stand import Stand, stand_of
-from modelhall.core.adapters import called
+from modelhall.core.adapter_names import called
 from modelhall.core.kinds import Problem
 from modelhall.core.kinds.run import RunResource
 from modelhall.core.kinds.scaling import Scale

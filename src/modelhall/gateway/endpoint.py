@@ -8,7 +8,7 @@ import logging
 import math
 from collections.abc import Callable
 
-from modelhall.core.adapters import called
+from modelhall.core.adapter_names import called
 from modelhall.core.errors import NotNow
 from modelhall.core.kinds import service
 from modelhall.core.replica_key import HEADER

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from modelhall.core.access import Identity
-from modelhall.core.adapters import called
+from modelhall.core.adapter_names import called
 from modelhall.core.errors import NotFound, NotNow, NotYours
 from modelhall.gateway.routes import Route, Routes
 

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from functools import partial
 from http import HTTPStatus
 
-from modelhall.core.adapters import HEADER
+from modelhall.core.adapter_names import HEADER
 from modelhall.gateway.counting import UNWILLING
 from modelhall.gateway.endpoint import Endpoint
 from modelhall.gateway.messages import Headers, Request, Response, in_shape

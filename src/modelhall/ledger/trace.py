@@ -13,7 +13,7 @@ from typing import Any
 
 from pydantic import Field
 
-from modelhall.core.adapters import called
+from modelhall.core.adapter_names import called
 from modelhall.core.kinds import AnyResource, Key, Service
 from modelhall.core.kinds.base import Frozen
 from modelhall.core.kinds.dataset import DatasetResource, SourceFile

@@ -16,7 +16,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from modelhall.core.adapters import HEADER, called
+from modelhall.core.adapter_names import HEADER, called
 from modelhall.core.errors import HallError, NotNow, Rejected
 from modelhall.core.openai_error import body as openai_body
 from modelhall.core.openai_error import is_below, shaped

@@ -7,7 +7,7 @@ from typing import TypeVar
 
 from starlette.requests import Request
 
-from modelhall.core.adapters import HEADER
+from modelhall.core.adapter_names import HEADER
 from modelhall.core.errors import NotFound
 from modelhall.core.names import did_you_mean
 

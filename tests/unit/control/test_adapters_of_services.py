@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from facts import NOW, created, notes, resource, status_of, view_of
 
-from modelhall.control import adapters, service_facts, services
+from modelhall.control import served_adapters, service_facts, services
 from modelhall.control.actions import Action, Create
 from modelhall.control.service_facts import Facts
 from modelhall.core.errors import Rejected
@@ -142,13 +142,13 @@ def test_what_can_be_no_adapter_is_refused_when_it_is_declared(
 ) -> None:
     asked = service(**said).document
     with pytest.raises(Rejected) as refused:
-        adapters.check(asked, {named.key: named}, {})
+        served_adapters.check(asked, {named.key: named}, {})
     assert (refused.value.field, refused.value.message.startswith(message)) == (field, True)
 
 
 def test_a_pinned_version_may_have_been_an_adapter_when_it_was_trained() -> None:
     declared: dict[Key, Document] = {Key("model", "default", "legal"): model(train={})}
-    adapters.check(service(adapters={"legal": "legal@1"}).document, declared, {})
+    served_adapters.check(service(adapters={"legal": "legal@1"}).document, declared, {})
 
 
 @pytest.mark.parametrize("name", ["Legal", "a:b", "../x", "a" * 64, "", "x\r\ny"])

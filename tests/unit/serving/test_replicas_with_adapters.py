@@ -16,7 +16,7 @@ from tellers import adapted, made
 from modelhall.adapters.blobs import open_blobs
 from modelhall.adapters.signature import model_signing
 from modelhall.core import base_models
-from modelhall.core.adapters import HEADER
+from modelhall.core.adapter_names import HEADER
 from modelhall.core.errors import Rejected
 from modelhall.core.kinds.service import Batching
 from modelhall.core.orders import SIGNATURE_FILE, ServedAdapter, ServeOrder

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from modelhall.app.keep.resources import all_of
-from modelhall.core.adapters import called
+from modelhall.core.adapter_names import called
 from modelhall.core.kinds import KINDS, AnyResource, Key
 from modelhall.core.kinds.result import result_name
 from modelhall.core.names import split_reference

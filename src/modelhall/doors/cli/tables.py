@@ -13,7 +13,7 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-from modelhall.core.adapters import called
+from modelhall.core.adapter_names import called
 from modelhall.core.kinds import AnyResource
 from modelhall.core.kinds.run import Progress
 from modelhall.core.kinds.service import asked_for
@@ -50,9 +50,7 @@ def description(resource: AnyResource) -> RenderableType:
             f"[bold]{resource.key}[/]  {coloured(resource.status.state)}  {escape(resource.status.reason)}"
         ),
         _declared(resource),
-        _fields(
-            "observed", {name: value for name, value in status.items() if name not in ("state", "reason")}
-        ),
+        _fields("observed", _observed(resource, status)),
         _fields("stored", meta),
     ]
     for version in versions or []:
@@ -107,6 +105,17 @@ def _declared(resource: AnyResource) -> RenderableType:
     said = resource.document.model_dump(mode="json", exclude_defaults=True)
     text = yaml.safe_dump({"kind": resource.key.kind, **said}, sort_keys=False, allow_unicode=True)
     return Panel(Text(text.rstrip()), title="declared", title_align="left", border_style="dim")
+
+
+def _observed(resource: AnyResource, status: dict[str, Any]) -> dict[str, Any]:
+    """The status without what stands above it; of a service also what answers by its adapters."""
+    told = {name: value for name, value in status.items() if name not in ("state", "reason")}
+    if resource.key.kind == "service":
+        told["adapters"] = {
+            called(resource.key.name, name): f"{one.model}@{one.number} ({one.version[:8]})"
+            for name, one in resource.status.adapters.items()
+        }
+    return told
 
 
 def _told(name: str, value: Any) -> str:
