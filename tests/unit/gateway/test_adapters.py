@@ -7,7 +7,7 @@ import json
 from typing import Any
 
 import pytest
-from stand_ins import Seen, StandIn, http, well
+from stand_ins import Seen, StandIn, eventually, http, well
 
 from modelhall.core.kinds import Resources
 from modelhall.core.kinds.adapter import Served
@@ -139,3 +139,15 @@ async def test_answers_are_kept_apart_by_adapter_and_by_its_version(hall):
     await serving(hall, release(legal=NEWER), behave=says, cache=cache)
     assert await ask("digits:legal") == (b"legal", "miss")
     assert await ask("digits") == (b"own", "hit")
+
+
+async def test_a_shadow_of_the_services_own_model_gets_no_copies_of_what_adapters_are_asked(hall):
+    shadow = Release(version="e" * 64, number=4, order={"shadow": True}, resources=Resources())
+    replicas = await serving(
+        hall, release(legal=LEGAL), shadow, status={"shadow": shadow.id},
+        rollout={"shadow": {"model": "digits@4", "share": 1.0}},
+    )  # fmt: skip
+    assert (await hall.ask(CHAT, asked("digits:legal"))).status == 200
+    assert (await hall.ask(CHAT, asked("digits"))).status == 200
+    await eventually(lambda: replicas[1].seen)
+    assert [json.loads(seen.body)["model"] for seen in replicas[1].seen] == ["digits"]
