@@ -9,7 +9,6 @@ from modelhall.control import meant, releases
 from modelhall.control.traffic import NOTHING, Traffic
 from modelhall.control.view import View
 from modelhall.core.kinds import Key
-from modelhall.core.kinds.adapter import Served
 from modelhall.core.kinds.model import ModelVersion
 from modelhall.core.kinds.rollout import Release
 from modelhall.core.kinds.run import RunResource
@@ -21,11 +20,12 @@ from modelhall.core.ports.signature import SigningKeys
 
 @dataclass(frozen=True, kw_only=True)
 class Adapter:
-    """A version of an adapter that is to be served."""
+    """An adapter that is to be served."""
 
     order: ServedAdapter
-    version: ModelVersion
-    served: ModelVersion | None
+    version: ModelVersion | None = None
+    """None where none may be served any more: the one that is stays, as a service's own model does."""
+    served: ModelVersion | None = None
     """The one that requests are answered by now."""
 
 
@@ -46,7 +46,7 @@ class Facts:
     adapters: Mapping[str, Adapter] = field(default_factory=dict)
     """What is to be served beside the version, by name."""
     lacking: Mapping[str, str] = field(default_factory=dict)
-    """The adapters of which there is no version yet, with why."""
+    """The adapters of which there is no version to serve, with why."""
     shadow: Release | None = None
     """What is to get copies of requests."""
     traffic: Traffic = NOTHING
@@ -71,14 +71,19 @@ async def observe(
         numbers=named.numbers,
         served=next((one for one in named.versions if one.id == resource.status.version), None),
         adapters={
-            name: found
-            for name, one in beside.items()
-            if (found := one.adapter(resource.status.adapters.get(name))) is not None
+            name: found for name, one in beside.items() if (found := one.adapter(_told(resource, name)))
         },
         lacking={name: one.waits for name, one in beside.items() if one.version is None},
         shadow=_Named(shadow.model, project, view, trusted).release(resource) if shadow else None,
         traffic=traffic,
     )
+
+
+def _told(resource: ServiceResource, adapter: str) -> ServedAdapter | None:
+    """What the replicas that requests are sent to were told of an adapter."""
+    release = resource.status.release
+    told = release.order.get("adapters", {}) if release is not None else {}
+    return ServedAdapter.model_validate(told[adapter]) if adapter in told else None
 
 
 class _Named:
@@ -103,10 +108,10 @@ class _Named:
         number = self.numbers[self.version.id]
         return releases.release_of(resource.document, self.version, number, self.public_key)
 
-    def adapter(self, served: Served | None) -> Adapter | None:
-        """The version as one that stands beside another, where there is one; `served` is what answers now."""
+    def adapter(self, served: ServedAdapter | None) -> Adapter | None:
+        """The version as one that stands beside another; without one, what is `served` now, if anything is."""
         if self.version is None:
-            return None
+            return Adapter(order=served) if served is not None else None
         order = ServedAdapter(
             model=self._name, version=self.version.id, number=self.numbers[self.version.id],
             artifact=self.version.artifact, public_key=self.public_key,

@@ -6,7 +6,7 @@ import asyncio
 from typing import Any
 
 import pytest
-from facts import NOW, created, notes, resource, status_of, view_of
+from facts import NOW, created, notes, removed, resource, status_of, view_of
 
 from modelhall.control import served_adapters, service_facts, services
 from modelhall.control.actions import Action, Create
@@ -107,6 +107,18 @@ def test_what_there_is_is_served_while_an_adapter_is_still_trained_and_the_reaso
     assert (after.state, after.adapters["legal"].version) == ("ready", FIRST)
     assert [replica.adapters.keys() for replica in after.ready] == [{"legal"}]
     assert "service.version" in notes(done)
+
+
+def test_an_adapter_whose_version_may_not_be_served_any_more_is_not_taken_from_its_callers() -> None:
+    """As where keys are changed, and a version is yet to be signed with the new one."""
+    asked = service()
+    runs = replicas(services.reconcile(asked, facts(asked, version(FIRST)), NOW))
+    status = status_of(services.reconcile(asked, facts(asked, version(FIRST), runs=runs), NOW), asked)
+    serving = asked.with_status(**dict(status))
+    actions = services.reconcile(serving, facts(serving, runs=runs), NOW)
+    after = status_of(actions, serving)
+    assert (created(actions), removed(actions)) == ([], [])
+    assert (after.state, after.adapters["legal"].version) == ("waiting", FIRST)
 
 
 def test_an_adapter_that_was_measured_to_be_worse_does_not_come_into_use() -> None:
