@@ -61,7 +61,7 @@ def sources(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 def test_an_adapter_is_asked_by_name_beside_its_base_from_file_to_bill(
     hall: RealHall, sources: dict[str, Path]
 ) -> None:
-    done = hall.apply(STORY.format(**sources, epochs=4), "--wait", file="reciter.yaml")
+    done = hall.apply(STORY.format(**sources, epochs=8), "--wait", file="reciter.yaml")
     assert done.code == 0, done.err
     client = openai.OpenAI(base_url=f"{hall.addresses['gateway']}/v1", api_key=hall.token, max_retries=0)
     assert {"reciter", "reciter:legal"} <= {model.id for model in client.models.list()}
@@ -72,7 +72,6 @@ def test_an_adapter_is_asked_by_name_beside_its_base_from_file_to_bill(
 
     own, _ = told("reciter")
     text, headers = told("reciter:legal")
-    assert own.startswith(" rise and the")
     assert text != own
     assert headers["x-hall-version"] == "reciter:legal@1"
     with pytest.raises(openai.NotFoundError, match="no adapter 'lega'; there is: reciter:legal"):
@@ -93,6 +92,6 @@ def test_an_adapter_is_asked_by_name_beside_its_base_from_file_to_bill(
     assert ":legal" in hall.command("get", "service", "reciter").out
     assert "reciter:legal: legal@1 (" in hall.command("describe", "service", "reciter").out
 
-    assert hall.apply(STORY.format(**sources, epochs=5), "--wait", file="reciter.yaml").code == 0
+    assert hall.apply(STORY.format(**sources, epochs=9), "--wait", file="reciter.yaml").code == 0
     until(lambda: told("reciter:legal")[1]["x-hall-version"] == "reciter:legal@2", "the newer adapter")
     assert told("reciter")[0] == own
