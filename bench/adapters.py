@@ -45,10 +45,10 @@ def main() -> None:
     quick = parser.parse_args().quick
     with tempfile.TemporaryDirectory() as place:
         folder = Path(place)
-        _make(folder, hidden=256 if quick else 768, layers=4 if quick else 8)
+        _make(folder, hidden=256 if quick else 512, layers=4 if quick else 6)
         # Each in a process of its own, so that none has what another has let go of.
         with multiprocessing.get_context("spawn").Pool(1, maxtasksperchild=1) as pool:
-            asked = [(folder, beside, 8 if quick else 32) for beside in (0, 1, MANY)]
+            asked = [(folder, beside, 8 if quick else 16) for beside in (0, 1, MANY)]
             told = pool.starmap(_measured, asked, chunksize=1)
     figures = {
         "base_mb": told[-1]["base_mb"],
