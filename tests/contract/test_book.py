@@ -270,6 +270,7 @@ SINCE = {
     2: [("usage", "tokens_cached"), ("usage", "from_cache"), ("usage", "charge_nano")],
     3: [("usage", "user"), ("entry", "user"), ("entry", "model")],
     4: [("entry", "gpu_s")],
+    5: [("usage", "adapter")],
 }
 """What was added after each schema."""
 
@@ -280,7 +281,7 @@ def test_a_book_of_an_older_hall_is_read_and_goes_on(tmp_path: Path, schema: int
     asyncio.run(before.append(usage=[usage("old")]))
     asyncio.run(before.close())
     with sqlite3.connect(tmp_path / "book.db") as connection:
-        for table, column in [added for number in range(schema, 5) for added in SINCE[number]]:
+        for table, column in [added for number in range(schema, 6) for added in SINCE[number]]:
             connection.execute(f"ALTER TABLE {table} DROP COLUMN {column}")
         connection.execute(f"PRAGMA user_version = {schema}")
     connection.close()

@@ -299,9 +299,10 @@ def _replica() -> Any:
     tokenizer = _byte_pairs.train(["who goes there? " * 20])
     engine = _Says()
     teller = Teller(
-        tokenizer=tokenizer, ends=frozenset({0}), length=64, template=ChatTemplate(None, {}), engine=engine
-    )
-    generation = Generation(teller, Worker(engine, slots=8), version="3f2a9c00")
+        tokenizer=tokenizer, ends=frozenset({0}), length=64, template=ChatTemplate(None, {}), engine=engine,
+        version="3f2a9c00",
+    )  # fmt: skip
+    generation = Generation(teller, Worker(engine, slots=8))
     batcher = Batcher(_Adds().answer, max_size=32, max_delay_s=0.0)
     return app_for("digits", "3f2a9c00", _Adds(), batcher, generation=generation)  # type: ignore[arg-type]
 

@@ -17,6 +17,7 @@ from pydantic import TypeAdapter
 from modelhall.app.looking import Looking
 from modelhall.control.idempotency import Once, Written, commit_once, unheard
 from modelhall.core import digest
+from modelhall.core.adapter_names import called
 from modelhall.core.errors import NotFound, NotNow, Rejected
 from modelhall.core.failpoints import reach
 from modelhall.core.kinds import AnyResource, Key
@@ -38,7 +39,7 @@ class Descending(Frozen):
     datasets: dict[str, tuple[str, ...]]
     models: dict[str, tuple[str, ...]]
     services: dict[str, str]
-    """Name → the model it names."""
+    """Name → the model it names; an adapter of a service by the name it is asked by."""
 
 
 class Found(Frozen):
@@ -132,7 +133,11 @@ class Erasing:
             for model in of_kind["model"]
         }
         models = {name: ids for name, ids in models.items() if ids}
-        services = {service.key.name: service.document.model for service in of_kind["service"]}
+        services = {
+            called(service.key.name, adapter): model
+            for service in of_kind["service"]
+            for adapter, model in {"": service.document.model, **service.document.adapters}.items()
+        }
         return Descending(
             datasets={name: tuple(ids) for name, ids in versions.items() if name != key.name},
             models=models,

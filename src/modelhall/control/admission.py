@@ -9,6 +9,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from modelhall.control import served_adapters
 from modelhall.control.datasets import Fingerprint
 from modelhall.core import dataset_sources, file_formats, plugins
 from modelhall.core.base_models import source_of
@@ -44,6 +45,7 @@ async def check(
                 plugins.check("scale", document.scaling.by, field="replicas.by")
             if document.engine is not None:
                 _check_engine(document.engine)
+            served_adapters.check(document, declared, stored)
         case Run():
             _check_run(document, stored)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from modelhall.control.conversion import Converted
 from modelhall.core.kinds import Problem, Run
@@ -10,7 +10,7 @@ from modelhall.core.kinds.model import ModelVersion
 from modelhall.core.kinds.rollout import Release
 from modelhall.core.kinds.run import ACTIVE, DONE, RunResource, Stage
 from modelhall.core.kinds.service import Replica, Service, ServiceResource
-from modelhall.core.orders import ServeOrder
+from modelhall.core.orders import ServedAdapter, ServeOrder
 
 STAGE = "serve"
 
@@ -26,22 +26,29 @@ def release_of(
     number: int | None,
     public_key: str | None,
     converted: Converted | None = None,
+    adapters: Mapping[str, ServedAdapter] | None = None,
 ) -> Release:
-    """A version as the service declares it to be served; `public_key` is whose signature it has, and what it was
-    `converted` to has its own."""
+    """A version as the service declares it to be served, with the `adapters` beside it; `public_key` is whose
+    signature it has, and what it was `converted` to has its own."""
     files = converted or Converted(
-        artifact=version.artifact, run="", public_key=public_key,
-        signature=version.signature.artifact if public_key is not None and version.signature else None,
-    )  # fmt: skip
+        artifact=version.artifact, run="", public_key=public_key, signature=signature_of(version, public_key)
+    )
     order = ServeOrder(
         service=document.name, version=version.id, artifact=files.artifact, task=version.task,
         engine=engine_of(document, version), batching=document.batching, public_key=files.public_key,
-        signature=files.signature,
+        signature=files.signature, adapters=adapters or {},
     )  # fmt: skip
+    # Left out where there are none, so that releases from before there were any are the same as ever.
+    told = order.model_dump(mode="json", exclude=None if order.adapters else {"adapters"})
     return Release(
-        version=version.id, number=number, order=order.model_dump(mode="json"), resources=document.resources,
+        version=version.id, number=number, order=told, resources=document.resources,
         convert_run=converted.run if converted is not None else None,
     )  # fmt: skip
+
+
+def signature_of(version: ModelVersion, public_key: str | None) -> str | None:
+    """The artifact of the signature that a replica is to check; None in a hall that does not sign."""
+    return version.signature.artifact if public_key is not None and version.signature else None
 
 
 def serving(resource: ServiceResource, runs: Iterable[RunResource]) -> Release | None:
@@ -87,6 +94,7 @@ def replica_of(run: RunResource, numbers: dict[str, int]) -> Replica:
         version=release.version,
         release=release.id,
         number=numbers.get(release.version),
+        adapters=release.adapters,
         state="ready" if ready else "stopping" if leaving else "starting",
         address=run.status.address if ready else None,
     )

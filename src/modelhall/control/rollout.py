@@ -13,6 +13,7 @@ from typing import Any
 
 from modelhall.control.actions import Note
 from modelhall.control.traffic import Traffic
+from modelhall.core.adapter_names import called
 from modelhall.core.kinds import Key
 from modelhall.core.kinds.rollout import Canary, Progress, Release
 from modelhall.policy import trial
@@ -37,7 +38,7 @@ class Facts:
 
 def go_on(before: Progress | None, facts: Facts, now: float) -> Progress:
     """Where the target is now. In state `full` all that is left is to wait for the rest of its replicas."""
-    progress = _wished(_begun(before, facts.target))
+    progress = _wished(_begun(before, facts))
     if progress.state == "rolled-back":
         return progress
     measured = facts.quality if progress.state == "starting" else ""
@@ -82,8 +83,11 @@ def told(progress: Progress, canary: Canary, name: str) -> str:
 
 
 def label(name: str, release: Progress | Release) -> str:
-    """What people call it: `digits@3`, or by its id where the number is not known."""
-    return f"{name}@{release.number or release.version[:12]}"
+    """What people call it: `digits@3`, or by its id where the number is not known; of one on its way also the
+    adapters that are to be others."""
+    beside = release.adapters.items() if isinstance(release, Progress) else ()
+    others = (f", {called(name, adapter)}@{one.number or one.version[:12]}" for adapter, one in beside)
+    return f"{name}@{release.number or release.version[:12]}" + "".join(others)
 
 
 def notes(key: Key, before: Progress | None, after: Progress | None, *, took_over: bool) -> list[Note]:
@@ -111,10 +115,12 @@ def _place(progress: Progress) -> tuple[str, str, float]:
     return progress.release, progress.state, progress.share
 
 
-def _begun(before: Progress | None, target: Release) -> Progress:
+def _begun(before: Progress | None, facts: Facts) -> Progress:
+    target, served = facts.target, facts.served.adapters
     if before is not None and before.release == target.id:
         return before
-    return Progress(release=target.id, version=target.version, number=target.number)
+    adapters = {name: one for name, one in target.adapters.items() if served.get(name) != one}
+    return Progress(release=target.id, version=target.version, number=target.number, adapters=adapters)
 
 
 def _wished(progress: Progress) -> Progress:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from modelhall.control import conversion, meant, releases
@@ -14,7 +15,19 @@ from modelhall.core.kinds.rollout import Release
 from modelhall.core.kinds.run import RunResource
 from modelhall.core.kinds.service import ServiceResource
 from modelhall.core.names import split_reference
+from modelhall.core.orders import ServedAdapter
 from modelhall.core.ports.signature import SigningKeys
+
+
+@dataclass(frozen=True, kw_only=True)
+class Adapter:
+    """An adapter that is to be served."""
+
+    order: ServedAdapter
+    version: ModelVersion | None = None
+    """None where none may be served any more: the one that is stays, as a service's own model does."""
+    served: ModelVersion | None = None
+    """The one that requests are answered by now."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,6 +49,10 @@ class Facts:
     """Of the versions of its models, by their ids."""
     served: ModelVersion | None = None
     """The version that requests are sent to."""
+    adapters: Mapping[str, Adapter] = field(default_factory=dict)
+    """What is to be served beside the version, by name."""
+    lacking: Mapping[str, str] = field(default_factory=dict)
+    """The adapters of which there is no version to serve, with why."""
     shadow: Release | None = None
     """What is to get copies of requests."""
     traffic: Traffic = NOTHING
@@ -44,9 +61,10 @@ class Facts:
 async def observe(
     resource: ServiceResource, view: View, keys: SigningKeys | None = None, traffic: Traffic = NOTHING
 ) -> Facts:
-    """Find the version to serve, a signed one if this hall signs, how far it is converted if its engine wants that,
-    and the replicas there are."""
+    """Find the version to serve and those of its adapters, signed ones if this hall signs, how far the version is
+    converted if its engine wants that, and the replicas there are."""
     named = _Named(resource, resource.document.model, view, keys)
+    beside = {name: _Named(resource, model, view, keys) for name, model in resource.document.adapters.items()}
     asked = resource.document.rollout.shadow
     shadow = _Named(resource, asked.model, view, keys) if asked is not None else None
     shadow_converting = await shadow.converting() if shadow is not None else None
@@ -61,9 +79,20 @@ async def observe(
         public_key=named.public_key,
         numbers=named.numbers,
         served=next((one for one in named.versions if one.id == resource.status.version), None),
+        adapters={
+            name: found for name, one in beside.items() if (found := one.adapter(_told(resource, name)))
+        },
+        lacking={name: one.waits for name, one in beside.items() if one.version is None},
         shadow=shadow.release(shadow_converting) if shadow is not None else None,
         traffic=traffic,
     )
+
+
+def _told(resource: ServiceResource, adapter: str) -> ServedAdapter | None:
+    """What the replicas that requests are sent to were told of an adapter."""
+    release = resource.status.release
+    told = release.order.get("adapters", {}) if release is not None else {}
+    return ServedAdapter.model_validate(told[adapter]) if adapter in told else None
 
 
 class _Named:
@@ -72,12 +101,12 @@ class _Named:
     def __init__(
         self, resource: ServiceResource, reference: str, view: View, keys: SigningKeys | None
     ) -> None:
-        name, pinned = split_reference(reference)
+        self._name, pinned = split_reference(reference)
         self._resource, self._view, self._keys = resource, view, keys
         trusted = keys.trusted() if keys is not None else None
-        model = view.get(Key("model", resource.key.project, name))
+        model = view.get(Key("model", resource.key.project, self._name))
         self.versions: tuple[ModelVersion, ...] = model.status.versions if model is not None else ()
-        self.version, self.waits = meant.model_version(model, name, pinned, trusted)
+        self.version, self.waits = meant.model_version(model, self._name, pinned, trusted)
         signature = self.version.signature if self.version is not None else None
         self.public_key = trusted[signature.key] if trusted is not None and signature is not None else None
 
@@ -99,3 +128,15 @@ class _Named:
             self._resource.document, self.version, self.numbers[self.version.id], self.public_key,
             converting.made if converting is not None else None,
         )  # fmt: skip
+
+    def adapter(self, served: ServedAdapter | None) -> Adapter | None:
+        """The version as one that stands beside another; without one, what is `served` now, if anything is."""
+        if self.version is None:
+            return Adapter(order=served) if served is not None else None
+        order = ServedAdapter(
+            model=self._name, version=self.version.id, number=self.numbers[self.version.id],
+            artifact=self.version.artifact, public_key=self.public_key,
+            signature=releases.signature_of(self.version, self.public_key),
+        )  # fmt: skip
+        before = next((one for one in self.versions if served is not None and one.id == served.version), None)
+        return Adapter(order=order, version=self.version, served=before)

@@ -12,6 +12,7 @@ from modelhall.control.actions import Action, Create, Note, Wake, update_status
 from modelhall.control.scaling import scaled
 from modelhall.control.service_facts import Facts
 from modelhall.control.stand import Stand, stand_of
+from modelhall.core.adapter_names import called
 from modelhall.core.kinds import Problem
 from modelhall.core.kinds.model import ModelVersion
 from modelhall.core.kinds.rollout import Release
@@ -56,7 +57,8 @@ def _declared(resource: ServiceResource, facts: Facts, version: ModelVersion) ->
     if facts.converting is not None and converted is None:
         return None
     number = facts.numbers.get(version.id)
-    return releases.release_of(resource.document, version, number, facts.public_key, converted)
+    adapters = {name: one.order for name, one in facts.adapters.items()}
+    return releases.release_of(resource.document, version, number, facts.public_key, converted, adapters)
 
 
 def _convert(resource: ServiceResource, facts: Facts) -> list[Action]:
@@ -105,6 +107,10 @@ def _report(
     if serving.version != before.version:
         message = f"serves version {serving.version[:8]}"
         notes.append(Note(key=resource.key, name="service.version", message=message))
+    for name, one in serving.adapters.items():
+        if before.adapters.get(name) != one:
+            message = f"serves version {one.version[:8]} of {one.model} as {called(resource.key.name, name)}"
+            notes.append(Note(key=resource.key, name="service.version", message=message))
     if state != before.state:
         notes.append(Note(key=resource.key, name=f"service.{state}", message=reason))
     if scale is not None and (before.scale is None or scale.count != before.scale.count):
@@ -142,7 +148,8 @@ def _told(
     elif not stand.complete and ready >= asked:
         reason += "; those that are to replace them are starting"
     if stand.complete and not said:
-        return "ready", reason, None
+        lacking = "".join(f"; adapter {name}: {why}" for name, why in facts.lacking.items())
+        return "waiting" if lacking else "ready", reason + lacking, None
     state = "degraded" if ready and resource.status.state in WAS_UP else "starting"
     if problem is not None:
         return "degraded" if ready else "failed", reason, problem

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from modelhall.control import releases, rollout
 from modelhall.control.service_facts import Facts
 from modelhall.core.kinds import Run
-from modelhall.core.kinds.rollout import Progress, Release
+from modelhall.core.kinds.rollout import Canary, Progress, Release
 from modelhall.core.kinds.service import Replica, ServiceResource, asked_for
 from modelhall.policy import quality
 
@@ -69,13 +69,10 @@ def _canary(
     # A service that rests has nobody to compare with, so it does not rest meanwhile.
     count = max(1, asked_for(resource) + document.standby)
     runs = releases.replica_runs(document, target, count)
-    measured = ""
-    if canary.quality is not None and facts.served is not None:
-        measured = quality.worse_measured(facts.version, facts.served, canary.quality)
     problem = releases.problem_of([run for run in facts.runs if run.key.name in runs])
     known = rollout.Facts(
         canary=canary, target=target, served=served, ready=len(runs.keys() & ready), count=count,
-        traffic=facts.traffic, problem=problem.message if problem else "", quality=measured,
+        traffic=facts.traffic, problem=problem.message if problem else "", quality=_measured(facts, canary),
     )  # fmt: skip
     progress = rollout.go_on(resource.status.rollout, known, now)
     if progress.state == "full" and runs.keys() <= ready:
@@ -83,3 +80,19 @@ def _canary(
     some = releases.replica_runs(document, target, rollout.replicas_for(progress, canary, count))
     wanted = {**releases.replica_runs(document, served, count), **some}
     return Stand(serving=served, target=target, wanted=wanted, complete=False, rollout=progress)
+
+
+def _measured(facts: Facts, canary: Canary) -> str:
+    """What was measured to be worse of the version, or of an adapter beside it; empty when nothing was."""
+    if canary.quality is None:
+        return ""
+    pairs = [("", facts.version, facts.served)]
+    pairs += [(f"adapter {name}: ", one.version, one.served) for name, one in facts.adapters.items()]
+    for of, new, old in pairs:
+        if (
+            new is not None
+            and old is not None
+            and (worse := quality.worse_measured(new, old, canary.quality))
+        ):
+            return of + worse
+    return ""

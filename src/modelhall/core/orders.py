@@ -12,6 +12,7 @@ from typing import Any, Literal
 from pydantic import Field
 
 from modelhall.core import dataset_sources, digest
+from modelhall.core.kinds.adapter import Served
 from modelhall.core.kinds.base import Frozen
 from modelhall.core.kinds.choice import Choice
 from modelhall.core.kinds.compression import Way
@@ -328,6 +329,15 @@ class EraseOutput(Frozen):
     size_bytes: int
 
 
+class ServedAdapter(Served):
+    """What a replica has to know of one more adapter."""
+
+    artifact: str
+    public_key: str | None = None
+    """As the order has it of its own version; so is what follows."""
+    signature: str | None = None
+
+
 class ServeOrder(Frozen):
     service: str
     """The name callers use, as in `/v2/models/NAME/infer`."""
@@ -341,6 +351,8 @@ class ServeOrder(Frozen):
     """In PEM: whose signature the files must have. None in a hall that does not sign."""
     signature: str | None = None
     """Artifact of their signature; None when they were never signed."""
+    adapters: dict[str, ServedAdapter] = Field(default_factory=dict)
+    """What is served beside the version on the same base, by name."""
 
 
 def key_of(stage: str, order: Frozen, **more: object) -> str:

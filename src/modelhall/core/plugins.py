@@ -123,6 +123,12 @@ def options_for(sort: str, name: str, function: str, options: dict[str, Any]) ->
     return {option: value for option, value in options.items() if option in taken}
 
 
+def has(sort: str, name: str, function: str) -> bool:
+    """Whether a plug-in's file has a function of this name, without importing it."""
+    body = _tree(_path(sort, name, None)).body
+    return any(isinstance(node, ast.FunctionDef) and node.name == function for node in body)
+
+
 def constant(sort: str, name: str, constant: str, default: Any = _REQUIRED) -> Any:
     """What a plug-in's file says by `NAME = …` with a plain value, without importing it. Raises Broken for one that
     says nothing, unless there is a `default`."""

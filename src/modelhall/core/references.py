@@ -17,6 +17,7 @@ def references(document: Document) -> dict[str, Key]:
     if isinstance(document, Service):
         shadow = document.rollout.shadow
         models = {"model": document.model} | ({"rollout.shadow.model": shadow.model} if shadow else {})
+        models |= {f"adapters.{name}": model for name, model in document.adapters.items()}
         return {
             field: Key("model", document.project, split_reference(model)[0])
             for field, model in models.items()

@@ -7,13 +7,19 @@ from pathlib import Path
 
 from modelhall.core import plugins
 from modelhall.core.errors import Rejected
-from modelhall.core.orders import SIGNATURE_FILE, SIGNATURE_FORMAT, ConvertOrder, ServeOrder
+from modelhall.core.orders import (
+    SIGNATURE_FILE,
+    SIGNATURE_FORMAT,
+    ConvertOrder,
+    ServedAdapter,
+    ServeOrder,
+)  # fmt: skip
 from modelhall.core.program import Order, unpacked
 
 _WHAT_WOULD_DO = "`hall verify` says what is wrong with it; train it again, or serve another version"
 
 
-def check(order: Order, what: ServeOrder | ConvertOrder, folder: Path) -> None:
+def check(order: Order, what: ServeOrder | ServedAdapter | ConvertOrder, folder: Path) -> None:
     """Raise Rejected unless the files in `folder` are signed as the version they are said to be, or this hall does
     not sign."""
     if what.public_key is None:

@@ -65,14 +65,14 @@ class Answers:
     async def answer(self, call: Call, request: Request, body: bytes, record: Record, ask: Ask) -> Response:
         """What was answered before, or else what `ask` brings; raises what that raises."""
         rules = call.route.document.cache
-        version = call.version or call.route.version
+        version = call.version or call.route.version_of(call.adapter)
         if rules is None or version is None:
             return await ask()
         wishes = request.headers.get(b"cache-control", b"").lower()
         reckoned = reckon(request.path, body, reply_tokens=0)
         if b"no-store" in wishes or not (reckoned.repeats or rules.all):
             return await ask()
-        place = (*call.route.key, version)
+        place = (*call.route.key, version, call.adapter)
         name = name_of(self._key, place, request, body, reckoned.message)
         if b"no-cache" not in wishes:
             found = await self._found(name, record)

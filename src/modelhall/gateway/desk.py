@@ -31,7 +31,7 @@ class Desk:
 
     async def answer(self, call: Call, request: Request, who: Identity, record: Record) -> Response:
         """The answer to a call; raises HallError."""
-        record.service = call.route.key
+        record.service, record.adapter = call.route.key, call.adapter
         record.metered = True
         body = await request.read()
         record.bytes_in = len(body)

@@ -8,9 +8,11 @@ import logging
 import math
 from collections.abc import Callable
 
+from modelhall.core.adapter_names import called
 from modelhall.core.errors import NotNow
 from modelhall.core.kinds import service
 from modelhall.core.replica_key import HEADER
+from modelhall.core.versions import is_meant
 from modelhall.gateway.counting import Counting
 from modelhall.gateway.health import Evidence, Health, after_answer, after_check, after_failure
 from modelhall.gateway.outbox import Outbox
@@ -36,7 +38,7 @@ class Endpoint:
     def __init__(
         self,
         replica: service.Replica,
-        told_version: bytes,
+        service_name: str,
         key: str,
         outbox: Outbox,
         changed: Callable[[], None],
@@ -48,10 +50,15 @@ class Endpoint:
         host, _, port = replica.address.rpartition(":")
         self.replica = replica
         self.name = replica.run
-        self.version = replica.version
         self.release = replica.release
-        self.told_version = told_version
-        """What its answers say they are of."""
+        self._versions = {"": (replica.version, replica.number)} | {
+            name: (one.version, one.number) for name, one in replica.adapters.items()
+        }
+        """What answers by each adapter, and by the service's own model, which has no name."""
+        self._told = {
+            name: f"{called(service_name, name)}@{number or version[:12]}".encode()
+            for name, (version, number) in self._versions.items()
+        }
         self.counting: Counting | None = None
         """Counts what comes of its requests, while somebody wants to know."""
         self.health = Health()
@@ -72,6 +79,21 @@ class Endpoint:
         self._loop = asyncio.get_running_loop()
         self._idle: list[Connection] = []
         self._closed = False
+
+    def serves(self, adapter: str) -> bool:
+        return adapter in self._versions
+
+    def is_of(self, version: str, adapter: str) -> bool:
+        """Whether it answers in this version, by its number or the beginning of its id."""
+        return adapter in self._versions and is_meant(version, *self._versions[adapter])
+
+    def version_of(self, adapter: str) -> str:
+        """The version that answers by an adapter it serves."""
+        return self._versions[adapter][0]
+
+    def told_version(self, adapter: str) -> bytes:
+        """What its answers by an adapter say they are of."""
+        return self._told[adapter]
 
     async def send(
         self, line: bytes, headers: bytes, body: bytes, patience: Patience, *, repeatable: bool = True

@@ -5,21 +5,34 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from modelhall.core.access import Identity
+from modelhall.core.adapter_names import called
 from modelhall.core.errors import NotFound, NotNow, NotYours
 from modelhall.gateway.routes import Route, Routes
 
+MOST_LISTED = 40
+COMING_S = 5.0
+"""When to ask again for an adapter whose replicas are starting."""
+
 
 class Wanted(NamedTuple):
-    """A service as it is named."""
+    """A service, or an adapter of one, as it is named."""
 
     project: str | None
     """None: the caller's own."""
     name: str
     version: str | None
+    adapter: str = ""
+    """Empty: the service's own model."""
+
+    @property
+    def called(self) -> str:
+        """Without its project and version."""
+        return called(self.name, self.adapter)
 
 
 def usable(routes: Routes, wanted: Wanted, who: Identity, *, hint: str, field: str | None = None) -> Route:
-    """The service asked for. One of a project he may not use is as unknown as one that is not there: NotFound."""
+    """The service asked for. One of a project he may not use is as unknown as one that is not there: NotFound. NotNow
+    for an adapter that no replica has yet."""
     if not routes.loaded:
         raise NotNow("the gateway does not know its services yet", delay_s=1.0)
     project = wanted.project or who.project
@@ -28,9 +41,23 @@ def usable(routes: Routes, wanted: Wanted, who: Identity, *, hint: str, field: s
     route = routes.find(project, wanted.name)
     if route is None:
         raise NotFound(_unknown(wanted, hint), field=field)
-    if wanted.version and route.endpoints and not route.has_version(wanted.version):
-        raise NotFound(f"service {wanted.name!r} has no replica of version {wanted.version!r}", field=field)
+    if wanted.adapter:
+        _check_adapter(route, wanted, field)
+    if wanted.version and route.endpoints and not route.has_version(wanted.version, wanted.adapter):
+        raise NotFound(f"service {wanted.called!r} has no replica of version {wanted.version!r}", field=field)
     return route
+
+
+def _check_adapter(route: Route, wanted: Wanted, field: str | None) -> None:
+    """Raise NotFound for one that is not declared, whoever may have it yet, and NotNow for one that nobody has."""
+    declared = sorted(route.document.adapters)
+    if wanted.adapter not in declared:
+        shown = ", ".join(called(wanted.name, one) for one in declared[:MOST_LISTED])
+        more = f" and {len(declared) - MOST_LISTED} more" if len(declared) > MOST_LISTED else ""
+        there = f"there is: {shown}{more}" if declared else "it has none"
+        raise NotFound(f"service {wanted.name!r} has no adapter {wanted.adapter!r}; {there}", field=field)
+    if route.endpoints and not route.has_adapter(wanted.adapter):
+        raise NotNow(f"{wanted.called!r} is declared, and no replica serves it yet", delay_s=COMING_S)
 
 
 def _unknown(wanted: Wanted, hint: str) -> str:
@@ -42,7 +69,8 @@ def usable_by(routes: Routes, who: Identity) -> list[Route]:
     return [route for route in routes if who.may("use", route.key.project)]
 
 
-def name_for(route: Route, who: Identity) -> str:
-    """What he calls it: with its project, where that is not his own."""
+def name_for(route: Route, who: Identity, adapter: str = "") -> str:
+    """What he calls it, or an adapter of it: with its project, where that is not his own."""
     key = route.key
-    return key.name if key.project == who.project else f"{key.project}.{key.name}"
+    name = called(key.name, adapter)
+    return name if key.project == who.project else f"{key.project}.{name}"

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from functools import partial
 from http import HTTPStatus
 
+from modelhall.core.adapter_names import HEADER
 from modelhall.gateway.counting import UNWILLING
 from modelhall.gateway.endpoint import Endpoint
 from modelhall.gateway.messages import Headers, Request, Response, in_shape
@@ -25,6 +26,7 @@ from modelhall.gateway.wishes import VERSION_HEADER
 from modelhall.policy.prefixes import blocks_of
 
 FIRST_ERROR = 400
+ADAPTER_HEADER = HEADER.encode()
 PASSED_ON = (
     b"accept",
     b"content-encoding",
@@ -43,7 +45,7 @@ KEPT_BACK = frozenset(
 class Call:
     """What is asked of a service."""
 
-    __slots__ = ("idempotent", "line", "resumable", "route", "source", "version")
+    __slots__ = ("adapter", "idempotent", "line", "resumable", "route", "source", "version")
 
     def __init__(
         self,
@@ -54,8 +56,11 @@ class Call:
         idempotent: bool = True,
         source: str = "",
         resumable: bool = False,
+        adapter: str = "",
     ) -> None:
         self.route = route
+        self.adapter = adapter
+        """The adapter asked for; empty: the service's own model."""
         self.line = line
         """The request line as the replica reads it."""
         self.version = version
@@ -74,14 +79,17 @@ async def forward(call: Call, request: Request, record: Record, now: Callable[[]
     route = call.route
     blocks = blocks_of(body) if route.by_prompt else None
     release = route.releases.meant_for(call.source, request.id) if call.version is None else None
-    sought = Sought(version=call.version, source=call.source, blocks=blocks, release=release)
+    sought = Sought(
+        version=call.version, source=call.source, blocks=blocks, release=release, adapter=call.adapter
+    )
     tries: Tries[Answered] = Tries(route, sought, record, now, idempotent=call.idempotent)
     try:
         answer = await tries.answer(partial(_ask, call, request, body))
     except Unwilling as unwilling:
         return unwilling.response
-    _note(record, answer)
-    if route.releases.shadow and call.version is None:
+    _note(call, record, answer)
+    # A shadow is another version of the service's own model.
+    if route.releases.shadow and call.version is None and not call.adapter:
         _copy(call, request, body, answer.response, now())
     if not isinstance(answer.response.body, bytes):
         answer.response.body = _relay(call, request, body, tries, answer)
@@ -110,12 +118,12 @@ class Answered:
 
 async def _ask(call: Call, request: Request, body: bytes, endpoint: Endpoint) -> Answered:
     """Have one replica answer: to the end, unless that comes as events or is too large to be held. Raises Failure."""
-    headers = _passed_on(request, body)
+    headers = _passed_on(call, request, body)
     sending = endpoint.send(call.line, headers, body, call.route.patience, repeatable=call.idempotent)
     reply = await (sending if endpoint.counting is None else endpoint.counting.of(sending))
     head = reply.head
     assert head is not None
-    shown = ((VERSION_HEADER, endpoint.told_version), *_shown(head))
+    shown = ((VERSION_HEADER, endpoint.told_version(call.adapter)), *_shown(head))
     if reply.in_pieces:
         response = Response(status=head.status, headers=shown, body=reply, length=reply.length)
         resumes = any(name == RESUMES for name, _ in head.headers)
@@ -135,7 +143,7 @@ def _copy(call: Call, request: Request, body: bytes, response: Response, now: fl
     if asked is None or response.status >= FIRST_ERROR or not route.shadow.is_due(asked.share):
         return
     answer = response.body if isinstance(response.body, bytes) else None
-    copy = Copy(line=call.line, headers=_passed_on(request, body), body=body, answer=answer, now=now)
+    copy = Copy(line=call.line, headers=_passed_on(call, request, body), body=body, answer=answer, now=now)
     route.shadow.send(copy, route.releases.shadow, route.patience, busy=route.waiting > 0)
 
 
@@ -150,15 +158,15 @@ def _relay(call: Call, request: Request, body: bytes, tries: Tries[Answered], fi
         if next(left, None) is None or not call.route.budget.take():
             return None
         answer = await tries.answer(partial(_ask, call, request, rest), broken=broken)
-        _note(tries.record, answer)
+        _note(call, tries.record, answer)
         return answer.source if answer.streamed else None
 
     return Relay(first.source, tries.now, Story(body), go_on)
 
 
-def _note(record: Record, answer: Answered) -> None:
+def _note(call: Call, record: Record, answer: Answered) -> None:
     endpoint = answer.source.endpoint
-    record.replica, record.version = endpoint.name, endpoint.version
+    record.replica, record.version = endpoint.name, endpoint.version_of(call.adapter)
     record.weight += answer.weight_s
 
 
@@ -173,13 +181,14 @@ def _shown(head: ReplyHead) -> Headers:
     return head.shown
 
 
-def _passed_on(request: Request, body: bytes) -> bytes:
+def _passed_on(call: Call, request: Request, body: bytes) -> bytes:
     """The headers for the replica, after the host and up to the body."""
     head = request.head
     if head.passed_on is None:
         found = ((name, head.headers.get(name)) for name in PASSED_ON)
         head.passed_on = b"".join(b"%b: %b\r\n" % (name, value) for name, value in found if value)
     trace = b"traceparent: %b\r\n" % request.traceparent if request.traceparent else b""
-    return b"x-request-id: %b\r\n%b%bcontent-length: %d\r\n\r\n" % (
-        request.id.encode(), trace, head.passed_on, len(body),
+    adapter = b"%b: %b\r\n" % (ADAPTER_HEADER, call.adapter.encode()) if call.adapter else b""
+    return b"x-request-id: %b\r\n%b%b%bcontent-length: %d\r\n\r\n" % (
+        request.id.encode(), trace, adapter, head.passed_on, len(body),
     )  # fmt: skip

@@ -35,8 +35,8 @@ class Kept(NamedTuple):
 def name_of(
     key: bytes, place: Iterable[str], request: Request, body: bytes, message: Mapping[str, Any] | None
 ) -> str:
-    """What an answer is found by: `place` is the service and the model's version. Two requests have the same name
-    only if they ask for the same, and nobody without `key` can tell what was asked."""
+    """What an answer is found by: `place` is the service, the version and the adapter that it is one of. Two requests
+    have the same name only if they ask for the same, and nobody without `key` can tell what was asked."""
     asked = [_word(request.path), *(_word(request.headers.get(name, b"")) for name in ABOUT)]
     digest = hmac.new(key, json.dumps([FORM, *place, *asked]).encode() + b"\0", "sha256")
     digest.update(_canonical(body, message))

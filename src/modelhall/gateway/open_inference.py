@@ -23,7 +23,7 @@ from modelhall.gateway.wishes import pinned, source_of
 from modelhall.version import __version__
 
 _MODEL = re.compile(
-    rf"/v2/models/(?:(?P<project>{PATTERN})\.)?(?P<name>{PATTERN})"
+    rf"/v2/models/(?:(?P<project>{PATTERN})\.)?(?P<name>{PATTERN})(?::(?P<adapter>{PATTERN}))?"
     rf"(?:/versions/(?P<version>{VERSION}))?(?:/(?P<verb>infer|ready))?"
 )
 
@@ -46,17 +46,22 @@ class OpenInference:
         if request.path == b"/v2/repository/index":
             _only(request, b"POST")
             await request.read()
-            return as_json([_listed(route, who) for route in usable_by(self._routes, who)])
+            return as_json([
+                _listed(route, who, adapter)
+                for route in usable_by(self._routes, who)
+                for adapter in ("", *route.adapters)
+            ])  # fmt: skip
         asked = _read_path(request.path)
         _only(request, b"POST" if asked.verb == "infer" else b"GET")
-        wanted = pinned(request, Wanted(project=asked.project, name=asked.name, version=asked.version))
+        wanted = pinned(request, Wanted(asked.project, asked.name, asked.version, asked.adapter or ""))
         route = usable(self._routes, wanted, who, hint="POST /v2/repository/index lists them")
-        record.service = route.key
+        record.service, record.adapter = route.key, wanted.adapter
         if asked.verb == "ready":
             ready = route.healthy > 0 or route.rests
-            return as_json({"name": route.key.name, "ready": ready}, 200 if ready else 503)
+            return as_json({"name": wanted.called, "ready": ready}, 200 if ready else 503)
         line = _line(asked.verb, route.key.name)
-        call = Call(route=route, line=line, version=wanted.version, source=source_of(request, who))
+        source = source_of(request, who)
+        call = Call(route=route, line=line, version=wanted.version, source=source, adapter=wanted.adapter)
         if asked.verb == "infer":
             return await self._desk.answer(call, request, who, record)
         return await forward(call, request, record, self._now)
@@ -65,6 +70,7 @@ class OpenInference:
 class _Asked(NamedTuple):
     project: str | None
     name: str
+    adapter: str | None
     version: str | None
     verb: str | None
     """infer, ready, or None for the model's description."""
@@ -89,11 +95,11 @@ def _only(request: Request, method: bytes) -> None:
         raise Rejected(f"this path takes {method.decode()} only", status=405)
 
 
-def _listed(route: Route, who: Identity) -> dict[str, Any]:
+def _listed(route: Route, who: Identity, adapter: str) -> dict[str, Any]:
     ready = route.healthy > 0 or route.rests
     return {
-        "name": name_for(route, who),
-        "version": route.version or "",
+        "name": name_for(route, who, adapter),
+        "version": route.version_of(adapter) or "",
         "state": "READY" if ready else "UNAVAILABLE",
         "reason": "" if ready else "no replica is ready",
     }

@@ -1,7 +1,8 @@
 """The OpenAI API: which service each request under `/v1` is for. What else it says, the replica reads.
 
-The body is read here for its `model` alone: a service by name, `PROJECT.NAME` for another project's, `NAME@VERSION`
-for one version. What it took is read off what the replica says of it (`metering.py`).
+The body is read here for its `model` alone: a service by name, `PROJECT.NAME` for another project's, `NAME:ADAPTER`
+for an adapter beside its own model, `NAME@VERSION` for one version. What it took is read off what the replica says of
+it (`metering.py`).
 """
 
 from __future__ import annotations
@@ -28,7 +29,9 @@ from modelhall.gateway.wishes import pinned, source_of
 FORWARDED = (b"/v1/chat/completions", b"/v1/completions", b"/v1/embeddings")
 """What replicas answer."""
 _MODELS = b"/v1/models"
-_NAME = re.compile(rf"(?:(?P<project>{PATTERN})\.)?(?P<name>{PATTERN})(?:@(?P<version>{VERSION}))?")
+_NAME = re.compile(
+    rf"(?:(?P<project>{PATTERN})\.)?(?P<name>{PATTERN})(?::(?P<adapter>{PATTERN}))?(?:@(?P<version>{VERSION}))?"
+)
 _HINT = "GET /v1/models lists them"
 
 
@@ -52,12 +55,17 @@ class OpenAI:
         path = request.path
         if path == _MODELS:
             _only(request, b"GET")
-            shown = [_shown(route, who) for route in usable_by(self._routes, who)]
+            shown = [
+                _shown(route, who, adapter)
+                for route in usable_by(self._routes, who)
+                for adapter in ("", *route.adapters)
+            ]
             return as_json({"object": "list", "data": shown})
         if path.startswith(_MODELS + b"/"):
             _only(request, b"GET")
             name = path[len(_MODELS) + 1 :].decode("latin-1")
-            return as_json(_shown(self._route(_read_name(name), who), who))
+            wanted = _read_name(name)
+            return as_json(_shown(self._route(wanted, who), who, wanted.adapter))
         if self._files is not None and path.startswith((b"/v1/files", b"/v1/batches")):
             return await self._files.answer(request, who)
         raise NotFound("there is nothing at this path; try POST /v1/chat/completions or GET /v1/models")
@@ -68,7 +76,14 @@ class OpenAI:
         route = self._route(wanted, who)
         line = b"POST %b HTTP/1.1\r\n" % request.path
         source = source_of(request, who)
-        call = Call(route=route, line=line, version=wanted.version, source=source, resumable=True)
+        call = Call(
+            route=route,
+            line=line,
+            version=wanted.version,
+            source=source,
+            resumable=True,
+            adapter=wanted.adapter,
+        )
         return await self._desk.answer(call, request, who, record)
 
     def _route(self, wanted: Wanted, who: Identity) -> Route:
@@ -81,7 +96,7 @@ def _read_name(name: str) -> Wanted:
     match = _NAME.fullmatch(name)
     if match is None:
         raise NotFound(f"no service {name[:80]!r}; {_HINT}", field="model")
-    return Wanted(**match.groupdict())
+    return Wanted(match["project"], match["name"], match["version"], match["adapter"] or "")
 
 
 def _model_in(body: bytes) -> str:
@@ -96,10 +111,11 @@ def _model_in(body: bytes) -> str:
     return model
 
 
-def _shown(route: Route, who: Identity) -> dict[str, Any]:
+def _shown(route: Route, who: Identity, adapter: str = "") -> dict[str, Any]:
+    above = {"parent": name_for(route, who)} if adapter else {}
     return {
-        "id": name_for(route, who), "object": "model", "created": int(route.created_at),
-        "owned_by": route.key.project,
+        "id": name_for(route, who, adapter), "object": "model", "created": int(route.created_at),
+        "owned_by": route.key.project, **above,
     }  # fmt: skip
 
 

@@ -21,9 +21,9 @@ class Record:
     """One for each request, so it is made as cheaply as can be."""
 
     __slots__ = (
-        "accounted", "admitted", "at", "bytes_in", "bytes_out", "charge_nano", "first_token_s", "from_cache",
-        "metered", "replica", "service", "span", "started", "status", "tokens_cached", "tokens_in", "tokens_out",
-        "tries", "user", "version", "weight",
+        "accounted", "adapter", "admitted", "at", "bytes_in", "bytes_out", "charge_nano", "first_token_s",
+        "from_cache", "metered", "replica", "service", "span", "started", "status", "tokens_cached", "tokens_in",
+        "tokens_out", "tries", "user", "version", "weight",
     )  # fmt: skip
 
     def __init__(self, at: float, started: float) -> None:
@@ -32,6 +32,8 @@ class Record:
         self.started = started
         """The same on the clock that never jumps."""
         self.service: Key | None = None
+        self.adapter = ""
+        """Which of its adapters is asked, if one is."""
         self.user = ""
         """Who asks, by name."""
         self.metered = False
@@ -84,4 +86,5 @@ class Record:
             "from_cache": self.from_cache,
             "charge_nano": self.charge_nano,
             "user": self.user,
+            "adapter": self.adapter,
         }

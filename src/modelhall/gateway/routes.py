@@ -10,7 +10,6 @@ from modelhall.core import plugins
 from modelhall.core.errors import HallError
 from modelhall.core.kinds import Key
 from modelhall.core.kinds.service import Replica, Service, ServiceResource, asked_for
-from modelhall.core.versions import is_meant
 from modelhall.gateway.endpoint import Endpoint
 from modelhall.gateway.outbox import Outbox
 from modelhall.gateway.releases import Releases
@@ -25,7 +24,7 @@ log = logging.getLogger(__name__)
 class Sought:
     """What is known of a request when a replica is looked for; the same for all its tries."""
 
-    __slots__ = ("blocks", "release", "source", "version")
+    __slots__ = ("adapter", "blocks", "release", "source", "version")
 
     def __init__(
         self,
@@ -34,7 +33,10 @@ class Sought:
         source: str = "",
         blocks: list[int] | None = None,
         release: str | None = None,
+        adapter: str = "",
     ) -> None:
+        self.adapter = adapter
+        """The adapter asked for; empty: the service's own model."""
         self.version = version
         """The version asked for, by its number or the beginning of its id; None takes the service's."""
         self.release = release
@@ -75,6 +77,7 @@ class Route:
         """Take over what the store says; replicas that stay keep their connections and their health."""
         self.document: Service = resource.document
         self.version = resource.status.version
+        self._adapters = resource.status.adapters
         self.created_at = resource.created_at
         policy = plugins.load("balance", self.document.balance)
         self._pick: balance.Pick = policy.pick
@@ -124,8 +127,23 @@ class Route:
         scaling = self.document.scaling
         return scaling.hold_s if scaling is not None and self.rests else self.document.queue_timeout_s
 
-    def has_version(self, version: str) -> bool:
-        return any(_is_of(endpoint, version) for endpoint in self.endpoints)
+    @property
+    def adapters(self) -> Sequence[str]:
+        """Those that may be asked for and are served, by name."""
+        return [name for name in self._adapters if name in self.document.adapters]
+
+    def version_of(self, adapter: str) -> str | None:
+        """The version that answers by this adapter, or the service's own; None before there is one."""
+        if not adapter:
+            return self.version
+        served = self._adapters.get(adapter)
+        return served.version if served is not None else None
+
+    def has_adapter(self, adapter: str) -> bool:
+        return any(endpoint.serves(adapter) for endpoint in self.releases.asked)
+
+    def has_version(self, version: str, adapter: str = "") -> bool:
+        return any(endpoint.is_of(version, adapter) for endpoint in self.endpoints)
 
     def pick(self, sought: Sought, tried: Collection[Endpoint] = ()) -> Endpoint | None:
         """The replica for the next try, which is not among `tried`; None when there is none to be asked."""
@@ -149,7 +167,7 @@ class Route:
 
     def _candidates(self, sought: Sought, tried: Collection[Endpoint]) -> Sequence[Endpoint]:
         if sought.release is None:
-            if sought.version is None and not tried:
+            if sought.version is None and not tried and not sought.adapter:
                 return self._asked
             return self._without_standby(self._all(sought, tried))
         own = [e for e in self._all(sought, tried) if e.release == sought.release]
@@ -160,8 +178,8 @@ class Route:
     def _all(self, sought: Sought, tried: Collection[Endpoint]) -> list[Endpoint]:
         """All that may answer a request and have not tried to."""
         if sought.version is None:
-            return [endpoint for endpoint in self.releases.asked if endpoint not in tried]
-        return [e for e in self.endpoints if e not in tried and _is_of(e, sought.version)]
+            return [e for e in self.releases.asked if e not in tried and e.serves(sought.adapter)]
+        return [e for e in self.endpoints if e not in tried and e.is_of(sought.version, sought.adapter)]
 
     def _without_standby(self, endpoints: Sequence[Endpoint]) -> Sequence[Endpoint]:
         return standby.asked(endpoints, self._count) if self.document.standby else endpoints
@@ -176,8 +194,7 @@ class Route:
         return True
 
     def _endpoint(self, replica: Replica) -> Endpoint:
-        told = f"{self.key.name}@{replica.number or replica.version[:12]}".encode()
-        return Endpoint(replica, told, self._replica_key, self._outbox, self._wake, self._is_last)
+        return Endpoint(replica, self.key.name, self._replica_key, self._outbox, self._wake, self._is_last)
 
     def _is_last(self, endpoint: Endpoint) -> bool:
         return all(other.health.out for other in self.endpoints if other is not endpoint)
@@ -186,10 +203,6 @@ class Route:
         self._asked = self._without_standby(self.releases.served)
         self._changed.set()
         self._changed = asyncio.Event()
-
-
-def _is_of(endpoint: Endpoint, version: str) -> bool:
-    return is_meant(version, endpoint.version, endpoint.replica.number)
 
 
 class Routes:

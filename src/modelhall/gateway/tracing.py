@@ -27,6 +27,7 @@ def end(span: Span, request: Request, record: Record) -> None:
         "gen_ai.usage.output_tokens": record.tokens_out,
         "modelhall.request": request.id,
         "modelhall.service": record.service.path if record.service else None,
+        "modelhall.adapter": record.adapter or None,
         "modelhall.replica": record.replica or None,
         "modelhall.version": record.version or None,
         "modelhall.tries": len(record.tries),

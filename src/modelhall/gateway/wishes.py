@@ -16,13 +16,13 @@ VERSION_HEADER = b"x-hall-version"
 """`NAME@3` or `NAME@3f2a9c`; the answer says by the same header which version it is of."""
 SESSION_HEADER = b"x-hall-session"
 """Any word for a conversation, or for one of many people behind one caller; what has the same stays together."""
-_PINNED = re.compile(rf"(?P<name>[a-z0-9.-]{{1,128}})@(?P<version>{VERSION})")
+_PINNED = re.compile(rf"(?P<name>[a-z0-9.:-]{{1,192}})@(?P<version>{VERSION})")
 
 
 def pinned(request: Request, wanted: Wanted) -> Wanted:
     """The same service, in the version that the header asks for; raises Rejected when that is none of it."""
     value = request.headers.get(VERSION_HEADER)
-    return wanted if value is None else wanted._replace(version=_version(value, wanted.name))
+    return wanted if value is None else wanted._replace(version=_version(value, wanted.called))
 
 
 def source_of(request: Request, who: Identity) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from math import isfinite
 
 from modelhall.core.kinds import Key
@@ -37,6 +37,8 @@ class Reading:
     """Of its node; empty where that is not known."""
     model: str | None = None
     """Path of the model it trains, measures or serves; None where there is none, or it is not known."""
+    adapters: Mapping[str, str] = field(default_factory=dict)
+    """Paths of the models it serves beside, by the names of adapters."""
 
     @property
     def id(self) -> AttemptId:
@@ -89,6 +91,7 @@ def _reading(
     run: RunResource, attempt: Attempt, *, cpu_s: float, at: float, ended: bool, model: str | None
 ) -> Reading:
     stage = run.document.stage
+    serves = stage.order if stage is not None and stage.program == "serve" else {}
     return Reading(
         key=run.key,
         uid=run.uid,
@@ -100,6 +103,10 @@ def _reading(
         started_at=attempt.started_at,
         at=at,
         ended=ended,
-        service=stage.order["service"] if stage is not None and stage.program == "serve" else None,
+        service=serves.get("service"),
         model=model,
+        adapters={
+            name: Key("model", run.key.project, told["model"]).path
+            for name, told in serves.get("adapters", {}).items()
+        },
     )

@@ -109,7 +109,8 @@ def _claims(usage: Sequence[Usage], spent_s: float) -> list[float]:
 
 def _request(reading: Reading, usage: Usage) -> Entry:
     name = f"request/{usage.request}"
-    return replace(_blank(reading, id=name, at=usage.at, debit=name), user=usage.user or None)
+    model = reading.adapters.get(usage.adapter, reading.model)
+    return replace(_blank(reading, id=name, at=usage.at, debit=name), user=usage.user or None, model=model)
 
 
 def _rest(reading: Reading, settled: Settled) -> Entry:

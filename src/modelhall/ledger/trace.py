@@ -14,6 +14,7 @@ from typing import Any
 
 from pydantic import Field
 
+from modelhall.core.adapter_names import called
 from modelhall.core.kinds import AnyResource, Key, Service
 from modelhall.core.kinds.base import Frozen
 from modelhall.core.kinds.dataset import DatasetResource, SourceFile
@@ -78,6 +79,7 @@ def _request_step(usage: Usage, cost: Total | None) -> Step:
     details: dict[str, Any] = {
         "at": usage.at,
         "user": usage.user,
+        "adapter": usage.adapter,
         "status": usage.status,
         "duration_s": usage.duration_s,
         "tries": usage.tries,
@@ -119,7 +121,8 @@ class _Way:
         key = Key("service", self._project, usage.service)
         cost = (await service_receipt(self._book, key.path)).total
         gone = "" if await self._get(key) else f"{key} has been deleted"
-        return Step(what="service", name=usage.service, id=usage.version, cost=cost, gone=gone)
+        name = called(usage.service, usage.adapter)
+        return Step(what="service", name=name, id=usage.version, cost=cost, gone=gone)
 
     async def model(self, usage: Usage) -> tuple[ModelVersion | None, Step]:
         """The version that answered; None when it is gone."""
@@ -128,7 +131,12 @@ class _Way:
             gone = f"which model version {usage.version} is of was known to its service"
             return None, Step(what="model", name="", id=usage.version, gone=gone)
         assert isinstance(service.document, Service)
-        name, _ = split_reference(service.document.model)
+        document = service.document
+        reference = document.adapters.get(usage.adapter) if usage.adapter else document.model
+        if reference is None:
+            gone = f"which model {called(usage.service, usage.adapter)} was of is declared no more"
+            return None, Step(what="model", name="", id=usage.version, gone=gone)
+        name, _ = split_reference(reference)
         model: ModelResource | None = await self._get(Key("model", self._project, name))
         versions = model.status.versions if model else ()
         version = next((version for version in versions if version.id == usage.version), None)

@@ -12,7 +12,7 @@ from __future__ import annotations
 import contextlib
 import importlib
 import importlib.util
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -28,6 +28,8 @@ from modelhall.core.shape import Shape
 
 if TYPE_CHECKING:
     from torch import nn
+
+    from modelhall.networks._rows import Adapted
 
 _FILE = "network.json"
 
@@ -115,6 +117,33 @@ def load(folder: Path) -> nn.Module:
     plugins.check_options("network", network.family, "build", network.options, field="network")
     module: nn.Module = _way(network.family).load(folder, stored.shape, network.family, network.options)
     return module.eval()
+
+
+def is_adapter(folder: Path) -> bool:
+    """Whether what is stored in `folder` stands beside the weights of a base."""
+    return _stored(folder).adapter is not None
+
+
+def load_adapted(folder: Path, adapters: Mapping[str, Path]) -> Adapted:
+    """The network that stands behind `folder`, with the adapters in other folders beside it, by name. An adapter in
+    `folder` itself is one of them, called by no name, and its base below it is the network. Raises as `load` does,
+    and Rejected for what is no adapter of this network, or cannot be one of several."""
+    stored = _stored(folder)
+    if stored.adapter is None:
+        started = Start(load(folder), stored.network, frozenset())
+    else:
+        started = start(folder / BELOW, None, stored.shape)
+        adapters = {"": folder, **adapters}
+    learnt = {}
+    for name, place in adapters.items():
+        beside = _stored(place).adapter
+        if beside is None:
+            raise Rejected(f"adapter {name!r} is a network of its own, trained without `train.adapter`")
+        learnt[name] = _low_rank().read(started.module, beside.lora, started.fresh, place)
+    adapted: Adapted = importlib.import_module("modelhall.networks._rows").Adapted(
+        started.module.eval(), learnt
+    )
+    return adapted
 
 
 def shape_of(folder: Path) -> Shape:

@@ -12,7 +12,7 @@ import math
 from collections.abc import Collection, Iterator, Mapping
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from safetensors.torch import load_file, save_file
@@ -80,18 +80,50 @@ def save(network: nn.Module, lora: Lora, folder: Path) -> None:
 def load(network: nn.Module, lora: Lora, fresh: Collection[str], folder: Path) -> None:
     """Add the adapter in `folder` to the weights of `network`, which so becomes a plain network again. Raises
     Rejected for a file that holds no adapter of it."""
+    learnt = read(network, lora, fresh, folder)
+    with torch.no_grad():
+        for name, narrow in learnt.layers.items():
+            layer: Any = network.get_submodule(name)
+            added = narrow.up @ narrow.down
+            layer.weight += narrow.scale * (added.T if _is_turned(layer) else added)
+        parameters: Mapping[str, nn.Parameter] = dict(network.named_parameters())
+        for name, tensor in learnt.whole.items():
+            parameters[name].copy_(tensor)
+
+
+class Narrow(NamedTuple):
+    """What an adapter adds to one layer: `scale` times what `up` makes of what `down` makes of its inputs."""
+
+    down: torch.Tensor
+    """(rank, inputs)"""
+    up: torch.Tensor
+    """(outputs, rank)"""
+    scale: float
+
+
+class Learnt(NamedTuple):
+    """A stored adapter."""
+
+    layers: dict[str, Narrow]
+    whole: dict[str, torch.Tensor]
+    """Parameters that the base had nothing for."""
+
+
+def read(network: nn.Module, lora: Lora, fresh: Collection[str], folder: Path) -> Learnt:
+    """The adapter in `folder`, which is one of `network`. Raises Rejected for a file that holds none of it."""
     found = weights.read_header(folder / _FILE)
     targets = _targets(network, lora, fresh)
     wanted = dict(_shapes(network, targets, lora, fresh))
     weights.check_fits(found, {f"{_ABOVE}{name}": shape for name, shape in wanted.items()})
     tensors = {name.removeprefix(_ABOVE): tensor for name, tensor in load_file(folder / _FILE).items()}
-    with torch.no_grad():
-        for name, layer in targets.items():
-            added = tensors[f"{name}.{_UP}.weight"] @ tensors[f"{name}.{_DOWN}.weight"]
-            layer.weight += lora.alpha / lora.rank * (added.T if _is_turned(layer) else added)
-        parameters: Mapping[str, nn.Parameter] = dict(network.named_parameters())
-        for name in fresh:
-            parameters[name].copy_(tensors[name])
+    scale = lora.alpha / lora.rank
+    return Learnt(
+        layers={
+            name: Narrow(tensors[f"{name}.{_DOWN}.weight"], tensors[f"{name}.{_UP}.weight"], scale)
+            for name in targets
+        },
+        whole={name: tensors[name] for name in fresh},
+    )
 
 
 def _add(layer: Any, lora: Lora) -> None:

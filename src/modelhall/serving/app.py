@@ -7,7 +7,7 @@ import math
 import time
 from collections.abc import Mapping, Sequence
 from importlib import metadata
-from typing import Any
+from typing import Any, NamedTuple
 
 import prometheus_client
 from starlette.applications import Starlette
@@ -16,6 +16,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from modelhall.core.adapter_names import HEADER, called
 from modelhall.core.errors import HallError, NotNow, Rejected
 from modelhall.core.openai_error import body as openai_body
 from modelhall.core.openai_error import is_below, shaped
@@ -25,6 +26,7 @@ from modelhall.serving.batcher import Batcher
 from modelhall.serving.generation.http import Generation, refusing
 from modelhall.serving.generation.worker import Worker
 from modelhall.serving.model import Model
+from modelhall.serving.named import asked_of
 from modelhall.serving.protocol import read_request, show, write_answer
 
 EXTENSIONS = ("binary_tensor_data",)
@@ -41,10 +43,12 @@ def app_for(
     *,
     task: str = "",
     generation: Generation | None = None,
+    adapters: Mapping[str, Served] | None = None,
 ) -> Starlette:
-    """The application for one model, called `name`; it answers those who show `key`, or everybody without one. Where
-    there is no `generation`, what asks for it is told which `task` there is, but for vectors, if that is the task."""
-    replica = _Replica(name, version, model, batcher)
+    """The application for one model, called `name`, and the `adapters` beside it; it answers those who show `key`, or
+    everybody without one. Where there is no `generation`, what asks for it is told which `task` there is, but for
+    vectors, if that is the task."""
+    replica = _Replica(name, {**(adapters or {}), "": Served(version, model, batcher)})
     app = replica.app(
         generation.routes(_checked_body)
         if generation
@@ -55,6 +59,14 @@ def app_for(
     if key is not None:
         app.add_middleware(_Locked, key=key)
     return app
+
+
+class Served(NamedTuple):
+    """What answers by one name."""
+
+    version: str
+    model: Model
+    batcher: Batcher
 
 
 class _Locked:
@@ -73,12 +85,10 @@ class _Locked:
 
 
 class _Replica:
-    def __init__(self, name: str, version: str, model: Model, batcher: Batcher) -> None:
+    def __init__(self, name: str, served: Mapping[str, Served]) -> None:
         self._name = name
-        self._version = version
-        self._model = model
-        self._batcher = batcher
-        self.metrics = _Metrics(batcher)
+        self._served = served
+        self.metrics = _Metrics([one.batcher for one in served.values()])
 
     def app(self, more: Sequence[Route]) -> Starlette:
         routes = [
@@ -114,29 +124,29 @@ class _Replica:
         )
 
     async def _metadata(self, request: Request) -> Response:
-        self._check_name(request)
+        asked_for = self._asked_for(request)
         return JSONResponse({
-            "name": self._name,
-            "versions": [self._version],
+            "name": self._called(request),
+            "versions": [asked_for.version],
             "platform": "modelhall",
-            "inputs": [show(tensor, data=False) for tensor in self._model.inputs],
-            "outputs": [show(tensor, data=False) for tensor in self._model.outputs],
+            "inputs": [show(tensor, data=False) for tensor in asked_for.model.inputs],
+            "outputs": [show(tensor, data=False) for tensor in asked_for.model.outputs],
         })  # fmt: skip
 
     async def _ready(self, request: Request) -> Response:
-        self._check_name(request)
-        return JSONResponse({"name": self._name, "ready": True})
+        self._asked_for(request)
+        return JSONResponse({"name": self._called(request), "ready": True})
 
     async def _infer(self, request: Request) -> Response:
         begun = time.perf_counter()
-        self._check_name(request)
+        version, model, batcher = self._asked_for(request)
         _check_coding(request)
         body = await _body(request)
         json_bytes = _json_bytes(request, len(body))
-        asked = read_request(body, self._model.inputs, self._model.outputs, json_bytes=json_bytes)
-        done = await self._batcher.submit(asked.inputs, asked.rows)
+        asked = read_request(body, model.inputs, model.outputs, json_bytes=json_bytes)
+        done = await batcher.submit(asked.inputs, asked.rows)
         outputs = [tensor for tensor in done.outputs if not asked.outputs or tensor.name in asked.outputs]
-        content: dict[str, Any] = {"model_name": self._name, "model_version": self._version}
+        content: dict[str, Any] = {"model_name": self._called(request), "model_version": version}
         if asked.id is not None:
             content["id"] = asked.id
         answer, json_bytes = write_answer(content, outputs, asked.raw)
@@ -150,19 +160,25 @@ class _Replica:
     async def _show_metrics(self, request: Request) -> Response:
         return Response(self.metrics.text(), media_type="text/plain; version=0.0.4")
 
-    def _check_name(self, request: Request) -> None:
-        name, version = request.path_params["name"], request.path_params.get("version", self._version)
-        if (name, version) != (self._name, self._version):
+    def _asked_for(self, request: Request) -> Served:
+        """What is to answer; raises Rejected for another name or version."""
+        found = asked_of(request, self._served)
+        name, version = request.path_params["name"], request.path_params.get("version", found.version)
+        if (name, version) != (self._name, found.version):
             raise Rejected(
-                f"no model {name!r} in version {version!r}; this replica serves {self._name!r} in {self._version!r}",
+                f"no model {name!r} in version {version!r}; this replica serves {self._name!r} in {found.version!r}",
                 status=404,
             )
+        return found
+
+    def _called(self, request: Request) -> str:
+        return called(self._name, request.headers.get(HEADER, ""))
 
 
 class _Metrics:
     """What Prometheus reads."""
 
-    def __init__(self, batcher: Batcher) -> None:
+    def __init__(self, batchers: Sequence[Batcher]) -> None:
         self._registry = prometheus_client.CollectorRegistry()
         prometheus_client.ProcessCollector(registry=self._registry)
         self.seconds = prometheus_client.Histogram(
@@ -178,13 +194,14 @@ class _Metrics:
         waiting = prometheus_client.Gauge(
             "modelhall_replica_waiting_rows", "Rows that wait for a batch.", registry=self._registry
         )
-        waiting.set_function(lambda: batcher.waiting_rows)
+        waiting.set_function(lambda: sum(batcher.waiting_rows for batcher in batchers))
 
         def on_batch(size: int, compute_s: float) -> None:
             rows.observe(size)
             self._compute.inc(compute_s)
 
-        batcher.on_batch = on_batch
+        for batcher in batchers:
+            batcher.on_batch = on_batch
 
     def watch(self, worker: Worker) -> None:
         """Measure generation as well."""

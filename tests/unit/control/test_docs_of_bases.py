@@ -17,7 +17,7 @@ from modelhall.core.kinds.adapter import Lora
 from modelhall.core.kinds.teacher import Teacher
 
 TEXT = (Path(__file__).parents[3] / "docs" / "base-models.md").read_text()
-FIRST, SECOND = re.findall(r"```yaml\n(.*?)```", TEXT, re.DOTALL)
+FIRST, SERVED, SECOND = re.findall(r"```yaml\n(.*?)```", TEXT, re.DOTALL)
 
 
 def admitted(*documents: object) -> list[str]:
@@ -38,6 +38,15 @@ def test_the_models_are_such_as_a_hall_takes() -> None:
         {**yaml.safe_load(FIRST), **yaml.safe_load(SECOND.replace("5e-5", "0.00005"))}
     )
     assert admitted(preferring) == ["created", "created"]
+
+
+def test_the_service_with_adapters_is_one_that_a_hall_takes() -> None:
+    (clerk,) = parse(FIRST, "bases.yaml")
+    models = [
+        clerk.document.model_copy(update={"name": name}) for name in ("clerk", "clerk-legal", "clerk-terse")
+    ]
+    (service,) = parse(SERVED, "served.yaml")
+    assert admitted(*models, service.document) == ["created"] * 5
 
 
 def test_every_option_and_every_task_with_a_base_is_told() -> None:

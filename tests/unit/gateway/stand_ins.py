@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 from modelhall.core.access import VERBS_OF, Identity
 from modelhall.core.errors import Denied
+from modelhall.core.kinds.adapter import Served
 from modelhall.core.kinds.service import Replica, Service, ServiceResource, ServiceStatus
 
 TOKENS = {b"Bearer alpha": "default", b"Bearer beta": "other"}
@@ -90,6 +91,7 @@ class StandIn:
     version: str = VERSION
     release: str = ""
     number: int | None = None
+    adapters: dict[str, Served] = field(default_factory=dict)
     seen: list[Seen] = field(default_factory=list)
     gone: int = 0
     """Requests whose connection ended while they were being answered."""
@@ -120,6 +122,7 @@ class StandIn:
             version=self.version,
             release=self.release,
             number=self.number,
+            adapters=self.adapters,
             state="ready",
             address=self.address,
         )

@@ -78,3 +78,13 @@ def test_a_replica_is_read_with_its_service() -> None:
 def test_a_reading_that_cannot_be_true_is_not_credible(lie: Reading) -> None:
     assert not lie.is_credible
     assert reading().is_credible
+
+
+def test_a_replica_is_read_with_the_models_of_its_adapters() -> None:
+    order = {"service": "s", "adapters": {"legal": {"model": "contracts"}}}
+    one = run(
+        Attempt(number=1, node="n1", started_at=100.0), command=(), owner="service/default/s",
+        stage=Stage(program="serve", order=order),
+    )  # fmt: skip
+    (found,) = readings_of(one, seen(1, alive=True), NOW)
+    assert (found.service, found.adapters) == ("s", {"legal": "model/default/contracts"})

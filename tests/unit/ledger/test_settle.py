@@ -195,3 +195,13 @@ def test_a_reading_that_is_taken_for_credible_is_finite_and_possible(read: Readi
     if read.is_credible:
         assert 0 <= read.cpu_s <= 4096 * max(1.0, read.at - read.started_at)
         assert 0 <= read.gpus < float("inf")
+
+
+def test_a_request_for_an_adapter_is_charged_to_the_model_of_that_and_standby_to_the_services_own() -> None:
+    asked = [request("r1"), request("r2", adapter="legal"), request("r3", adapter="unknown")]
+    read = replica(cpu_s=2.0, model="model/default/own", adapters={"legal": "model/default/legal"})
+    found = {entry.debit: entry.model for entry in settled(read, asked).entries}
+    assert found == {
+        "request/r1": "model/default/own", "request/r2": "model/default/legal",
+        "request/r3": "model/default/own", "standby/default/digits-0": "model/default/own",
+    }  # fmt: skip

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
 import pytest
 from ledger_facts import METER, PRICES, reading, replica, request
@@ -49,7 +50,7 @@ def resources() -> dict[Key, AnyResource]:
     return {resource.key: resource for resource in [*runs, dataset, model, service]}
 
 
-def traced(request_id: str, there: dict[Key, AnyResource], **changes: int) -> Trace:
+def traced(request_id: str, there: dict[Key, AnyResource], **changes: Any) -> Trace:
     async def get(key: Key) -> AnyResource | None:
         return there.get(key)
 
@@ -100,6 +101,21 @@ def test_what_was_converted_for_the_service_has_its_run_on_the_way() -> None:
     assert steps[5:7] == [("evaluate", "digits-evaluate"), ("convert", "digits-convert")]
     there[key] = there[key].with_status(release=converted.model_copy(update={"version": "another"}))
     assert "convert" not in {step.what for step in traced("a", there).steps}
+
+
+def test_an_answer_by_an_adapter_leads_to_the_data_of_that() -> None:
+    there = resources()
+    served = there[Key("service", "default", "digits")]
+    document = served.document.model_copy(update={"model": "other", "adapters": {"legal": "digits"}})
+    there[served.key] = served.model_copy(update={"document": document})
+    steps = traced("a", there, adapter="legal").steps
+    assert [(step.what, step.name) for step in steps[2:5]] == [
+        ("service", "digits:legal"), ("model", "digits"), ("train", "train"),
+    ]  # fmt: skip
+    assert steps[0].details["adapter"] == "legal"
+    there[served.key] = served
+    (model,) = (step for step in traced("a", there, adapter="legal").steps if step.what == "model")
+    assert model.gone == "which model digits:legal was of is declared no more"
 
 
 def test_a_request_for_texts_tells_what_a_thousand_tokens_cost() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import json
+import shutil
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -17,6 +18,8 @@ import torch
 from starlette.applications import Starlette
 
 from modelhall import networks, tasks
+from modelhall.core.base_models import BELOW
+from modelhall.core.kinds.adapter import Adapter, Lora
 from modelhall.core.kinds.model import Network
 from modelhall.serving.app import app_for
 from modelhall.serving.batcher import Batcher
@@ -42,6 +45,23 @@ def made(folder: Path, family: str = "llama", *, length: int = 64, **options: An
     folder.mkdir()
     networks.save(networks.build(network, task.shape), network, task.shape, folder)
     task.save(folder)
+    return folder
+
+
+def adapted(base: Path, folder: Path, *, seed: int, **lora: Any) -> Path:
+    """An adapter of the network in `base`, with that below it, as a replica has it. It says something else."""
+    adapter = Adapter(lora=Lora(**lora))
+    started = networks.start(base, None, networks.shape_of(base))
+    networks.adapt(started, adapter)
+    torch.manual_seed(seed)
+    with torch.no_grad():
+        for name, parameter in started.module.named_parameters():
+            if "lora_" in name:
+                parameter.normal_(std=0.5)
+    folder.mkdir()
+    networks.save(started.module, started.network, networks.shape_of(base), folder, adapter)
+    tasks.load("text-generation", base).save(folder)
+    shutil.copytree(base, folder / BELOW)
     return folder
 
 
@@ -112,13 +132,11 @@ async def replica_of(
     worker = Worker(engine, slots=slots)
     teller = Teller(
         tokenizer=task.tokenizer, ends=task.ends, length=task.shape.sizes["length"], template=template_of(folder),
-        engine=engine,
+        engine=engine, version="3f2a9c00",
     )  # fmt: skip
     model = Model(task, Following(task, worker), batch=4)
     batcher = Batcher(model.answer, max_size=4, max_delay_s=0.0)
-    app = app_for(
-        "bard", "3f2a9c00", model, batcher, generation=Generation(teller, worker, version="3f2a9c00")
-    )
+    app = app_for("bard", "3f2a9c00", model, batcher, generation=Generation(teller, worker))
     try:
         async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://r") as http:
             yield Replica(app=app, http=http, worker=worker, teller=teller)

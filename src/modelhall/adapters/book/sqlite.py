@@ -20,7 +20,7 @@ from modelhall.core.errors import Broken, Full, NotNow, Rejected
 from modelhall.core.kinds import Key
 from modelhall.core.ports.book import By, Entry, Total, Usage
 
-SCHEMA = 5
+SCHEMA = 6
 BUSY_S = 5.0
 CACHE_KIB = 32 * 1024
 """Request ids fall all over the index; a cache that holds most of it makes entering them several times faster."""

@@ -40,7 +40,8 @@ CREATE TABLE usage (
     tokens_cached INTEGER,
     from_cache  INTEGER NOT NULL DEFAULT 0,
     charge_nano INTEGER NOT NULL DEFAULT 0,
-    user       TEXT    NOT NULL DEFAULT ''
+    user       TEXT    NOT NULL DEFAULT '',
+    adapter    TEXT    NOT NULL DEFAULT ''
 ) WITHOUT ROWID;
 
 -- Requests without an entry: a list of what is to be done, kept by the triggers, not part of the record.

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from modelhall.app.doctor.facts import Facts, Finding
 from modelhall.core.loopback import is_loopback
+from modelhall.core.references import references
 
 
 def everything_is_sealed(facts: Facts) -> Iterator[Finding]:
@@ -73,9 +74,9 @@ def somebody_is_told(facts: Facts) -> Iterator[Finding]:
 
 def models_are_held_to_something(facts: Facts) -> Iterator[Finding]:
     """Is every model that is served held to a requirement."""
-    served = {(service.key.project, service.document.model.partition("@")[0]) for service in facts.services}
+    served = {key for service in facts.services for key in references(service.document).values()}
     for model in facts.models:
-        if (model.key.project, model.key.name) in served and not model.document.require:
+        if model.key in served and not model.document.require:
             yield Finding(
                 "soon", model.key.path, "whatever a training makes of it is served: it has no `require`",
                 "a figure it must reach, such as `require: {accuracy: \">= 0.9\"}`",

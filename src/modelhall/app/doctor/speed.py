@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from modelhall.app.doctor.facts import Facts, Finding
+from modelhall.core.references import references
 
 CROWDED = 0.92
 LONG_S = 600.0
@@ -33,10 +34,10 @@ def nothing_waits_long(facts: Facts) -> Iterator[Finding]:
 
 def classifiers_are_compressed(facts: Facts) -> Iterator[Finding]:
     """Are models that are served for long compressed."""
-    served = {(service.key.project, service.document.model.partition("@")[0]) for service in facts.services}
+    served = {key for service in facts.services for key in references(service.document).values()}
     for model in facts.models:
         version = model.status.accepted
-        if (model.key.project, model.key.name) not in served or version is None:
+        if model.key not in served or version is None:
             continue
         if (
             version.compression is None

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from modelhall.app.keep.resources import all_of
+from modelhall.core.adapter_names import called
 from modelhall.core.kinds import KINDS, AnyResource, Key
 from modelhall.core.kinds.result import result_name
 from modelhall.core.kinds.rollout import Release
@@ -93,3 +94,6 @@ def _artifacts_of(resource: AnyResource, known: Known) -> Iterator[tuple[str, st
             yield release.order["artifact"], f"what {key} has converted"
             if release.order["signature"] is not None:
                 yield release.order["signature"], f"the signature of what {key} has converted"
+        release = resource.status.release
+        for name, adapter in (release.order.get("adapters", {}) if release is not None else {}).items():
+            yield adapter["artifact"], called(str(key), name)

@@ -1,4 +1,4 @@
-"""`train.adapter`: a few weights beside those of a base, which stay as they are."""
+"""Adapters: a few weights beside those of a base, which stay as they are; how one is trained, and which is served."""
 
 from __future__ import annotations
 
@@ -23,3 +23,13 @@ class Adapter(Frozen):
     """The sorts of adapters there are, by name; one of them."""
 
     lora: Lora
+
+
+class Served(Frozen):
+    """An adapter as a replica serves it."""
+
+    model: str
+    """The name of the model it is a version of."""
+    version: str
+    number: int | None = None
+    """Which version of its model it is, from 1."""

@@ -13,6 +13,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Field, WithJsonSchema, field_validator
 
 from modelhall.core import digest
+from modelhall.core.kinds.adapter import Served
 from modelhall.core.kinds.base import Frozen, Resources
 from modelhall.core.names import Reference
 
@@ -108,6 +109,14 @@ class Release(Frozen):
     """The run that converted its files for the engine; None where they are the version's own."""
 
     @property
+    def adapters(self) -> dict[str, Served]:
+        """What it serves beside the version, by name."""
+        return {
+            name: Served(**{field: told[field] for field in Served.model_fields})
+            for name, told in self.order.get("adapters", {}).items()
+        }
+
+    @property
     def id(self) -> str:
         return digest.of_json([self.order, self.resources.what_is_given()])[:8]
 
@@ -119,6 +128,8 @@ class Progress(Frozen):
     release: str
     version: str
     number: int | None = None
+    adapters: dict[str, Served] = Field(default_factory=dict)
+    """Those that it serves in other versions than the release it is to replace, or that this one has not."""
     state: Literal["starting", "stepping", "full", "rolled-back"] = "starting"
     step: int = 0
     share: float = 0.0

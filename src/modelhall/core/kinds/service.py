@@ -6,11 +6,14 @@ from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
+from modelhall.core.kinds.adapter import Served
 from modelhall.core.kinds.base import Document, Frozen, Resource, Resources, Status
 from modelhall.core.kinds.limits import Caching, Price, ServiceLimits
 from modelhall.core.kinds.rollout import Progress, Release, Rollout
 from modelhall.core.kinds.scaling import Replicas, Scale, Scaling
-from modelhall.core.names import Reference
+from modelhall.core.names import Name, Reference
+
+MOST_ADAPTERS = 256
 
 
 class Batching(Frozen):
@@ -23,6 +26,12 @@ class Batching(Frozen):
 class Service(Document):
     kind: Literal["service"] = "service"
     model: Reference = Field(description="name follows the newest accepted version, name@version pins one.")
+    adapters: dict[Name, Reference] = Field(
+        default_factory=dict,
+        max_length=MOST_ADAPTERS,
+        description="Name → a model trained as an adapter on the base of `model`, which callers ask as SERVICE:NAME; "
+        "it is served by the same replicas.",
+    )
     replicas: Replicas = Field(
         default=1, description="How many, or {min, max, by, target} to have it follow what is asked."
     )
@@ -90,11 +99,17 @@ class Replica(Frozen):
     release: str = ""
     number: int | None = None
     """Which version of its model, from 1; None when that is not known."""
+    adapters: dict[str, Served] = Field(default_factory=dict)
+    """What it serves beside, by name."""
     state: str
     """starting, ready, draining (it is to go, and ends what it is at), stopping."""
     since: float | None = None
     """When it began to drain."""
     address: str | None = None
+
+    def __hash__(self) -> int:
+        """By what tells it from others, since its adapters are a mapping, which has none."""
+        return hash((self.run, self.uid, self.address))
 
 
 class ServiceStatus(Status):
@@ -111,6 +126,11 @@ class ServiceStatus(Status):
     scale: Scale | None = None
     """How many replicas there are to be, where that is not fixed."""
     replicas: tuple[Replica, ...] = ()
+
+    @property
+    def adapters(self) -> dict[str, Served]:
+        """What requests for adapters are answered by."""
+        return self.release.adapters if self.release is not None else {}
 
     @property
     def ready(self) -> tuple[Replica, ...]:

@@ -80,6 +80,8 @@ class Usage:
     """What the caller's project is charged for it, in billionths of the currency."""
     user: str = ""
     """Who asked, by the name of the token or the person."""
+    adapter: str = ""
+    """Which of the service's adapters was asked, whose version it then is; empty: the service's own model."""
 
     @property
     def ended_at(self) -> float:

@@ -20,7 +20,7 @@ def add_to(cli: typer.Typer) -> None:
 
 
 def predict(
-    service: Annotated[str, typer.Argument()],
+    service: Annotated[str, typer.Argument(help="A service, or SERVICE:ADAPTER.")],
     what: Annotated[
         list[str] | None, typer.Argument(help="Texts or image files; lines of standard input if none.")
     ] = None,

@@ -24,7 +24,9 @@ def add_to(cli: typer.Typer) -> None:
 
 
 def chat(
-    service: Annotated[str, typer.Argument(help="A service of a model that tells texts.")],
+    service: Annotated[
+        str, typer.Argument(help="A service of a model that tells texts, or SERVICE:ADAPTER.")
+    ],
     message: Annotated[str | None, typer.Option("--message", "-m", help="Say this, and leave.")] = None,
     system: Annotated[str | None, typer.Option("--system", help="What the model is told first.")] = None,
     max_tokens: Annotated[int | None, typer.Option("--max-tokens", help="The longest answer.")] = None,

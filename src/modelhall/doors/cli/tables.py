@@ -13,6 +13,7 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
+from modelhall.core.adapter_names import called
 from modelhall.core.kinds import AnyResource
 from modelhall.core.kinds.run import Progress
 from modelhall.core.kinds.service import asked_for
@@ -49,9 +50,7 @@ def description(resource: AnyResource) -> RenderableType:
             f"[bold]{resource.key}[/]  {coloured(resource.status.state)}  {escape(resource.status.reason)}"
         ),
         _declared(resource),
-        _fields(
-            "observed", {name: value for name, value in status.items() if name not in ("state", "reason")}
-        ),
+        _fields("observed", _observed(resource, status)),
         _fields("stored", meta),
     ]
     for version in versions or []:
@@ -108,6 +107,17 @@ def _declared(resource: AnyResource) -> RenderableType:
     return Panel(Text(text.rstrip()), title="declared", title_align="left", border_style="dim")
 
 
+def _observed(resource: AnyResource, status: dict[str, Any]) -> dict[str, Any]:
+    """The status without what stands above it; of a service also what answers by its adapters."""
+    told = {name: value for name, value in status.items() if name not in ("state", "reason")}
+    if resource.key.kind == "service":
+        told["adapters"] = {
+            called(resource.key.name, name): f"{one.model}@{one.number} ({one.version[:8]})"
+            for name, one in resource.status.adapters.items()
+        }
+    return told
+
+
 def _told(name: str, value: Any) -> str:
     if name.endswith("_at"):
         return _when(value)
@@ -153,14 +163,16 @@ def _model(r: AnyResource) -> tuple[str, ...]:
 
 
 def _service(r: AnyResource) -> tuple[str, ...]:
-    version = r.status.version
+    version, adapters = r.status.version, r.status.adapters
+    versions = [version[:8]] if version else []
+    versions += [f"{called('', name)} {one.version[:8]}" for name, one in adapters.items()]
     replicas = f"{len(r.status.ready)}/{asked_for(r)}"
     reason = "" if r.status.state == "ready" else r.status.reason
     return (
         r.key.name,
         coloured(r.status.state),
         replicas,
-        version[:8] if version else "",
+        ", ".join(versions),
         r.document.balance,
         reason,
     )

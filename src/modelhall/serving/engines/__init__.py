@@ -2,8 +2,9 @@
 was made.
 
 `load(folder, task, *, threads) -> Engine` is for tasks that answer in one pass. An engine that tells texts token by
-token has `generator(folder, task, *, threads, slots) -> Generator`; it may have both. Who is answered when, and how
-tokens become text, is not theirs.
+token has `generator(folder, task, *, threads, slots) -> Generator`; it may have both. One that holds a base once for
+many adapters has `adapted_generator(folder, adapters, task, *, threads, slots) -> Generator` as well; `adapters` are
+folders by name. Who is answered when, and how tokens become text, is not theirs.
 
 One that reads networks in a form of its own has `convert(folder, task, into)`, which writes that form into the folder
 `into`, beside what the task needs, and says in `CONVERTED_BY` which libraries shape it. It is called in a run, once,
@@ -51,6 +52,8 @@ class Sampling:
     """How many of the likeliest tokens are told at each place; None: no probabilities at all."""
     schema: str | None = None
     """A JSON Schema that the text is to keep."""
+    adapter: str = ""
+    """By which of the adapters it is told; empty: by the model itself."""
     told: tuple[int, ...] = ()
     """What another replica told of the text already: it goes on behind that, as if it had told it here."""
 
@@ -113,13 +116,14 @@ class Generator(Protocol):
         """One step of all texts: the tokens that came of it, at most one a text."""
         ...
 
-    def embed(self, texts: Sequence[Sequence[int]]) -> list[list[float]]:
-        """A vector of length 1 for each text, where there are `vectors`; called from any thread."""
+    def embed(self, texts: Sequence[Sequence[int]], adapter: str = "") -> list[list[float]]:
+        """A vector of length 1 for each text, where there are `vectors`, by an adapter as `Sampling` has it; called
+        from any thread."""
         ...
 
-    def score(self, text: Sequence[int], alternatives: int) -> list[Token]:
+    def score(self, text: Sequence[int], alternatives: int, adapter: str = "") -> list[Token]:
         """The tokens of a text with their probabilities, NaN for the first, and as many `alternatives` for each,
-        where there are `scores`; called from any thread."""
+        where there are `scores`, by an adapter; called from any thread."""
         ...
 
     def cancel(self, key: int) -> None:

@@ -75,10 +75,10 @@ class Aside:
         self._there -= {token.key for token in told if token.end is not None}
         return told
 
-    def embed(self, texts: Sequence[Sequence[int]]) -> list[list[float]]:
+    def embed(self, texts: Sequence[Sequence[int]], adapter: str = "") -> list[list[float]]:
         raise NotImplementedError("an engine aside tells texts alone")
 
-    def score(self, text: Sequence[int], alternatives: int) -> list[Token]:
+    def score(self, text: Sequence[int], alternatives: int, adapter: str = "") -> list[Token]:
         raise NotImplementedError("an engine aside tells texts alone")
 
     def cancel(self, key: int) -> None:

@@ -9,7 +9,8 @@ from __future__ import annotations
 import logging
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -25,6 +26,9 @@ from modelhall.serving.engines._sampling import pick, top_of
 from modelhall.serving.engines._scoring import Score
 
 log = logging.getLogger(__name__)
+
+By = Callable[[Sequence[str]], AbstractContextManager[None]]
+"""A while in which the rows that are read are each by the adapter of this name."""
 
 _ALTERNATIVES = 20
 _TRIED = 6
@@ -76,8 +80,12 @@ class TorchGenerator:
     counts_told = True
     memory_used = None
 
-    def __init__(self, memory: Memory, embed: Embed | None = None, score: Score | None = None) -> None:
+    def __init__(
+        self, memory: Memory, embed: Embed | None = None, score: Score | None = None, by: By | None = None
+    ) -> None:
+        """Without `by` there are no adapters, and what texts say of one is passed over."""
         self._memory = memory
+        self._by: By = by or (lambda adapters: nullcontext())
         self._embed = embed
         self._score = score
         self.vectors = embed is not None
@@ -101,13 +109,15 @@ class TorchGenerator:
                 self._leave(over)
         return told
 
-    def embed(self, texts: Sequence[Sequence[int]]) -> list[list[float]]:
+    def embed(self, texts: Sequence[Sequence[int]], adapter: str = "") -> list[list[float]]:
         assert self._embed is not None
-        return self._embed(texts)
+        with self._by([adapter] * len(texts)):
+            return self._embed(texts)
 
-    def score(self, text: Sequence[int], alternatives: int) -> list[Token]:
+    def score(self, text: Sequence[int], alternatives: int, adapter: str = "") -> list[Token]:
         assert self._score is not None
-        return self._score(text, alternatives)
+        with self._by([adapter]):
+            return self._score(text, alternatives)
 
     def cancel(self, key: int) -> None:
         self._new = [one for one in self._new if one[0].key != key]
@@ -120,14 +130,18 @@ class TorchGenerator:
     def _go_on(self) -> list[Token]:
         if not self._texts:
             return []
-        return self._tell(self._texts, self._memory.go_on([text.last for text in self._texts]))
+        with self._by([text.sampling.adapter for text in self._texts]):
+            logits = self._memory.go_on([text.last for text in self._texts])
+        return self._tell(self._texts, logits)
 
     def _begin(self) -> list[Token]:
         if not self._new:
             return []
         coming, self._new = self._new, []
         texts = [text for text, _ in coming]
-        told = self._tell(texts, self._memory.enter([prompt for _, prompt in coming]))
+        with self._by([text.sampling.adapter for text in texts]):
+            logits = self._memory.enter([prompt for _, prompt in coming])
+        told = self._tell(texts, logits)
         self._texts += texts
         return told
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import logging
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import torch
@@ -13,8 +14,10 @@ from modelhall.core.errors import Rejected
 from modelhall.core.orders import GRAPH_FILE
 from modelhall.serving.engines._embedding import vectors_of
 from modelhall.serving.engines._scoring import scores_of
-from modelhall.serving.engines._torch_generator import TorchGenerator, memory_of
+from modelhall.serving.engines._torch_generator import By, TorchGenerator, memory_of
 from modelhall.tasks import Examples, Predictions, Task, predict
+
+log = logging.getLogger(__name__)
 
 
 def load(folder: Path, task: Task, *, threads: int) -> TorchEngine:
@@ -31,8 +34,22 @@ def load(folder: Path, task: Task, *, threads: int) -> TorchEngine:
 def generator(folder: Path, task: Task, *, threads: int, slots: int) -> TorchGenerator:
     """The same, telling texts."""
     torch.set_num_threads(threads)
-    network = networks.load(folder)
-    return TorchGenerator(memory_of(network, task.shape), vectors_of(network), scores_of(network))
+    return _telling(networks.load(folder), task)
+
+
+def adapted_generator(
+    folder: Path, adapters: Mapping[str, Path], task: Task, *, threads: int, slots: int
+) -> TorchGenerator:
+    """The same, each text by the adapter that is asked for. Raises Rejected for one that is none of this network."""
+    torch.set_num_threads(threads)
+    adapted = networks.load_adapted(folder, adapters)
+    base_bytes = sum(parameter.nbytes for parameter in adapted.module.parameters())
+    log.info("adapters.loaded count=%d bytes=%d base_bytes=%d", len(adapters), adapted.size_bytes, base_bytes)
+    return _telling(adapted.module, task, adapted.by)
+
+
+def _telling(network: nn.Module, task: Task, by: By | None = None) -> TorchGenerator:
+    return TorchGenerator(memory_of(network, task.shape), vectors_of(network), scores_of(network), by)
 
 
 class TorchEngine:

@@ -25,7 +25,7 @@ def embeddings(asked: Embeddings, teller: Teller) -> dict[str, Any]:
     if len(texts) > MOST_TEXTS:
         raise Rejected(f"at most {MOST_TEXTS} texts at once, not {len(texts)}", field="input")
     begun_s = time.thread_time()
-    vectors = teller.engine.embed(texts)
+    vectors = teller.engine.embed(texts, teller.adapter)
     return shown(asked, vectors, read=sum(map(len, texts)), compute_s=time.thread_time() - begun_s)
 
 

@@ -16,14 +16,15 @@ from modelhall.tasks import Examples, Predictions, Tells
 class Following:
     """An engine for batches that has the worker tell what follows each row."""
 
-    def __init__(self, task: Tells, worker: Worker) -> None:
+    def __init__(self, task: Tells, worker: Worker, adapter: str = "") -> None:
         self._task = task
         self._worker = worker
+        self._adapter = adapter
 
     def predict(
         self, examples: Examples, *, batch: int, each: Callable[[int], None] | None = None
     ) -> Predictions:
-        sampling = Sampling(most=self._task.most_new, ends=self._task.ends, logprobs=0)
+        sampling = Sampling(most=self._task.most_new, ends=self._task.ends, logprobs=0, adapter=self._adapter)
         come: queue.SimpleQueue[tuple[int, Token | HallError]] = queue.SimpleQueue()
         wanted = [Wanted(prompt, sampling) for prompt in examples.inputs]
         self._worker.submit(wanted, lambda place, token, compute_s: come.put((place, token)))

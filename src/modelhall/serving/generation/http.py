@@ -10,7 +10,7 @@ import asyncio
 import json
 import secrets
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from starlette.requests import Request
@@ -27,6 +27,7 @@ from modelhall.serving.generation.resumed import RESUMES
 from modelhall.serving.generation.stream import Stream
 from modelhall.serving.generation.told import Telling
 from modelhall.serving.generation.worker import Worker
+from modelhall.serving.named import asked_of
 
 ALIVE_S = 2.0
 """As long as nothing else is sent, a sign of life is sent so often."""
@@ -37,20 +38,19 @@ TIMEOUT = "x-request-timeout-s"
 
 
 class Generation:
-    """Answers requests for completions of one version."""
+    """Answers requests for completions of one version, and of the adapters beside it."""
 
     def __init__(
         self,
         teller: Teller,
         worker: Worker,
         *,
-        version: str,
+        adapters: Mapping[str, Teller] | None = None,
         now: Callable[[], float] = time.time,
         draw: Callable[[int], int] = secrets.randbelow,
     ) -> None:
         self.worker = worker
-        self._teller = teller
-        self._version = version
+        self._tellers = {**(adapters or {}), "": teller}
         self._now = now
         self._draw = draw
         self._aside = asyncio.Semaphore(1)
@@ -68,8 +68,9 @@ class Generation:
 
         async def vectors(request: Request) -> Response:
             asked = read(await body_of(request), Embeddings)
+            teller = asked_of(request, self._tellers)
             async with self._aside:
-                return JSONResponse(await asyncio.to_thread(embeddings, asked, self._teller))
+                return JSONResponse(await asyncio.to_thread(embeddings, asked, teller))
 
         return [
             Route(path, does, methods=["POST"])
@@ -78,18 +79,21 @@ class Generation:
 
     async def _answer(self, request: Request, asked: Chat | Completion) -> Response:
         timeout_s = _timeout(request)
+        teller = asked_of(request, self._tellers)
         # Aside, since reading a long prompt would keep all others waiting.
-        planned = await asyncio.to_thread(plan, asked, self._teller, self._draw)
-        scored, spent_s = await self._score(asked, planned)
+        planned = await asyncio.to_thread(plan, asked, teller, self._draw)
+        scored, spent_s = await self._score(asked, planned, teller)
         telling = Telling(
-            asked, planned, self._teller.tokenizer, id=request.headers.get("x-request-id") or secrets.token_hex(12),
-            created=int(self._now()), version=self._version, scored=scored,
+            asked, planned, teller.tokenizer, id=request.headers.get("x-request-id") or secrets.token_hex(12),
+            created=int(self._now()), version=teller.version, scored=scored,
         )  # fmt: skip
         stream = Stream(self.worker, planned.wanted)
         stream.compute_s += spent_s
         return _Answer(asked, telling, stream, timeout_s, resumable=planned.resumable)
 
-    async def _score(self, asked: Chat | Completion, planned: Planned) -> tuple[list[list[Token]], float]:
+    async def _score(
+        self, asked: Chat | Completion, planned: Planned, teller: Teller
+    ) -> tuple[list[list[Token]], float]:
         """The prompts with their own probabilities, where those are wanted, and the processor seconds they took."""
         if not isinstance(asked, Completion) or asked.logprobs is None or not asked.is_scored:
             return [], 0.0
@@ -97,7 +101,7 @@ class Generation:
 
         def score() -> tuple[list[list[Token]], float]:
             begun_s = time.thread_time()
-            found = [self._teller.engine.score(prompt, most) for prompt in planned.prompts]
+            found = [teller.engine.score(prompt, most, teller.adapter) for prompt in planned.prompts]
             return found, time.thread_time() - begun_s
 
         async with self._aside:

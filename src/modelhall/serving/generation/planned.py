@@ -30,6 +30,9 @@ class Teller:
     """Tokens of a prompt and of what follows it together."""
     template: ChatTemplate
     engine: Generator
+    version: str
+    adapter: str = ""
+    """By which of the engine's adapters it tells, if by one."""
 
     @cached_property
     def longest_token(self) -> int:
@@ -153,6 +156,7 @@ def _sampling(asked: Chat | Completion, teller: Teller, tokens: int, seed: int) 
         presence_penalty=asked.presence_penalty,
         logprobs=asked.alternatives,
         schema=_schema(asked) if isinstance(asked, Chat) else None,
+        adapter=teller.adapter,
     )
 
 

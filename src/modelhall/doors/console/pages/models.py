@@ -14,7 +14,7 @@ from modelhall.core.access import Identity
 from modelhall.core.errors import NotFound
 from modelhall.core.kinds import AnyResource, Key
 from modelhall.core.kinds.model import ModelResource, ModelVersion
-from modelhall.core.names import split_reference
+from modelhall.core.references import references
 from modelhall.doors.api.asking import TheHall
 from modelhall.doors.api.datasets import WORD
 from modelhall.doors.api.permissions import Who
@@ -116,7 +116,7 @@ def _history(model: ModelResource) -> charts.Chart | None:
 async def _services(hall: Hall, who: Identity, model: Key) -> list[AnyResource]:
     """Those that serve it."""
     found = await sight.find(hall.store, who, "service", model.project, limit=MOST)
-    return [one for one in found if split_reference(one.document.model)[0] == model.name]
+    return [one for one in found if model in references(one.document).values()]
 
 
 async def _runs(hall: Hall, model: Key) -> list[AnyResource]:
