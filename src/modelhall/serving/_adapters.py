@@ -22,7 +22,8 @@ def unpacked_adapters(order: Order, what: ServeOrder, folder: Path) -> Iterator[
         for name, adapter in what.adapters.items():
             places[name] = held.enter_context(unpacked(order, adapter.artifact))
             signed_files.check(order, adapter, places[name])
-        _check_base(what, folder, places)
+        if places:
+            _check_base(what, folder, places)
         yield places
 
 

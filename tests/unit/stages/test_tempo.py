@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import inspect
+import time
 from itertools import count
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pytest
-import torch
 
-from modelhall.stages.train.machine.peak import peak_gflops
+from modelhall.stages.train.machine.peak import bfloat16_gain, peak_gflops
 from modelhall.stages.train.machine.precision import choose
 from modelhall.stages.train.machine.rehearsal import Rehearsal
 from modelhall.stages.train.machine.tempo import Tempo
@@ -55,10 +57,18 @@ def test_a_peak_that_cannot_be_read_is_measured_again(tmp_path: Path) -> None:
     assert peak_gflops(tmp_path, 1) > 0
 
 
-def test_auto_is_bfloat16_only_where_there_are_instructions_that_are_faster() -> None:
-    speeds = {torch.float32: 100.0, torch.bfloat16: 400.0}
-    slow = {torch.float32: 100.0, torch.bfloat16: 120.0}
-    assert choose("auto", has_instructions=lambda: True, gflops=speeds.__getitem__) == "bfloat16"
-    assert choose("auto", has_instructions=lambda: True, gflops=slow.__getitem__) == "float32"
-    assert choose("auto", has_instructions=lambda: False, gflops=speeds.__getitem__) == "float32"
-    assert choose("bfloat16", has_instructions=lambda: False) == "bfloat16"
+def test_auto_is_bfloat16_only_where_there_are_instructions_that_are_faster(tmp_path: Path) -> None:
+    def chosen(asked: Literal["auto", "bfloat16"], gain: float, has_instructions: bool = True) -> str:
+        return choose(asked, tmp_path, 1, has_instructions=lambda: has_instructions, gain=lambda *_: gain)
+
+    assert chosen("auto", 4.0) == "bfloat16"
+    assert chosen("auto", 1.2) == "float32"
+    assert chosen("auto", 4.0, has_instructions=False) == "float32"
+    assert chosen("bfloat16", 0.5, has_instructions=False) == "bfloat16"
+
+
+def test_what_else_a_node_does_has_no_say_in_the_precision(tmp_path: Path) -> None:
+    assert inspect.signature(bfloat16_gain).parameters["clock"].default is time.process_time
+    found = bfloat16_gain(tmp_path, 1)
+    assert found > 0
+    assert bfloat16_gain(tmp_path, 1, lambda: pytest.fail("it was measured already")) == found

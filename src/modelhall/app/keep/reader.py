@@ -134,7 +134,10 @@ class Reader:
             raise Rejected(f"{name!r} is in it twice")
         if name not in (FIRST, LAST) and not is_name(name):
             raise Rejected(f"it has {name!r}, which no backup has")
-        tarfile.data_filter(header, str(into))
+        if hasattr(
+            tarfile, "data_filter"
+        ):  # before Python 3.11.4 there is none, and the list of names has to do
+            tarfile.data_filter(header, str(into))
 
 
 class _Format(Frozen, extra="ignore"):

@@ -23,6 +23,7 @@ from modelhall.stages.compress import measuring, search
 from modelhall.stages.compress.draft import Draft
 from modelhall.stages.compress.making import Made, Maker, name_of
 from modelhall.stages.compress.tuning import Tuning
+from modelhall.stages.train.machine.precision import choose
 
 
 def carry_out(order: Order, reporter: Reporter) -> Mapping[str, Any]:
@@ -35,7 +36,10 @@ def carry_out(order: Order, reporter: Reporter) -> Mapping[str, Any]:
         splits = {name: _data.read(data, name) for name in _data.splits(data)}
     with unpacked_model(order, what.model) as trained, private_folder(order) as place:
         task, network = tasks.load(what.task, trained), networks.load(trained)
-        tuning = Tuning(what=what, task=task, splits=splits, state=order.state, reporter=reporter)
+        tuning = Tuning(
+            what=what, task=task, splits=splits, state=order.state, reporter=reporter,
+            precision=choose(what.train.precision, order.cache, order.threads),
+        )  # fmt: skip
         as_trained = Made("as trained", trained, sum(part.numel() for part in network.parameters()))
         made = [
             as_trained,

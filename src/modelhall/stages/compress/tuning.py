@@ -19,6 +19,7 @@ from modelhall.core.orders import CompressOrder, key_of
 from modelhall.core.program import Reporter
 from modelhall.stages.train.checkpoint import Checkpoints
 from modelhall.stages.train.loop import Training
+from modelhall.stages.train.machine.precision import Precision
 from modelhall.stages.train.writing import writing
 from modelhall.tasks import Batch, Examples, Task
 
@@ -35,6 +36,7 @@ class Tuning:
     state: Path
     """Where checkpoints outlast an attempt."""
     reporter: Reporter
+    precision: Precision
     key: str = ""
     """What tells its checkpoints from those of other methods, and of the same after others."""
 
@@ -78,6 +80,7 @@ class Tuning:
             network=network,
             train=train,
             loss=train.loss or Choice(name=tasks.losses_of(self.what.task)[0]),
+            precision=self.precision,
             examples=self._examples,
         )
         place = self.state / self.key[:16]

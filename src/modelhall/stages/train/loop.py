@@ -27,7 +27,7 @@ from modelhall.stages.train.curves import Curves
 from modelhall.stages.train.divergence import Divergence
 from modelhall.stages.train.freezing import freeze
 from modelhall.stages.train.machine import memory
-from modelhall.stages.train.machine.precision import Precision, choose, computing_in
+from modelhall.stages.train.machine.precision import Precision, computing_in
 from modelhall.stages.train.machine.rehearsal import Rehearsal, rehearse
 from modelhall.stages.train.machine.tempo import Tempo
 from modelhall.stages.train.parts import Parts
@@ -53,6 +53,7 @@ class Training:
         network: nn.Module,
         train: Train,
         loss: Choice,
+        precision: Precision,
         examples: Mapping[str, Examples],
         variation: Variation | None = None,
         shards: int = 1,
@@ -81,7 +82,7 @@ class Training:
         self._divergence = Divergence(self._total)
         self._parts = Parts(network, train.accumulate, split=train.on_oom == "split")
         self._tempo: Tempo | None = None
-        self.precision: Precision = choose(train.precision)
+        self.precision = precision
         self.steps = 0
         self.begun = 0
         """The step this attempt went on from."""

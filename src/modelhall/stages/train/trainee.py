@@ -20,6 +20,7 @@ from modelhall.stages.train.checkpoint import Checkpoints
 from modelhall.stages.train.loop import Training
 from modelhall.stages.train.machine import allocation
 from modelhall.stages.train.machine.peak import peak_gflops
+from modelhall.stages.train.machine.precision import choose
 from modelhall.stages.train.variation import Variation, varying
 
 
@@ -120,6 +121,7 @@ def _prepare(order: Order, what: TrainOrder) -> _Prepared:
         network=started.module,
         train=what.train,
         loss=starting.loss(what, task),
+        precision=choose(what.train.precision, order.cache, order.threads),
         bars=what.bars,
         variation=Variation(task, splits["train"], varied, seed=what.train.seed) if varied else None,
         examples=_examples(what, task, started, splits),

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable
+from pathlib import Path
 from typing import Literal
 
 import torch
 
-from modelhall.stages.train.machine.peak import matmul_gflops
+from modelhall.stages.train.machine.peak import bfloat16_gain
 
 Precision = Literal["float32", "bfloat16"]
 _GAIN = 1.3
@@ -17,17 +18,19 @@ _GAIN = 1.3
 
 def choose(
     asked: Literal["auto", "float32", "bfloat16"],
+    cache: Path,
+    threads: int,
     *,
     has_instructions: Callable[[], bool] | None = None,
-    gflops: Callable[[torch.dtype], float] = matmul_gflops,
+    gain: Callable[[Path, int], float] = bfloat16_gain,
 ) -> Precision:
-    """What is asked for; or, for `auto`, bfloat16 where the processor has instructions for it and is measured to be
-    faster with them."""
+    """What is asked for; or, for `auto`, bfloat16 where the processor has instructions for it and was measured to be
+    faster with them on so many threads, which the node's `cache` remembers."""
     if asked != "auto":
         return asked
     if not (has_instructions or _has_instructions)():
         return "float32"
-    return "bfloat16" if gflops(torch.bfloat16) > _GAIN * gflops(torch.float32) else "float32"
+    return "bfloat16" if gain(cache, threads) > _GAIN else "float32"
 
 
 def computing_in(precision: Precision) -> contextlib.AbstractContextManager[object]:
