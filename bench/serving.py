@@ -22,6 +22,7 @@ import asyncio
 import importlib.util
 import json
 import os
+import shutil
 import statistics
 import subprocess
 import sys
@@ -59,6 +60,7 @@ SILENCE_S = 300.0
 CTRANSLATE2 = Path(__file__).parents[1] / ".peers/ctranslate2/bin/python"
 ENGINES: dict[str, Callable[[], bool]] = {
     "torch": lambda: True,
+    "vllm": lambda: shutil.which(os.environ.get("MODELHALL_VLLM") or "vllm") is not None,
     "openvino-genai": lambda: importlib.util.find_spec("openvino_genai") is not None,
 }
 """Those of the hall, and whether each is here; the last that is serves, if none is named."""
@@ -85,10 +87,7 @@ def main() -> None:
     arguments.add_argument("--shares", action="store_true", help="the replica's engine alone, and no others")
     given = arguments.parse_args()
     there = [name for name, is_here in ENGINES.items() if is_here()]
-    missing = [
-        "vllm",
-        *(name for name in ENGINES if name not in there),
-    ]  # the hall has no engine of that name yet
+    missing = [name for name in ENGINES if name not in there]
     if CTRANSLATE2.exists():
         there.append("ctranslate2")
     else:
