@@ -58,10 +58,10 @@ def main() -> None:
     kinds = [(size, stream) for size in (["1k"] if quick else SIZES) for stream in (False, True)]
     with tempfile.TemporaryDirectory(prefix="hall-bench-") as place, running(Path(place), names) as routers:
         found: dict[str, dict[str, Row]] = {name: {} for name in routers}
-        for _ in range(1 if quick else 3):
+        for _ in range(1 if quick else 2):
             for size, stream in kinds:
                 for name, router in routers.items():
-                    row = uvloop.run(measure(router, SIZES[size], 3.0 if quick else 6.0, stream=stream))
+                    row = uvloop.run(measure(router, SIZES[size], 3.0 if quick else 4.0, stream=stream))
                     kind = f"{size}-stream" if stream else size
                     found[name][kind] = better(found[name].get(kind), row)
         growth_mb = uvloop.run(growth(routers["modelhall"], 20_000 if quick else 1_000_000))
