@@ -89,7 +89,6 @@ async def test_what_says_nothing_of_it_is_metered_as_unknown() -> None:
     assert await account([b'data: {"text": "\\n: 1 2 3.0\\n"}\n\n']) == (None, 0.0)
 
 
-@pytest.mark.anyio
 async def test_tokens_are_counted_by_service_with_those_that_had_been_read_before() -> None:
     metrics, record = Metrics(), Record(at=0.0, started=0.0)
     record.service, record.status = Key("service", "default", "bard"), 200
