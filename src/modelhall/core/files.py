@@ -35,7 +35,7 @@ def write_pieces(path: Path, pieces: Iterable[bytes | memoryview], mode: int = 0
             file.flush()
             os.fsync(file.fileno())
         os.replace(temporary, path)
-    except BaseException:
+    except BaseException:  # whatever ends it, no temporary file is left
         temporary.unlink(missing_ok=True)
         raise
     sync_folder(path.parent)

@@ -32,7 +32,7 @@ def sealed(values: Mapping[str, Any]) -> int:
             file.write(json.dumps(dict(values)).encode())
         seals = fcntl.F_SEAL_WRITE | fcntl.F_SEAL_GROW | fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_SEAL
         fcntl.fcntl(descriptor, fcntl.F_ADD_SEALS, seals)
-    except BaseException:
+    except BaseException:  # whatever ends it, what is in memory goes with its descriptor
         os.close(descriptor)
         raise
     return descriptor

@@ -76,7 +76,7 @@ class FolderBlobs:
                     target = into / file["path"]
                     target.parent.mkdir(parents=True, exist_ok=True)
                     self._copy_out(file["digest"], target)
-        except BaseException:
+        except BaseException:  # whatever ends it, half a folder is not left
             shutil.rmtree(into, ignore_errors=True)
             raise
 

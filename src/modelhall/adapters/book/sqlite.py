@@ -180,7 +180,7 @@ def _append(
         connection.executemany(_insert("entry", Entry), map(astuple, entries))
         connection.executemany("INSERT OR REPLACE INTO mark VALUES (?, ?)", marks.items())
         connection.execute("COMMIT")
-    except BaseException:
+    except BaseException:  # whatever ends it, no transaction is left open
         if connection.in_transaction:
             connection.execute("ROLLBACK")
         raise

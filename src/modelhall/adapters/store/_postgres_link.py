@@ -76,7 +76,7 @@ class Link:
             raise
         try:
             await check_schema(self._server, connection)
-        except BaseException:
+        except BaseException:  # a cancelled caller must not leave a connection either
             await connection.close()
             raise
         return connection

@@ -160,7 +160,7 @@ def _transaction(connection: sqlite3.Connection) -> Iterator[None]:
     try:
         yield
         connection.execute("COMMIT")
-    except BaseException:
+    except BaseException:  # whatever ends it, no transaction is left open
         if connection.in_transaction:
             connection.execute("ROLLBACK")
         raise

@@ -54,7 +54,7 @@ def requests_are_compiled(facts: Facts) -> Iterator[Finding]:
     """Does the gateway run as machine code."""
     if facts.interprets:
         yield Finding(
-            "someday", "hall", "the gateway runs as plain Python, which takes half as much time again for a request",
+            "someday", "hall", "the gateway runs as plain Python, which takes a request more than half as long again",
             "`python -m modelhall.app.compiled.build`, then restart the hall (docs/gateway.md)",
         )  # fmt: skip
 

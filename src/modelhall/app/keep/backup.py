@@ -19,9 +19,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import BinaryIO
 
-from modelhall.adapters.book.sqlite import open_book
+from modelhall.adapters.book.sqlite import SqliteBook, open_book
 from modelhall.adapters.store import open_store
-from modelhall.adapters.treasury.sqlite import open_treasury
+from modelhall.adapters.treasury.sqlite import SqliteTreasury, open_treasury
 from modelhall.app.keep import Show, attempts, resources, unseen
 from modelhall.app.keep.archive import (
     BLOBS,
@@ -80,7 +80,7 @@ async def back_up(
         journals: dict[str, BinaryIO] = {}
         _open_journals(home, journals, open_files)
         with room(file):
-            await _copy_book(home, spool / BOOK)
+            await _copy(home, BOOK, open_book, spool)
         _open_journals(home, journals, open_files)
         store = open_store(settings.store_url, writable=False)
         try:
@@ -98,7 +98,7 @@ async def back_up(
         for name, journal in sorted(journals.items()):
             writer.add_bytes(f"{USAGE}{name}", _whole_lines(journal))
         with room(file):
-            await _copy_treasury(home, spool / TREASURY)
+            await _copy(home, TREASURY, open_treasury, spool)
         _add_file(writer, TREASURY, spool / TREASURY)
         blobs, blobs_bytes = _add_sealed(writer, settings, now, show)
         manifest = writer.finish(made_at=made_at, revision=cut.revision)
@@ -125,24 +125,17 @@ def _open_journals(home: Path, journals: dict[str, BinaryIO], open_files: contex
                 journals[path.name] = open_files.enter_context(path.open("rb"))
 
 
-async def _copy_book(home: Path, path: Path) -> None:
-    if not (home / BOOK).exists():
+async def _copy(
+    home: Path, name: str, opened: Callable[[Path], SqliteBook | SqliteTreasury], spool: Path
+) -> None:
+    """Copy a database of the home, if it has it, while others may be writing to it."""
+    if not (home / name).exists():
         return
-    book = open_book(home)
+    database = opened(home)
     try:
-        await book.copy_to(path)
+        await database.copy_to(spool / name)
     finally:
-        await book.close()
-
-
-async def _copy_treasury(home: Path, path: Path) -> None:
-    if not (home / TREASURY).exists():
-        return
-    treasury = open_treasury(home)
-    try:
-        await treasury.copy_to(path)
-    finally:
-        await treasury.close()
+        await database.close()
 
 
 def _add_file(writer: Writer, name: str, path: Path) -> None:
